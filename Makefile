@@ -1,0 +1,37 @@
+GO ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS = -s -w -X main.version=$(VERSION)
+
+.PHONY: build test race lint tidy fresh generate fmt demo verify test-interop
+
+build: ## the binary, ./windsock
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o windsock ./cmd/agent
+
+test: ## what the README says
+	$(GO) test ./...
+
+race:
+	$(GO) test -race ./...
+
+lint:
+	$(GO) tool -modfile=tools/go.mod golangci-lint run ./...
+
+tidy:
+	$(GO) mod tidy -diff
+
+generate: ## the schema, docs/metrics.md, docs/checks, docs/exporters
+	$(GO) generate ./...
+
+fresh: generate ## fails where a generated file is stale
+	git diff --exit-code -- schedules.schema.json docs
+
+fmt:
+	$(GO) tool -modfile=tools/go.mod golangci-lint fmt ./...
+
+demo:
+	$(GO) run ./cmd/agent demo
+
+test-interop: ## the official TypeScript client against the simulator; needs Node and npm
+	cd internal/simulator/interop && npm ci --silent && $(GO) test -tags interop -count=1 ./...
+
+verify: tidy lint race fresh test-interop ## all that CI runs after the tests

@@ -1,0 +1,45 @@
+// Package checks is the vocabulary of Windsock: what a check is, what it returns, and the record that travels the road.
+// It imports the standard library and nothing else, so that anybody can build on it. It performs no I/O and keeps no state.
+package checks
+
+import (
+	"context"
+	"time"
+)
+
+// Check is one probe of one target.
+//
+// Run obeys the deadline of ctx and is never called concurrently for the same Check. A bad target is a Result; the error is
+// for "could not tell, and it is our fault" (no file descriptors, a broken configuration): the pipeline turns it into
+// status Error. Constructors check everything and start nothing.
+type Check interface {
+	Run(ctx context.Context) (Result, error)
+}
+
+// Func adapts a function to a Check.
+type Func func(ctx context.Context) (Result, error)
+
+// Run calls f.
+func (f Func) Run(ctx context.Context) (Result, error) { return f(ctx) }
+
+// Paid is implemented by checks whose runs cost money. The pipeline reserves MaxCost against the budget before each run
+// and books Result.Usage after it.
+type Paid interface {
+	// MaxCost is the most that one run at that time can cost. known is false where the price of the model is not known;
+	// the amount then counts the dearest known price.
+	MaxCost(at time.Time) (cost PicoUSD, known bool)
+}
+
+// Trigger says why a run took place.
+type Trigger string
+
+// The triggers.
+const (
+	TriggerSchedule Trigger = "schedule"
+	TriggerStartup  Trigger = "startup"
+	TriggerCatchUp  Trigger = "catch_up"
+	TriggerManual   Trigger = "manual"
+	TriggerGate     Trigger = "gate"
+	TriggerDrill    Trigger = "drill"
+	TriggerConfirm  Trigger = "confirm"
+)

@@ -1,0 +1,235 @@
+package checks
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"time"
+)
+
+// Report is one run (or one slot that was not run) with everything that the pipeline knows about it.
+type Report struct {
+	ID          string // ULID
+	Check       string
+	Kind        string
+	Provider    string
+	Location    string
+	Labels      map[string]string
+	ScheduledAt time.Time
+	StartedAt   time.Time // zero where nothing ran
+	Took        time.Duration
+	Timeout     time.Duration // the bound that was set; not part of the JSON form where zero
+	Trigger     Trigger
+	Attempt     int  // 1 is the first run of a slot
+	Final       bool // false: a confirming run follows, whose record counts
+	Slots       int  // how many schedule slots this record stands for: 1, more where missed slots are told in one, 0 where none
+	Result
+}
+
+// At is when the report became true: the end of the run, or the slot's time where nothing ran.
+func (r *Report) At() time.Time {
+	if r.StartedAt.IsZero() {
+		return r.ScheduledAt
+	}
+	return r.StartedAt.Add(r.Took)
+}
+
+// Snapshot is the agent's own state, once a minute. Names are those of the catalogue; the values of counters are the
+// increments since the snapshot before.
+type Snapshot struct {
+	Version      string        `json:"version"`
+	Location     string        `json:"location,omitempty"`
+	StartedAt    time.Time     `json:"started_at"`
+	Measurements []Measurement `json:"measurements"`
+}
+
+// RecordType tells what a Record holds.
+type RecordType string
+
+// The types of record.
+const (
+	TypeReport RecordType = "report"
+	TypeAlert  RecordType = "alert"
+	TypeAgent  RecordType = "agent"
+)
+
+// Record is what the store keeps and the exporters get: exactly one of Report, Alert and Agent is set. Its JSON form is
+// the same in `--output json`, the stdout exporter, the store's export and the webhook: snake_case, RFC 3339 UTC,
+// seconds, USD; empty fields are left out.
+type Record struct {
+	ID     string // ULID; for a report the report's own
+	At     time.Time
+	Report *Report
+	Alert  *Alert
+	Agent  *Snapshot
+}
+
+// Type is what the record holds; "" where it holds nothing.
+func (r Record) Type() RecordType {
+	switch {
+	case r.Report != nil:
+		return TypeReport
+	case r.Alert != nil:
+		return TypeAlert
+	case r.Agent != nil:
+		return TypeAgent
+	}
+	return ""
+}
+
+// OfReport makes the record of a report.
+func OfReport(r *Report) Record { return Record{ID: r.ID, At: r.At(), Report: r} }
+
+// wireReport is the JSON form of a report.
+type wireReport struct {
+	Type         RecordType            `json:"type"`
+	ID           string                `json:"id"`
+	Check        string                `json:"check"`
+	Kind         string                `json:"kind"`
+	Provider     string                `json:"provider,omitempty"`
+	Location     string                `json:"location,omitempty"`
+	Labels       map[string]string     `json:"labels,omitempty"`
+	ScheduledAt  time.Time             `json:"scheduled_at,omitzero"`
+	StartedAt    time.Time             `json:"started_at,omitzero"`
+	Took         float64               `json:"took,omitempty"`
+	Timeout      float64               `json:"timeout,omitempty"`
+	Trigger      Trigger               `json:"trigger,omitempty"`
+	Attempt      int                   `json:"attempt,omitempty"`
+	Final        bool                  `json:"final"`
+	Slots        int                   `json:"slots,omitempty"`
+	Status       Status                `json:"status"`
+	Cause        Cause                 `json:"cause,omitempty"`
+	Blame        Blame                 `json:"blame,omitempty"`
+	Summary      string                `json:"summary,omitempty"`
+	Phases       map[PhaseName]float64 `json:"phases,omitempty"`
+	Measurements []Measurement         `json:"measurements,omitempty"`
+	Usage        *wireUsage            `json:"usage,omitempty"`
+	Evidence     []Step                `json:"evidence,omitempty"`
+	Facts        map[string]string     `json:"facts,omitempty"`
+}
+
+type wireUsage struct {
+	Model            string  `json:"model"`
+	PromptTokens     int64   `json:"prompt_tokens"`
+	CachedTokens     int64   `json:"cached_tokens,omitempty"`
+	CompletionTokens int64   `json:"completion_tokens"`
+	CostUSD          float64 `json:"cost_usd"`
+	CostPicoUSD      PicoUSD `json:"cost_pico_usd"`
+	PriceKnown       bool    `json:"price_known"`
+	PriceDate        string  `json:"price_date,omitempty"`
+	Estimated        bool    `json:"estimated,omitempty"`
+}
+
+type wireAlert struct {
+	Type RecordType `json:"type"`
+	ID   string     `json:"id"`
+	Alert
+}
+
+type wireAgent struct {
+	Type RecordType `json:"type"`
+	ID   string     `json:"id"`
+	At   time.Time  `json:"at"`
+	Snapshot
+}
+
+// MarshalJSON writes the record's one JSON form.
+func (r Record) MarshalJSON() ([]byte, error) {
+	switch r.Type() {
+	case TypeReport:
+		return json.Marshal(toWire(r.Report))
+	case TypeAlert:
+		a := *r.Alert
+		a.Since, a.At = a.Since.UTC(), a.At.UTC()
+		return json.Marshal(wireAlert{TypeAlert, r.ID, a})
+	case TypeAgent:
+		s := *r.Agent
+		s.StartedAt = s.StartedAt.UTC()
+		return json.Marshal(wireAgent{TypeAgent, r.ID, r.At.UTC(), s})
+	}
+	return nil, fmt.Errorf("record %q holds neither report, alert nor agent state", r.ID)
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (r *Record) UnmarshalJSON(data []byte) error {
+	var head struct {
+		Type RecordType `json:"type"`
+	}
+	if err := json.Unmarshal(data, &head); err != nil {
+		return fmt.Errorf("reading a record: %w", err)
+	}
+	switch head.Type {
+	case TypeReport:
+		var w wireReport
+		if err := json.Unmarshal(data, &w); err != nil {
+			return fmt.Errorf("reading a report: %w", err)
+		}
+		*r = OfReport(fromWire(&w))
+	case TypeAlert:
+		var w wireAlert
+		if err := json.Unmarshal(data, &w); err != nil {
+			return fmt.Errorf("reading an alert: %w", err)
+		}
+		*r = Record{ID: w.ID, At: w.Alert.At, Alert: &w.Alert}
+	case TypeAgent:
+		var w wireAgent
+		if err := json.Unmarshal(data, &w); err != nil {
+			return fmt.Errorf("reading agent state: %w", err)
+		}
+		*r = Record{ID: w.ID, At: w.At, Agent: &w.Snapshot}
+	default:
+		return fmt.Errorf("record type %q is not one of report, alert, agent", head.Type)
+	}
+	return nil
+}
+
+func toWire(r *Report) *wireReport {
+	w := &wireReport{
+		Type: TypeReport, ID: r.ID, Check: r.Check, Kind: r.Kind, Provider: r.Provider, Location: r.Location,
+		Labels: r.Labels, ScheduledAt: r.ScheduledAt.UTC(), StartedAt: r.StartedAt.UTC(), Took: r.Took.Seconds(),
+		Timeout: r.Timeout.Seconds(), Trigger: r.Trigger, Attempt: r.Attempt, Final: r.Final, Slots: r.Slots,
+		Status: r.Status, Cause: r.Cause, Blame: r.Blame, Summary: r.Summary, Measurements: r.Measurements,
+		Evidence: r.Evidence, Facts: r.Facts,
+	}
+	if len(r.Phases) > 0 {
+		w.Phases = make(map[PhaseName]float64, len(r.Phases))
+		for _, p := range r.Phases {
+			w.Phases[p.Name] = p.Took.Seconds()
+		}
+	}
+	if u := r.Usage; u != nil {
+		w.Usage = &wireUsage{
+			u.Model, u.PromptTokens, u.CachedTokens, u.CompletionTokens, u.Cost.USD(), u.Cost, u.PriceKnown,
+			u.PriceDate, u.Estimated,
+		}
+	}
+	return w
+}
+
+func fromWire(w *wireReport) *Report {
+	r := &Report{
+		ID: w.ID, Check: w.Check, Kind: w.Kind, Provider: w.Provider, Location: w.Location, Labels: w.Labels,
+		ScheduledAt: w.ScheduledAt, StartedAt: w.StartedAt, Took: seconds(w.Took), Timeout: seconds(w.Timeout),
+		Trigger: w.Trigger, Attempt: w.Attempt, Final: w.Final, Slots: w.Slots,
+		Result: Result{
+			Status: w.Status, Cause: w.Cause, Blame: w.Blame, Summary: w.Summary, Measurements: w.Measurements,
+			Evidence: w.Evidence, Facts: w.Facts,
+		},
+	}
+	for _, name := range []PhaseName{PhaseResolve, PhaseConnect, PhaseTLS, PhaseFirstByte, PhaseFirstToken, PhaseTransfer} {
+		if took, ok := w.Phases[name]; ok {
+			r.Phases = append(r.Phases, Phase{name, seconds(took)})
+		}
+	}
+	if u := w.Usage; u != nil {
+		r.Usage = &Usage{
+			u.Model, u.PromptTokens, u.CachedTokens, u.CompletionTokens, u.CostPicoUSD, u.PriceKnown, u.PriceDate,
+			u.Estimated,
+		}
+	}
+	return r
+}
+
+func seconds(s float64) time.Duration {
+	return time.Duration(math.Round(s * float64(time.Second)))
+}

@@ -1,0 +1,163 @@
+// Package exporters is the contract between delivery and the places where results go. An exporter never sees a queue,
+// never retries and never knows who measured: it turns one batch into one attempt and says what became of it.
+package exporters
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/windsock-monitor/windsock/checks"
+)
+
+// Exporter sends batches. An Exporter that is also an io.Closer is closed after its last Export.
+type Exporter interface {
+	// Export makes one attempt to send the batch, oldest record first, and obeys the deadline of ctx. It is never called
+	// concurrently. A nil error means that every record has its outcome: accepted, or named in Outcome.Rejected. Any other
+	// error is made by Retry, Hold, Split or Poison; an error of none of these is a Retry.
+	Export(ctx context.Context, batch []checks.Record) (Outcome, error)
+}
+
+// Outcome is what became of a batch.
+type Outcome struct {
+	// Rejected are the records that the backend refused for good; all others were accepted.
+	Rejected []Rejection
+	// State is kept with the cursor, in one transaction, and handed back in Env.State: totals are a function of the
+	// cursor, so a retry or a re-delivery computes the same numbers. nil keeps the state that was.
+	State []byte
+}
+
+// Rejection is one record that the backend refused for good.
+type Rejection struct {
+	Index  int // in the batch
+	Reason string
+}
+
+// Refresher is implemented by exporters whose backend forgets what is not repeated.
+type Refresher interface {
+	Refresh(ctx context.Context, firing []checks.Alert) error
+}
+
+// Handler is implemented by exporters that serve something on the agent's listener. Pattern is a path: "/metrics".
+type Handler interface {
+	Handler() (pattern string, handler http.Handler)
+}
+
+// Kind is a type of exporter. Make one with NewKind.
+type Kind struct {
+	Name     string
+	Doc      string
+	Defaults any
+	Validate func(checks.Decoder) error
+	New      func(checks.Decoder, Env) (Exporter, error)
+}
+
+// NewKind makes a Kind from a params struct P, as checks.NewKind does.
+func NewKind[P any](name, doc string, defaults P, build func(P, Env) (Exporter, error)) Kind {
+	return Kind{
+		Name:     name,
+		Doc:      doc,
+		Defaults: defaults,
+		Validate: func(d checks.Decoder) error { _, err := checks.DecodeParams(d, defaults); return err },
+		New: func(d checks.Decoder, env Env) (Exporter, error) {
+			params, err := checks.DecodeParams(d, defaults)
+			if err != nil {
+				return nil, err
+			}
+			return build(params, env)
+		},
+	}
+}
+
+// Env is what the agent lends an exporter.
+type Env struct {
+	Log      *slog.Logger
+	Name     string            // the exporter's name in the configuration
+	Version  string            // the agent's
+	Instance string            // stable id of this agent, for service.instance.id
+	Location string            // `location:`
+	Labels   map[string]string // `labels:`: resource attributes, tags, series labels
+	State    []byte            // as committed with the cursor; nil at the first start
+	Warm     []checks.Record   // the last final record of each check, for exporters that show the present
+	Network  any               // the agent's way out, *outbound.Network; nil while only validating
+	Stdout   interface{ Write([]byte) (int, error) }
+	Getenv   func(string) string // for the OTEL_EXPORTER_OTLP_* and DD_* variables; nil reads nothing
+	Probing  bool                // validate --online: the exporter is built to be tried once, nothing is kept
+}
+
+type action uint8
+
+const (
+	actionRetry action = iota
+	actionHold
+	actionSplit
+	actionPoison
+)
+
+type exportError struct {
+	action action
+	after  time.Duration
+	err    error
+}
+
+func (e *exportError) Error() string { return e.err.Error() }
+func (e *exportError) Unwrap() error { return e.err }
+
+// Retry says: the same batch, later. after is the backend's own wish (Retry-After), zero where it had none.
+func Retry(err error, after time.Duration) error { return &exportError{actionRetry, after, err} }
+
+// Hold says: nothing of this will work until an operator changes something (401, 403, 404). Nothing is dropped for it
+// before max_age; delivery tries again slowly.
+func Hold(err error) error { return &exportError{action: actionHold, err: err} }
+
+// Split says: the batch is too large (413); send it in halves. A single record that is too large is Poison.
+func Split(err error) error { return &exportError{action: actionSplit, err: err} }
+
+// Poison says: something in this batch can never be accepted (400). Delivery bisects to the one bad record and counts it.
+func Poison(err error) error { return &exportError{action: actionPoison, err: err} }
+
+// IsHold, IsSplit, IsPoison and RetryAfter read the errors made above; an error of none of these is a retry.
+
+// IsHold reports whether err was made by Hold.
+func IsHold(err error) bool { return is(err, actionHold) }
+
+// IsSplit reports whether err was made by Split.
+func IsSplit(err error) bool { return is(err, actionSplit) }
+
+// IsPoison reports whether err was made by Poison.
+func IsPoison(err error) bool { return is(err, actionPoison) }
+
+// RetryAfter is the backend's wish in an error made by Retry, else zero.
+func RetryAfter(err error) time.Duration {
+	var e *exportError
+	if errors.As(err, &e) {
+		return e.after
+	}
+	return 0
+}
+
+func is(err error, want action) bool {
+	var e *exportError
+	return errors.As(err, &e) && e.action == want
+}
+
+// OfHTTPStatus is the error for an HTTP answer by its status: nil for 2xx, Hold for 401, 403 and 404, Split for 413,
+// Retry for 408, 429 and 5xx, Poison for the other 4xx, Hold for a redirect.
+func OfHTTPStatus(status int, retryAfter time.Duration, doing string) error {
+	err := fmt.Errorf("%s: status %d, want 2xx", doing, status)
+	switch {
+	case status >= 200 && status < 300:
+		return nil
+	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusNotFound, status >= 300 && status < 400:
+		return Hold(err)
+	case status == http.StatusRequestEntityTooLarge:
+		return Split(err)
+	case status == http.StatusRequestTimeout, status == http.StatusTooManyRequests, status >= 500, status < 200:
+		return Retry(err, retryAfter)
+	default:
+		return Poison(err)
+	}
+}

@@ -1,0 +1,74 @@
+// Package outbound is the agent's only way out: one HTTP client and one dialer for checks and exporters. It follows no
+// redirect, bounds every body after decompression, reads the proxy from the configuration and never from the process,
+// refuses link-local and metadata addresses after resolution, and times every phase.
+package outbound
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/windsock-monitor/windsock/checks"
+)
+
+// Options is how to reach the outside. The zero value is direct, with the system's resolver and roots.
+type Options struct {
+	HTTPProxy, HTTPSProxy, NoProxy string         // as the environment variables of these names, read per configuration
+	CAFile                         string         // PEM, added to the system's roots
+	AllowAddresses                 []netip.Prefix // exceptions from the address guard
+	UserAgent                      string         // "windsock/1.2.3 (synthetic)"
+}
+
+// Request is one HTTP exchange.
+type Request struct {
+	Method, URL string
+	Header      http.Header
+	Body        []byte
+	MaxBody     int64 // bound on the decompressed answer; 0 is 4 MiB
+	Reuse       bool  // keep the connection for the next request; the default is a fresh one, so that every phase is seen
+}
+
+// Timings is where the time of an exchange went. Zero durations are phases that did not happen (a reused connection).
+type Timings struct {
+	Start                                   time.Time
+	Resolve, Connect, TLS, FirstByte, Total time.Duration // Total is up to the end of the body, or to the failure
+	Reused                                  bool
+	RemoteAddr                              string
+	Proxied                                 bool
+}
+
+// Failure is why there was no complete answer, found from the stage that was reached (httptrace) and the error.
+// Its text never holds a query string, user info or a secret.
+type Failure struct {
+	Cause    checks.Cause // dns, connect, timeout_connect, proxy, tls, timeout, response_too_large, malformed, internal
+	Stage    string       // "dns", "connect", "proxy", "tls", "send", "headers", "body"
+	Reason   string       // bounded word: "nxdomain", "servfail", "refused", "reset", "unreachable", "expired", "wrong_host", "unknown_ca", "guard", "no_descriptors"…
+	Deadline bool         // the deadline passed
+	Err      error        // sanitised
+}
+
+func (f *Failure) Error() string { return f.Err.Error() }
+func (f *Failure) Unwrap() error { return f.Err }
+
+// Exchanger makes HTTP exchanges; *Network implements it.
+type Exchanger interface {
+	// Open sends the request and returns when the answer's header is there. The caller reads and closes the body, whose
+	// errors are *Failure too. timings is complete after Close. err is a *Failure.
+	Open(ctx context.Context, req Request) (*Response, error)
+}
+
+// Response is an answer whose body is being read.
+type Response struct {
+	Status int
+	Header http.Header
+	Body   BodyReader // decompressed and bounded
+	Proto  string
+}
+
+// BodyReader reads a bounded body. Timings may be called at any time, and is final after Close.
+type BodyReader interface {
+	Read(p []byte) (int, error)
+	Close() error
+	Timings() Timings
+}
