@@ -1,9 +1,12 @@
 package checks
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -141,10 +144,12 @@ func (r Record) MarshalJSON() ([]byte, error) {
 	case TypeAlert:
 		a := *r.Alert
 		a.Since, a.At = a.Since.UTC(), a.At.UTC()
+		a.Value, a.Threshold = finite(a.Value), finite(a.Threshold)
 		return json.Marshal(wireAlert{TypeAlert, r.ID, a})
 	case TypeAgent:
 		s := *r.Agent
 		s.StartedAt = s.StartedAt.UTC()
+		s.Measurements = finiteOnly(s.Measurements)
 		return json.Marshal(wireAgent{TypeAgent, r.ID, r.At.UTC(), s})
 	}
 	return nil, fmt.Errorf("record %q holds neither report, alert nor agent state", r.ID)
@@ -170,7 +175,7 @@ func (r *Record) UnmarshalJSON(data []byte) error {
 		if err := json.Unmarshal(data, &w); err != nil {
 			return fmt.Errorf("reading an alert: %w", err)
 		}
-		*r = Record{ID: w.ID, At: w.Alert.At, Alert: &w.Alert}
+		*r = Record{ID: w.ID, At: w.At, Alert: &w.Alert}
 	case TypeAgent:
 		var w wireAgent
 		if err := json.Unmarshal(data, &w); err != nil {
@@ -188,7 +193,7 @@ func toWire(r *Report) *wireReport {
 		Type: TypeReport, ID: r.ID, Check: r.Check, Kind: r.Kind, Provider: r.Provider, Location: r.Location,
 		Labels: r.Labels, ScheduledAt: r.ScheduledAt.UTC(), StartedAt: r.StartedAt.UTC(), Took: r.Took.Seconds(),
 		Timeout: r.Timeout.Seconds(), Trigger: r.Trigger, Attempt: r.Attempt, Final: r.Final, Slots: r.Slots,
-		Status: r.Status, Cause: r.Cause, Blame: r.Blame, Summary: r.Summary, Measurements: r.Measurements,
+		Status: r.Status, Cause: r.Cause, Blame: r.Blame, Summary: r.Summary, Measurements: finiteOnly(r.Measurements),
 		Evidence: r.Evidence, Facts: r.Facts,
 	}
 	if len(r.Phases) > 0 {
@@ -216,10 +221,8 @@ func fromWire(w *wireReport) *Report {
 			Evidence: w.Evidence, Facts: w.Facts,
 		},
 	}
-	for _, name := range []PhaseName{PhaseResolve, PhaseConnect, PhaseTLS, PhaseFirstByte, PhaseFirstToken, PhaseTransfer} {
-		if took, ok := w.Phases[name]; ok {
-			r.Phases = append(r.Phases, Phase{name, seconds(took)})
-		}
+	for _, name := range slices.SortedFunc(maps.Keys(w.Phases), inOrder) {
+		r.Phases = append(r.Phases, Phase{name, seconds(w.Phases[name])})
 	}
 	if u := w.Usage; u != nil {
 		r.Usage = &Usage{
@@ -230,6 +233,39 @@ func fromWire(w *wireReport) *Report {
 	return r
 }
 
+// inOrder sorts phases as they happen; those of plugins, which the order does not know, follow by name.
+func inOrder(a, b PhaseName) int {
+	order := []PhaseName{PhaseResolve, PhaseConnect, PhaseTLS, PhaseFirstByte, PhaseFirstToken, PhaseTransfer}
+	place := func(n PhaseName) int {
+		if i := slices.Index(order, n); i >= 0 {
+			return i
+		}
+		return len(order)
+	}
+	return cmp.Or(cmp.Compare(place(a), place(b)), cmp.Compare(a, b))
+}
+
+// finiteOnly leaves out what JSON cannot say: one NaN from a plugin must not lose the whole record.
+func finiteOnly(all []Measurement) []Measurement {
+	bad := func(m Measurement) bool { return math.IsNaN(m.Value) || math.IsInf(m.Value, 0) }
+	if !slices.ContainsFunc(all, bad) {
+		return all
+	}
+	return slices.DeleteFunc(slices.Clone(all), bad)
+}
+
+// finite is v, the largest number for an infinity, and 0 for NaN.
+func finite(v float64) float64 {
+	switch {
+	case math.IsNaN(v):
+		return 0
+	case math.IsInf(v, 0):
+		return math.Copysign(math.MaxFloat64, v)
+	}
+	return v
+}
+
+// seconds reads a time back. It is exact to the nanosecond up to 40 days.
 func seconds(s float64) time.Duration {
 	return time.Duration(math.Round(s * float64(time.Second)))
 }
