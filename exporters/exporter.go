@@ -132,16 +132,15 @@ func IsPoison(err error) bool { return is(err, actionPoison) }
 
 // RetryAfter is the backend's wish in an error made by Retry, else zero.
 func RetryAfter(err error) time.Duration {
-	var e *exportError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*exportError](err); ok {
 		return e.after
 	}
 	return 0
 }
 
 func is(err error, want action) bool {
-	var e *exportError
-	return errors.As(err, &e) && e.action == want
+	e, ok := errors.AsType[*exportError](err)
+	return ok && e.action == want
 }
 
 // OfHTTPStatus is the error for an HTTP answer by its status: nil for 2xx, Hold for 401, 403 and 404, Split for 413,

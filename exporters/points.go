@@ -329,17 +329,18 @@ func cleanKey(key string) string {
 	return key
 }
 
-// cleanName keeps letters, digits, dots and underscores; everything else becomes an underscore.
+// cleanName keeps letters, digits, dots and underscores, and begins with a letter; everything else becomes an underscore.
 func cleanName(s string, limit int) string {
-	s = s[:min(len(s), limit)]
+	s = strings.TrimLeftFunc(s[:min(len(s), limit)], func(r rune) bool { return !letter(r) })
 	return strings.Map(func(r rune) rune {
-		switch {
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '.', r == '_':
+		if letter(r) || (r >= '0' && r <= '9') || r == '.' || r == '_' {
 			return r
 		}
 		return '_'
 	}, s)
 }
+
+func letter(r rune) bool { return (r >= 'a' && r <= 'z') || (r >= 'A' && r <= 'Z') }
 
 // cleanUnit is the unit, or none where it is not one: UCUM is printable ASCII without spaces.
 func cleanUnit(unit string) string {

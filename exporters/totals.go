@@ -2,10 +2,9 @@ package exporters
 
 import (
 	"iter"
+	"maps"
 	"slices"
 	"time"
-
-	"github.com/windsock-monitor/windsock/checks"
 )
 
 // DefaultMaxSeries is a bound on the series of one metric that no honest configuration meets.
@@ -17,14 +16,14 @@ const DefaultMaxSeries = 2000
 // Beyond maxSeries series of one metric, points are added to that metric's series other="true" instead, and counted in
 // windsock.export.folded: a label that explodes cannot take the agent or the bill with it, and sums stay right.
 type Totals struct {
-	start  time.Time
-	limit  int
-	series []*Series
-	index  map[string]int // series key to its place
-	counts map[string]int // series by metric
-	owned  *byte          // series and maps that carry another mark are shared with a clone: copied before they are written
-	maps   *byte          // the mark of index and counts
-	key    []byte         // scratch
+	start     time.Time
+	limit     int
+	series    []*Series
+	index     map[string]int // series key to its place
+	counts    map[string]int // series by metric
+	owned     *byte          // series and maps that carry another mark are shared with a clone: copied before they are written
+	mapsOwner *byte          // the mark of index and counts
+	key       []byte         // scratch
 }
 
 // Series is one sum or histogram. It must not be written to.
@@ -56,7 +55,7 @@ func NewTotals(start time.Time, maxSeries int) *Totals {
 	}
 	mark := new(byte)
 	return &Totals{
-		start: start, limit: maxSeries, index: map[string]int{}, counts: map[string]int{}, owned: mark, maps: mark,
+		start: start, limit: maxSeries, index: map[string]int{}, counts: map[string]int{}, owned: mark, mapsOwner: mark,
 	}
 }
 
@@ -74,8 +73,8 @@ func (t *Totals) Clone() *Totals {
 	c := *t
 	c.series, c.key = slices.Clone(t.series), nil
 	c.owned, t.owned = new(byte), new(byte)
-	c.maps = nil
-	t.maps = nil
+	c.mapsOwner = nil
+	t.mapsOwner = nil
 	return &c
 }
 
@@ -163,21 +162,13 @@ func (t *Totals) own(i int) *Series {
 }
 
 func (t *Totals) insert(s *Series, key string) {
-	if t.maps != t.owned {
-		t.index, t.counts, t.maps = cloneMap(t.index), cloneMap(t.counts), t.owned
+	if t.mapsOwner != t.owned {
+		t.index, t.counts, t.mapsOwner = maps.Clone(t.index), maps.Clone(t.counts), t.owned
 	}
 	s.owner = t.owned
 	t.index[key] = len(t.series)
 	t.counts[s.Name]++
 	t.series = append(t.series, s)
-}
-
-func cloneMap(m map[string]int) map[string]int {
-	c := make(map[string]int, len(m)+len(m)/8+8)
-	for k, v := range m {
-		c[k] = v
-	}
-	return c
 }
 
 // appendKey appends an unambiguous key of a series.
@@ -190,41 +181,4 @@ func appendKey(key []byte, name string, attrs []Attr) []byte {
 		key = append(key, a.Value...)
 	}
 	return key
-}
-
-// Tally keeps Totals in step with delivery's cursor. Delivery commits the State of a batch after Export has returned it;
-// where that commit fails, the same records come again, and must not be counted twice. So the totals before the last
-// batch are kept until the next one begins elsewhere.
-type Tally struct {
-	before, now *Totals
-	first       string // id of the first record of the batch that now includes and before does not
-}
-
-// NewTally begins at totals.
-func NewTally(totals *Totals) *Tally { return &Tally{now: totals} }
-
-// Now is the totals as of the last batch that was done.
-func (t *Tally) Now() *Totals { return t.now }
-
-// Next is a working copy of the totals that the batch is to be added to.
-func (t *Tally) Next(batch []checks.Record) *Totals {
-	if t.repeated(batch) {
-		return t.before.Clone()
-	}
-	return t.now.Clone()
-}
-
-// Done makes next, a working copy that the batch was added to, the totals. Call it when the batch was accepted.
-func (t *Tally) Done(batch []checks.Record, next *Totals) {
-	if len(batch) == 0 {
-		return
-	}
-	if !t.repeated(batch) {
-		t.before = t.now
-	}
-	t.now, t.first = next, batch[0].ID
-}
-
-func (t *Tally) repeated(batch []checks.Record) bool {
-	return len(batch) > 0 && t.before != nil && t.first != "" && batch[0].ID == t.first
 }
