@@ -1,0 +1,150 @@
+package otel
+
+import (
+	"encoding/json"
+
+	logspb "go.opentelemetry.io/proto/otlp/logs/v1"
+
+	"github.com/windsock-monitor/windsock/checks"
+)
+
+const keyRecordID = "windsock.record.id"
+
+// logBuilder turns records into log events: event name windsock.report, windsock.alert or windsock.agent, the record's
+// JSON form as the body, its id and the bounded words as attributes.
+type logBuilder struct {
+	identity identity
+	events   Events
+	traces   bool // name the run's span
+}
+
+func (b *logBuilder) build(batch []checks.Record) []*logspb.ResourceLogs {
+	var events []*logspb.LogRecord
+	for _, rec := range batch {
+		if !b.wanted(rec) {
+			continue
+		}
+		if event := b.event(rec); event != nil {
+			events = append(events, event)
+		}
+	}
+	if len(events) == 0 {
+		return nil
+	}
+	return []*logspb.ResourceLogs{{
+		Resource:  b.identity.wire,
+		ScopeLogs: []*logspb.ScopeLogs{{Scope: b.identity.origin, LogRecords: events}},
+	}}
+}
+
+func (b *logBuilder) wanted(rec checks.Record) bool {
+	switch b.events {
+	case EventsAll:
+		return true
+	case EventsNone:
+		return false
+	case EventsFailures:
+	}
+	if rec.Report == nil {
+		return rec.Alert != nil
+	}
+	switch rec.Report.Status {
+	case checks.Failed, checks.Unknown, checks.Error:
+		return true
+	case checks.OK, checks.Degraded, checks.Skipped:
+	}
+	return false
+}
+
+// event is nil for a record that holds nothing. A record that JSON cannot write (a measurement that is not a number) is
+// told without it: its id must arrive.
+func (b *logBuilder) event(rec checks.Record) *logspb.LogRecord {
+	if rec.Type() == "" {
+		return nil
+	}
+	body, err := json.Marshal(rec)
+	if err != nil {
+		body = []byte(err.Error())
+	}
+	at := unixNano(rec.At)
+	event := &logspb.LogRecord{
+		TimeUnixNano: at, ObservedTimeUnixNano: at, // both the record's, so that a batch sent again is the same batch
+		EventName: "windsock." + string(rec.Type()),
+		Body:      text("", string(body)).GetValue(),
+	}
+	switch {
+	case rec.Report != nil:
+		b.report(event, rec)
+	case rec.Alert != nil:
+		alertEvent(event, rec)
+	default:
+		event.SeverityNumber = logspb.SeverityNumber_SEVERITY_NUMBER_INFO
+		event.Attributes = texts(keyRecordID, rec.ID, "location", rec.Agent.Location)
+	}
+	event.SeverityText = severityText(event.GetSeverityNumber())
+	return event
+}
+
+func (b *logBuilder) report(event *logspb.LogRecord, rec checks.Record) {
+	r := rec.Report
+	event.SeverityNumber = reportSeverity(r.Status)
+	event.Attributes = texts(
+		keyRecordID, rec.ID, "check", r.Check, "kind", r.Kind, "provider", r.Provider, "location", r.Location,
+		"status", r.Status.String(), "cause", string(r.Cause), "blame", string(blame(r)), "error.type", string(r.Cause),
+		"trigger", string(r.Trigger), "windsock.summary", r.Summary,
+	)
+	if b.traces && !r.StartedAt.IsZero() {
+		event.TraceId, event.SpanId = ids(rec)
+		event.Flags = sampled
+	}
+}
+
+func alertEvent(event *logspb.LogRecord, rec checks.Record) {
+	a := rec.Alert
+	event.SeverityNumber = alertSeverity(a)
+	event.Attributes = texts(
+		keyRecordID, rec.ID, "rule", a.Rule, "state", string(a.State), "severity", string(a.Severity),
+		"blame", string(a.Blame), "windsock.alert.fingerprint", a.Fingerprint, "windsock.incident", a.Incident,
+	)
+}
+
+func blame(r *checks.Report) checks.Blame {
+	if r.Blame != checks.BlameNone {
+		return r.Blame
+	}
+	return r.Cause.Blame()
+}
+
+func reportSeverity(s checks.Status) logspb.SeverityNumber {
+	switch s {
+	case checks.Failed:
+		return logspb.SeverityNumber_SEVERITY_NUMBER_ERROR
+	case checks.Degraded, checks.Unknown, checks.Error:
+		return logspb.SeverityNumber_SEVERITY_NUMBER_WARN
+	case checks.OK, checks.Skipped:
+	}
+	return logspb.SeverityNumber_SEVERITY_NUMBER_INFO
+}
+
+func alertSeverity(a *checks.Alert) logspb.SeverityNumber {
+	switch a.State {
+	case checks.AlertFiring, checks.AlertNoData:
+		if a.Severity == checks.P1 || a.Severity == checks.P2 {
+			return logspb.SeverityNumber_SEVERITY_NUMBER_ERROR
+		}
+		return logspb.SeverityNumber_SEVERITY_NUMBER_WARN
+	case checks.AlertPending, checks.AlertResolved:
+	}
+	return logspb.SeverityNumber_SEVERITY_NUMBER_INFO
+}
+
+func severityText(n logspb.SeverityNumber) string {
+	switch n { //nolint:exhaustive // the three that are used
+	case logspb.SeverityNumber_SEVERITY_NUMBER_ERROR:
+		return "ERROR"
+	case logspb.SeverityNumber_SEVERITY_NUMBER_WARN:
+		return "WARN"
+	default:
+		return "INFO"
+	}
+}

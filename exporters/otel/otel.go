@@ -1,0 +1,150 @@
+// Package otel sends records to any backend that speaks OTLP: metrics with the runs' own timestamps, a log event per
+// failed run and alert transition, and spans where they are asked for. It makes one attempt per batch and never retries;
+// every batch that is sent again carries the same points.
+package otel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	logspb "go.opentelemetry.io/proto/otlp/logs/v1"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"log/slog"
+	"time"
+
+	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/exporters"
+)
+
+const doc = "Sends every result to an OpenTelemetry collector or backend over OTLP, as http/protobuf or grpc: metrics with " +
+	"the runs' own timestamps, log events, and spans on request."
+
+// Kind is the exporter kind "otel".
+func Kind() exporters.Kind {
+	return exporters.NewKind("otel", doc, Params{Events: EventsFailures, MaxSeries: exporters.DefaultMaxSeries},
+		func(p Params, env exporters.Env) (exporters.Exporter, error) { return New(p, env) })
+}
+
+// Exporter is an exporters.Exporter for OTLP. Make one with New. It is not safe for concurrent use.
+type Exporter struct {
+	log     *slog.Logger
+	traces  bool
+	max     int
+	state   []byte // as handed over, until the first batch
+	tally   *exporters.Tally
+	metrics *metricsBuilder
+	logs    *logBuilder
+	spans   *spanBuilder
+
+	metricsLine *line[*metricdata.ResourceMetrics]
+	logsLine    *line[[]*logspb.ResourceLogs]
+	tracesLine  *line[[]*tracepb.ResourceSpans]
+}
+
+// New resolves the parameters, and the OTEL_EXPORTER_OTLP_* variables where a parameter is absent. It connects to nothing.
+func New(p Params, env exporters.Env) (*Exporter, error) {
+	targets, err := p.targets(env)
+	if err != nil {
+		return nil, err
+	}
+	if env.Log == nil {
+		env.Log = slog.New(slog.DiscardHandler)
+	}
+	who := newIdentity(env)
+	return &Exporter{
+		log:         env.Log,
+		traces:      p.Traces,
+		max:         p.MaxSeries,
+		state:       env.State,
+		metrics:     &metricsBuilder{resource: who.resource, scope: who.scope},
+		logs:        &logBuilder{identity: who, events: p.Events, traces: p.Traces},
+		spans:       &spanBuilder{identity: who},
+		metricsLine: newMetricsLine(targets[signalMetrics]),
+		logsLine:    newLogsLine(targets[signalLogs]),
+		tracesLine:  newTracesLine(targets[signalTraces]),
+	}, nil
+}
+
+// Export sends metrics, then logs, then spans, and stops at the first that fails: the whole batch comes again then. That
+// is harmless for what was already sent, because the same records become the same points, events and spans.
+func (e *Exporter) Export(ctx context.Context, batch []checks.Record) (exporters.Outcome, error) {
+	if len(batch) == 0 {
+		return exporters.Outcome{}, nil
+	}
+	e.begin(batch)
+	next := e.tally.Next(batch)
+	if rm := e.metrics.build(batch, next); rm != nil {
+		if err := report(ctx, e, e.metricsLine, rm); err != nil {
+			return exporters.Outcome{}, err
+		}
+	}
+	if records := e.logs.build(batch); len(records) > 0 {
+		if err := report(ctx, e, e.logsLine, records); err != nil {
+			return exporters.Outcome{}, err
+		}
+	}
+	if e.traces {
+		if spans := e.spans.build(batch); len(spans) > 0 {
+			if err := report(ctx, e, e.tracesLine, spans); err != nil {
+				return exporters.Outcome{}, err
+			}
+		}
+	}
+	e.tally.Done(batch, next)
+	return exporters.Outcome{State: next.Encode()}, nil
+}
+
+// begin loads the totals. Where there are none yet they start just before the first batch, so that the start is a function
+// of the cursor and not of the clock.
+func (e *Exporter) begin(batch []checks.Record) {
+	if e.tally != nil {
+		return
+	}
+	start := earliest(batch).Add(-time.Millisecond)
+	totals, err := exporters.LoadTotals(e.state, start, e.max)
+	if err != nil {
+		e.log.Error("totals are unreadable and start again at zero", "error", err)
+		totals = exporters.NewTotals(start, e.max)
+	}
+	e.tally, e.state = exporters.NewTally(totals), nil
+}
+
+// report sends one signal and logs what the backend said about a part that it did not take.
+func report[T any](ctx context.Context, e *Exporter, l *line[T], data T) error {
+	partial, err := l.send(ctx, data)
+	if err != nil {
+		return err
+	}
+	switch {
+	case partial.rejected > 0:
+		e.log.Warn("backend took a part only", "signal", l.target.signal.String(), "rejected", partial.rejected, "reason", partial.message)
+	case partial.message != "":
+		e.log.Warn("backend took all with a warning", "signal", l.target.signal.String(), "reason", partial.message)
+	}
+	return nil
+}
+
+// Close closes the connections.
+func (e *Exporter) Close() error {
+	if err := errors.Join(e.metricsLine.close(), e.logsLine.close(), e.tracesLine.close()); err != nil {
+		return fmt.Errorf("closing otlp connections: %w", err)
+	}
+	return nil
+}
+
+// earliest is the time of the oldest point of the batch.
+func earliest(batch []checks.Record) time.Time {
+	var first time.Time
+	for _, rec := range batch {
+		for _, p := range exporters.Points(rec) {
+			if first.IsZero() || p.At.Before(first) {
+				first = p.At
+			}
+		}
+	}
+	if first.IsZero() {
+		return batch[0].At
+	}
+	return first
+}
