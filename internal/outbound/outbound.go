@@ -5,6 +5,7 @@ package outbound
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"net/netip"
 	"time"
@@ -17,7 +18,8 @@ type Options struct {
 	HTTPProxy, HTTPSProxy, NoProxy string         // as the environment variables of these names, read per configuration
 	CAFile                         string         // PEM, added to the system's roots
 	AllowAddresses                 []netip.Prefix // exceptions from the address guard
-	UserAgent                      string         // "windsock/1.2.3 (synthetic)"
+	UserAgent                      string         // "windsock/1.2.3 (synthetic)"; "" is "windsock (synthetic)"
+	Resolver                       *net.Resolver  // nil is the system's
 }
 
 // Request is one HTTP exchange.
@@ -40,12 +42,13 @@ type Timings struct {
 
 // Failure is why there was no complete answer, found from the stage that was reached (httptrace) and the error.
 // Its text never holds a query string, user info or a secret.
-type Failure struct {
-	Cause    checks.Cause // dns, connect, timeout_connect, proxy, tls, timeout, response_too_large, malformed, internal
+type Failure struct { //nolint:errname // it is the word of the contract, and more than an error
+	Cause    checks.Cause // dns, connect, timeout_connect, proxy, tls, timeout, response_too_large, malformed, config, internal
 	Stage    string       // "dns", "connect", "proxy", "tls", "send", "headers", "body"
 	Reason   string       // bounded word: "nxdomain", "servfail", "refused", "reset", "unreachable", "expired", "wrong_host", "unknown_ca", "guard", "no_descriptors"…
 	Deadline bool         // the deadline passed
 	Err      error        // sanitised
+	Timings  Timings      // up to the failure; zero where nothing was tried
 }
 
 func (f *Failure) Error() string { return f.Err.Error() }

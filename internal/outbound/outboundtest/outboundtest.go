@@ -1,0 +1,247 @@
+// Package outboundtest gives tests targets that misbehave on the network itself, each a real listener on loopback: a DNS
+// server, certificates of every fault, an address that swallows connections, a peer that says what it is told to say.
+package outboundtest
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// Raw listens and calls handle for each connection, which it closes afterwards. It returns the address. The test ends
+// when every handler has ended; handlers that wait watch done.
+func Raw(t *testing.T, handle func(conn net.Conn, done <-chan struct{})) string {
+	t.Helper()
+	listener := listen(t)
+	done := make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() {
+				defer func() { _ = conn.Close() }()
+				handle(conn, done)
+			})
+		}
+	})
+	t.Cleanup(func() {
+		close(done)
+		_ = listener.Close()
+		running.Wait()
+	})
+	return listener.Addr().String()
+}
+
+func listen(t *testing.T) *net.TCPListener {
+	t.Helper()
+	var config net.ListenConfig
+	listener, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return listener.(*net.TCPListener)
+}
+
+// Reset makes the close of a connection a reset.
+func Reset(conn net.Conn) {
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = conn.Close()
+}
+
+// Refused returns an address on which nobody listens.
+func Refused(t *testing.T) string {
+	t.Helper()
+	listener := listen(t)
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String()
+}
+
+// Blackhole returns an address whose accept queue is full and never emptied, so that the kernel drops what else tries
+// to connect, as a firewall that drops does.
+func Blackhole(t *testing.T) string {
+	t.Helper()
+	listener := listen(t)
+	t.Cleanup(func() { _ = listener.Close() })
+	raw, err := listener.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := raw.Control(func(fd uintptr) { err = syscall.Listen(int(fd), 0) }); err != nil {
+		t.Fatal(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 16 {
+		if !fill(t, listener.Addr().String()) {
+			return listener.Addr().String()
+		}
+	}
+	t.Fatal("the accept queue does not fill")
+	return ""
+}
+
+// fill adds a connection to the queue, and reports whether there was room.
+func fill(t *testing.T, address string) bool {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		if late, ok := errors.AsType[net.Error](err); !ok || !late.Timeout() {
+			t.Fatal(err)
+		}
+		return false
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return true
+}
+
+// Resolver serves handle as a DNS server on loopback and returns a resolver that asks nobody else.
+func Resolver(t *testing.T, handle dns.HandlerFunc) *net.Resolver {
+	t.Helper()
+	var config net.ListenConfig
+	packets, err := config.ListenPacket(t.Context(), "udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	started := make(chan struct{})
+	server := &dns.Server{PacketConn: packets, Handler: handle, NotifyStartedFunc: func() { close(started) }}
+	var running sync.WaitGroup
+	running.Go(func() { _ = server.ActivateAndServe() })
+	<-started
+	t.Cleanup(func() {
+		_ = server.Shutdown()
+		running.Wait()
+	})
+	return &net.Resolver{
+		PreferGo: true,
+		Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var dialer net.Dialer
+			return dialer.DialContext(ctx, "udp", packets.LocalAddr().String())
+		},
+	}
+}
+
+// Answer is a DNS handler that gives one response code to every question.
+func Answer(code int) dns.HandlerFunc {
+	return func(w dns.ResponseWriter, question *dns.Msg) {
+		answer := new(dns.Msg).SetRcode(question, code)
+		answer.RecursionAvailable = true // without it an empty answer is a lame referral
+		_ = w.WriteMsg(answer)
+	}
+}
+
+// Silence is a DNS handler that never answers.
+func Silence(dns.ResponseWriter, *dns.Msg) {}
+
+// Address is a DNS handler that answers every question for A with one address.
+func Address(ip string) dns.HandlerFunc {
+	return func(w dns.ResponseWriter, question *dns.Msg) {
+		answer := new(dns.Msg).SetReply(question)
+		answer.RecursionAvailable = true
+		if q := question.Question[0]; q.Qtype == dns.TypeA {
+			header := dns.RR_Header{Name: q.Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 1}
+			answer.Answer = append(answer.Answer, &dns.A{Hdr: header, A: net.ParseIP(ip)})
+		}
+		_ = w.WriteMsg(answer)
+	}
+}
+
+// CA is a certificate authority of one test.
+type CA struct {
+	File string // PEM
+
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+// NewCA makes an authority and writes its certificate to a file.
+func NewCA(t *testing.T) *CA {
+	t.Helper()
+	key := newKey(t)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "windsock test CA"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return &CA{File: file, cert: cert, key: key}
+}
+
+func newKey(t *testing.T) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// Validity is when a certificate holds, from now.
+type Validity struct{ From, Until time.Duration }
+
+// Valid holds now.
+func Valid() Validity { return Validity{-time.Hour, time.Hour} }
+
+// Expired ended an hour ago.
+func Expired() Validity { return Validity{-2 * time.Hour, -time.Hour} }
+
+// NotYetValid begins in an hour.
+func NotYetValid() Validity { return Validity{time.Hour, 2 * time.Hour} }
+
+// Config is a server's TLS configuration with a certificate for hosts, names or addresses.
+func (ca *CA) Config(t *testing.T, validity Validity, hosts ...string) *tls.Config {
+	t.Helper()
+	key := newKey(t)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "windsock test"},
+		NotBefore: time.Now().Add(validity.From), NotAfter: time.Now().Add(validity.Until),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	for _, host := range hosts {
+		if ip := net.ParseIP(host); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, host)
+		}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, ca.cert, &key.PublicKey, ca.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+}
