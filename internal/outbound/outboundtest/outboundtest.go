@@ -16,6 +16,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -69,12 +70,22 @@ func Reset(conn net.Conn) {
 	_ = conn.Close()
 }
 
-// Refused returns an address on which nobody listens.
+// Refused returns an address on which nobody listens. The port is kept, so that nobody else gets it meanwhile.
 func Refused(t *testing.T) string {
 	t.Helper()
-	listener := listen(t)
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(fd) })
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	name, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(name.(*syscall.SockaddrInet4).Port))
 }
 
 // Blackhole returns an address whose accept queue is full and never emptied, so that the kernel drops what else tries
