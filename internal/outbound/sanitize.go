@@ -46,7 +46,7 @@ func Sanitize(s string, limit int) string {
 	for keep > 0 && !utf8.RuneStart(s[keep]) {
 		keep--
 	}
-	return s[:keep] + tail
+	return strings.TrimRight(s[:keep], " ") + tail
 }
 
 // printable keeps what a person can see, turns white space into a space, and drops the rest: control characters, format
