@@ -73,9 +73,18 @@ func Run(t *testing.T, o Options) {
 	}
 }
 
-// Decoder reads the `with:` section from text as strictly as the agent does. Every field of type checks.Secret becomes a
-// secret whose value is key.
-func Decoder(text, key string) checks.Decoder { return checktest.Decoder(text, key) }
+// Decoder reads the `with:` section from text as strictly as the agent does; an empty text leaves the defaults. Every
+// field of type checks.Secret becomes a secret whose value is key.
+func Decoder(text, key string) checks.Decoder {
+	if strings.TrimSpace(text) == "" {
+		return absentSection{}
+	}
+	return checktest.Decoder(text, key)
+}
+
+type absentSection struct{}
+
+func (absentSection) Decode(any) error { return nil }
 
 // subject is an exporter under test.
 type subject struct {

@@ -1,0 +1,160 @@
+// Package stdout writes every record to the agent's standard output: one JSON object per line, or one line for a person.
+// It keeps no state, and writes nothing but whole batches of whole lines.
+package stdout
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+
+	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/exporters"
+)
+
+// Format is how a record looks.
+type Format string
+
+// The formats.
+const (
+	JSON   Format = "json"   // one object per line, the record's one JSON form
+	Pretty Format = "pretty" // one aligned line for a person, without colour
+)
+
+// Params is the `with:` section of the kind "stdout".
+type Params struct {
+	Format Format `yaml:"format" jsonschema:"enum=json,enum=pretty" jsonschema_description:"how a record looks: json (one object per line) or pretty (one aligned line for a person)"`
+}
+
+// Validate checks the format.
+func (p Params) Validate() error {
+	if p.Format != JSON && p.Format != Pretty {
+		return checks.Invalid("format", "%q is not one of json, pretty", string(p.Format))
+	}
+	return nil
+}
+
+const doc = "Writes every record to the agent's standard output, one line each, as JSON or for a person."
+
+// Kind is the exporter kind "stdout".
+func Kind() exporters.Kind {
+	return exporters.NewKind("stdout", doc, Params{Format: JSON}, func(p Params, env exporters.Env) (exporters.Exporter, error) {
+		return New(p, env)
+	})
+}
+
+// Exporter writes lines. Make one with New. It is not safe for concurrent use.
+type Exporter struct {
+	format Format
+	out    io.Writer
+	torn   bool         // the last line was cut: end it before the next one begins
+	going  <-chan wrote // the write that outlived its deadline; nil where none did
+}
+
+type wrote struct {
+	n    int
+	last byte
+	err  error
+}
+
+// New writes to env.Stdout. Nothing is written before the first Export.
+func New(p Params, env exporters.Env) (*Exporter, error) {
+	return &Exporter{format: p.Format, out: env.Stdout}, nil
+}
+
+// Export writes the batch with one Write. Where that is cut short, the batch comes again, whole: lines may be repeated,
+// never lost. A reader that is gone is Hold. A record without a JSON form is rejected.
+//
+// A Write cannot be interrupted. One that outlives the deadline is a Retry, and nothing else is written before it is done.
+func (e *Exporter) Export(ctx context.Context, batch []checks.Record) (exporters.Outcome, error) {
+	if len(batch) == 0 {
+		return exporters.Outcome{}, nil
+	}
+	if e.out == nil {
+		return exporters.Outcome{}, exporters.Hold(errors.New("writing records: the agent has no standard output"))
+	}
+	if err := ctx.Err(); err != nil {
+		return exporters.Outcome{}, exporters.Retry(fmt.Errorf("writing records: %w", err), 0)
+	}
+	if e.going != nil {
+		if err := e.wait(ctx); err != nil {
+			return exporters.Outcome{}, err
+		}
+	}
+	text, rejected := e.render(batch)
+	e.going = e.write(text)
+	if err := e.wait(ctx); err != nil {
+		return exporters.Outcome{}, err
+	}
+	return exporters.Outcome{Rejected: rejected}, nil
+}
+
+func (e *Exporter) render(batch []checks.Record) ([]byte, []exporters.Rejection) {
+	var text bytes.Buffer
+	var rejected []exporters.Rejection
+	if e.torn {
+		text.WriteByte('\n')
+	}
+	for i := range batch {
+		if e.format == Pretty {
+			text.WriteString(line(batch[i]))
+			text.WriteByte('\n')
+			continue
+		}
+		object, err := batch[i].MarshalJSON()
+		if err != nil {
+			rejected = append(rejected, exporters.Rejection{Index: i, Reason: "no JSON form"})
+			continue
+		}
+		text.Write(object)
+		text.WriteByte('\n')
+	}
+	return text.Bytes(), rejected
+}
+
+func (e *Exporter) write(text []byte) <-chan wrote {
+	done := make(chan wrote, 1)
+	if len(text) == 0 {
+		done <- wrote{}
+		return done
+	}
+	go func() {
+		n, err := e.out.Write(text)
+		if err == nil && n < len(text) {
+			err = io.ErrShortWrite
+		}
+		w := wrote{n: n, err: err}
+		if n > 0 && n <= len(text) {
+			w.last = text[n-1]
+		}
+		done <- w
+	}()
+	return done
+}
+
+// wait waits for the write that is going.
+func (e *Exporter) wait(ctx context.Context) error {
+	select {
+	case w := <-e.going:
+		e.going = nil
+		if w.n > 0 {
+			e.torn = w.last != '\n'
+		}
+		return class(w.err)
+	case <-ctx.Done():
+		return exporters.Retry(fmt.Errorf("writing records: nobody reads: %w", ctx.Err()), 0)
+	}
+}
+
+func class(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, syscall.EPIPE), errors.Is(err, io.ErrClosedPipe), errors.Is(err, os.ErrClosed):
+		return exporters.Hold(fmt.Errorf("writing records: the reader is gone: %w", err))
+	}
+	return exporters.Retry(fmt.Errorf("writing records: %w", err), 0)
+}
