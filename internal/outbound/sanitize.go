@@ -28,8 +28,8 @@ func Sanitize(s string, limit int) string {
 	if limit <= 0 {
 		return ""
 	}
-	if len(s) > 8*limit+1024 { // bounds the work; what goes would be cut anyway
-		s = s[:8*limit+1024]
+	if work := 8*min(limit, 1<<20) + 1024; len(s) > work { // what is beyond would be cut anyway
+		s = s[:work]
 	}
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	s = escapes.ReplaceAllString(s, "")
