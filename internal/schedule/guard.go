@@ -66,42 +66,49 @@ func guard(expr string) error {
 	return nil
 }
 
-// check looks at one item of a list: *, N, N-M, each with or without /STEP.
+// check looks at one item of a list: *, N, N-M, each with or without /STEP. An empty msg is a good item.
 func (f field) check(item token) (at int, msg string) {
 	parts := split(item, "/")
 	if len(parts) > 2 {
 		return parts[2].at - 1, fmt.Sprintf("found a second step in %q, want one", item.text)
 	}
-	low, high := f.low, f.high
-	if parts[0].text != "*" && parts[0].text != "?" {
-		ends := split(parts[0], "-")
-		if len(ends) > 2 {
-			return ends[2].at - 1, fmt.Sprintf("found a second hyphen in %q, want a range such as %d-%d", parts[0].text, f.low, f.high)
-		}
-		var ok bool
-		if low, ok = f.value(ends[0].text); !ok {
-			return ends[0].at, f.wanted(ends[0].text)
-		}
-		switch {
-		case len(ends) == 2:
-			if high, ok = f.value(ends[1].text); !ok {
-				return ends[1].at, f.wanted(ends[1].text)
-			}
-			if high < low {
-				return parts[0].at, fmt.Sprintf("found the range %q, which ends before it begins; want the smaller value first", parts[0].text)
-			}
-		case len(parts) == 1:
-			high = low
-		}
+	low, high, at, msg := f.bounds(parts[0])
+	if msg != "" || len(parts) == 1 {
+		return at, msg
 	}
-	if len(parts) == 1 {
-		return 0, ""
+	if low == high { // N/STEP is N to the field's end
+		high = f.high
 	}
 	step, ok := digits(parts[1].text)
-	if !ok || step < 1 || step > max(1, high-low) {
-		return parts[1].at, fmt.Sprintf("found the step %q, want %d to %d", parts[1].text, 1, max(1, high-low))
+	if most := max(1, high-low); !ok || step < 1 || step > most {
+		return parts[1].at, fmt.Sprintf("found the step %q, want 1 to %d", parts[1].text, most)
 	}
 	return 0, ""
+}
+
+// bounds reads *, N or N-M.
+func (f field) bounds(item token) (low, high, at int, msg string) {
+	if item.text == "*" || item.text == "?" {
+		return f.low, f.high, 0, ""
+	}
+	ends := split(item, "-")
+	if len(ends) > 2 {
+		return 0, 0, ends[2].at - 1, fmt.Sprintf("found a second hyphen in %q, want a range such as %d-%d", item.text, f.low, f.high)
+	}
+	for _, end := range ends {
+		value, ok := f.value(end.text)
+		if !ok {
+			return 0, 0, end.at, f.wanted(end.text)
+		}
+		low, high = high, value
+	}
+	if len(ends) == 1 {
+		return high, high, 0, ""
+	}
+	if high < low {
+		return 0, 0, item.at, fmt.Sprintf("found the range %q, which ends before it begins; want the smaller value first", item.text)
+	}
+	return low, high, 0, ""
 }
 
 // value reads a number or a name within the field's bounds.

@@ -176,6 +176,21 @@ func (s Spec) Count(after, until time.Time) int {
 	return 0
 }
 
+// Advance is the last of a number of slots that begin with from, itself a slot.
+func (s Spec) Advance(from time.Time, slots int) time.Time {
+	if s.every > 0 {
+		return from.Add(time.Duration(slots-1) * s.every)
+	}
+	for ; slots > 1; slots-- {
+		next := s.Next(from)
+		if next.IsZero() {
+			break
+		}
+		from = next
+	}
+	return from
+}
+
 // Interval is the shortest time between two slots, daylight saving aside; zero for the zero Spec.
 func (s Spec) Interval() time.Duration { return s.interval }
 
@@ -191,7 +206,7 @@ func (s Spec) String() string { return s.text }
 // Compress divides time by n, for the demo and for drills: an interval becomes n times shorter, a cron expression becomes
 // an interval of an n-th of its shortest distance. Specs below 10 ms are not made; n of 1 and below and NaN change nothing.
 func (s Spec) Compress(n float64) Spec {
-	if !(n > 1) || s.interval == 0 {
+	if math.IsNaN(n) || n <= 1 || s.interval == 0 {
 		return s
 	}
 	return ofInterval(max(minCompressed, time.Duration(math.Round(float64(s.interval)/n))))

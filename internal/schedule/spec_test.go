@@ -2,6 +2,7 @@ package schedule_test
 
 import (
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -128,7 +129,7 @@ func TestCompress(t *testing.T) {
 		"one leaves it":                  {"*/5 * * * *", 1, "*/5 * * * *"},
 		"zero leaves it":                 {"@every 60s", 0, "@every 1m0s"},
 		"a negative number leaves it":    {"@every 60s", -3, "@every 1m0s"},
-		"a number that is none is no-op": {"@every 60s", nan(), "@every 1m0s"},
+		"a number that is none is no-op": {"@every 60s", math.NaN(), "@every 1m0s"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -138,8 +139,6 @@ func TestCompress(t *testing.T) {
 		})
 	}
 }
-
-func nan() float64 { zero := 0.0; return zero / zero }
 
 // Offsets and dates of the transitions are those of the IANA time zone database, as published in its 2025 releases.
 func TestNextOverDaylightSaving(t *testing.T) {
@@ -333,20 +332,20 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-func mustParse(t testing.TB, expr, timezone string) schedule.Spec {
-	t.Helper()
+func mustParse(tb testing.TB, expr, timezone string) schedule.Spec {
+	tb.Helper()
 	spec, err := schedule.Parse(expr, timezone)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return spec
 }
 
-func at(t testing.TB, text string) time.Time {
-	t.Helper()
+func at(tb testing.TB, text string) time.Time {
+	tb.Helper()
 	when, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return when
 }
