@@ -19,8 +19,8 @@ import (
 	"github.com/windsock-monitor/windsock/checks"
 )
 
-const doc = `Checks the network around the agent. Each of hosts is resolved, connected to, asked for its certificate and, where wanted,
-for one HTTP answer; each of forbid must not be reachable. Behind a proxy the connection is a CONNECT through it, and resolving the name is
+const doc = `Checks the way out: names resolve, hosts can be connected to, certificates verify and last, and what must not be reachable is not.
+Each host may also be asked for one HTTP answer. Behind a proxy the connection is a CONNECT through it, and resolving the name is
 then the proxy's business, unless resolver, families or expect_addresses are given. It is free.`
 
 //go:embed example.yaml

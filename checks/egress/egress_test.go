@@ -268,7 +268,7 @@ func TestASilentResolverIsAFailureOfDNS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer packet.Close()
+	defer func() { _ = packet.Close() }()
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	r := runWithin(ctx, t, fmt.Sprintf("hosts: [{host: a.example, resolver: '%s'}]", packet.LocalAddr()), network(t, outbound.Options{}))
@@ -443,7 +443,7 @@ func relay(c net.Conn, port int) {
 	if err != nil {
 		return
 	}
-	defer target.Close()
+	defer func() { _ = target.Close() }()
 	done := make(chan struct{})
 	go func() { defer close(done); copyAll(target, c) }()
 	copyAll(c, target)

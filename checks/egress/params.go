@@ -30,7 +30,7 @@ type Params struct {
 // Host is one host that must be reachable.
 type Host struct {
 	Name            string   `jsonschema_description:"What the host is called in metrics; unique. Default: host, or host:port where the port is not 443." yaml:"name"`
-	Host            string   `jsonschema_description:"Name or address." yaml:"host"`
+	Host            string   `jsonschema:"required" jsonschema_description:"Name or address." yaml:"host"`
 	Port            int      `jsonschema_description:"TCP port. Default: 443." yaml:"port"`
 	Resolver        string   `jsonschema_description:"Address of the DNS server to ask, as 192.0.2.53 or 192.0.2.53:53. Default: the system's resolver." yaml:"resolver"`
 	Families        []string `jsonschema_description:"Record types that must each have an answer: A, AAAA. Default: both are asked, one answer is enough." yaml:"families"`

@@ -114,13 +114,13 @@ func listen(t *testing.T, serve func(net.Conn)) int {
 				return
 			}
 			wg.Go(func() {
-				defer conn.Close()
-				defer context.AfterFunc(ctx, func() { conn.Close() })()
+				defer func() { _ = conn.Close() }()
+				defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 				serve(conn)
 			})
 		}
 	})
-	t.Cleanup(func() { cancel(); l.Close(); wg.Wait() })
+	t.Cleanup(func() { cancel(); _ = l.Close(); wg.Wait() })
 	return l.Addr().(*net.TCPAddr).Port
 }
 
@@ -131,7 +131,7 @@ func silent(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }
 func secure(cert tls.Certificate, next func(net.Conn)) func(net.Conn) {
 	return func(conn net.Conn) {
 		server := tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
-		if server.Handshake() == nil {
+		if server.HandshakeContext(context.Background()) == nil {
 			next(server)
 		}
 	}
@@ -159,7 +159,7 @@ func refusedPort(t *testing.T) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	return l.Addr().(*net.TCPAddr).Port
 }
 
@@ -234,12 +234,12 @@ func connectProxy(t *testing.T, status, to int, seen func(*http.Request)) int {
 		if err != nil {
 			return
 		}
-		defer target.Close()
+		defer func() { _ = target.Close() }()
 		_, _ = io.WriteString(conn, "HTTP/1.1 200 Connection established\r\n\r\n")
 		var wg sync.WaitGroup
-		wg.Go(func() { _, _ = io.Copy(target, conn); target.Close() })
+		wg.Go(func() { _, _ = io.Copy(target, conn); _ = target.Close() })
 		_, _ = io.Copy(conn, target)
-		conn.Close()
+		_ = conn.Close()
 		wg.Wait()
 	})
 }

@@ -1,0 +1,29 @@
+// Package all lists the kinds of check that are built in. A new kind is one line in Kinds and one in Examples.
+package all
+
+import (
+	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/checks/chat"
+	"github.com/windsock-monitor/windsock/checks/egress"
+	"github.com/windsock-monitor/windsock/checks/models"
+)
+
+//go:generate go run github.com/windsock-monitor/windsock/internal/docgen -out ../../docs
+
+// Kinds are the built-in kinds, in the order of the documentation.
+func Kinds() []checks.Kind {
+	return []checks.Kind{
+		chat.Kind(),
+		egress.Kind(),
+		models.Kind(),
+	}
+}
+
+// Examples are `with:` sections as people write them, by the name of the kind.
+func Examples() map[string]string {
+	return map[string]string{
+		"chat":   chat.Example(),
+		"egress": egress.Example(),
+		"models": models.Example(),
+	}
+}

@@ -1,0 +1,74 @@
+package chat
+
+import (
+	"errors"
+	"math"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/windsock-monitor/windsock/checks"
+)
+
+// The bounds of one ping: a monitor's prompt is no place for documents, and its cost must stay small.
+const (
+	maxPrompt    = 64 << 10 // bytes, system prompt included
+	maxMaxTokens = 32768
+)
+
+// Params is the `with:` section.
+type Params struct {
+	Model            string        `jsonschema:"required" jsonschema_description:"The model to ask, an id or an alias." yaml:"model"`
+	Prompt           string        `jsonschema_description:"What the user says. It is never stored." yaml:"prompt"`
+	System           string        `jsonschema_description:"The system prompt. Default: none is sent." yaml:"system"`
+	MaxTokens        int           `jsonschema_description:"The most tokens that may be produced; with the prompt it is the most that a run can cost. A model that thinks first needs more than a few." yaml:"max_tokens"`
+	Temperature      *float64      `jsonschema_description:"Sent only when given: some models refuse 0. Default: the model's own." yaml:"temperature"`
+	Stream           bool          `jsonschema_description:"Stream the answer, which is the only way to see the time to the first token." yaml:"stream"`
+	JSON             bool          `jsonschema_description:"Ask for a JSON object (response_format json_object). The prompt must ask for JSON too." yaml:"json"`
+	Expect           Expect        `jsonschema_description:"What the answer must be; all that is given must hold. Default: anything but nothing." yaml:"expect"`
+	TimeToFirstToken time.Duration `jsonschema_description:"Degraded when the first content of the stream comes later. 0 is no objective." yaml:"time_to_first_token"`
+	InterChunk       time.Duration `jsonschema_description:"Degraded when the stream is silent for longer between two chunks. 0 is no objective." yaml:"inter_chunk"`
+}
+
+// Expect is what an answer must be.
+type Expect struct {
+	Contains   string         `jsonschema_description:"Text that the answer contains, in upper or lower case." yaml:"contains"`
+	Matches    string         `jsonschema_description:"Regular expression (RE2) that matches somewhere in the answer, exactly as written: begin it with (?i) to ignore case." yaml:"matches"`
+	JSONSchema map[string]any `jsonschema_description:"JSON Schema (2020-12) that the answer, read as JSON, satisfies. References outside it are refused." yaml:"json_schema"`
+	JQ         string         `jsonschema_description:"jq expression whose every output is neither false nor null. Its input is the answer read as JSON, or a string where it is not JSON." yaml:"jq"`
+}
+
+func defaults() Params {
+	return Params{Prompt: "Reply with the single word: pong", MaxTokens: 16, Stream: true}
+}
+
+// Validate checks everything that the types do not.
+func (p Params) Validate() error {
+	var errs []error
+	bad := func(path, format string, args ...any) { errs = append(errs, checks.Invalid(path, format, args...)) }
+	if p.Model == "" || len(p.Model) > 100 || strings.TrimSpace(p.Model) != p.Model || !utf8.ValidString(p.Model) {
+		bad("model", "%q, want a model's id such as mistral-small-latest", p.Model)
+	}
+	if strings.TrimSpace(p.Prompt) == "" {
+		bad("prompt", "it is empty")
+	}
+	if len(p.Prompt)+len(p.System) > maxPrompt {
+		bad("prompt", "%d bytes with the system prompt, want at most %d", len(p.Prompt)+len(p.System), maxPrompt)
+	}
+	if p.MaxTokens < 1 || p.MaxTokens > maxMaxTokens {
+		bad("max_tokens", "%d, want 1 to %d", p.MaxTokens, maxMaxTokens)
+	}
+	if t := p.Temperature; t != nil && (math.IsNaN(*t) || *t < 0 || *t > 2) {
+		bad("temperature", "%v, want 0 to 2", *t)
+	}
+	for path, objective := range map[string]time.Duration{"time_to_first_token": p.TimeToFirstToken, "inter_chunk": p.InterChunk} {
+		if objective < 0 {
+			bad(path, "%s, want 0 or more", objective)
+		}
+		if objective > 0 && !p.Stream {
+			bad(path, "only a stream has it, want stream: true")
+		}
+	}
+	_, err := compile(p.Expect)
+	return errors.Join(errors.Join(errs...), err)
+}

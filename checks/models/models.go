@@ -1,0 +1,182 @@
+// Package models checks the provider's list of models: that the models an application counts on are there and can what
+// it needs. The list is free; being listed is no promise that a model answers.
+package models
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/checks/internal/calls"
+	"github.com/windsock-monitor/windsock/checks/internal/oneline"
+	"github.com/windsock-monitor/windsock/internal/mistral"
+)
+
+const doc = `Asks the provider for its list of models and checks that every expected id is in it, that models have the capabilities the application
+needs, and that the list is not shorter than it should be. It is free. A listed model may still refuse to answer: that is what the chat check is for.`
+
+//go:embed example.yaml
+var example string
+
+// Example is a `with:` section as people write it.
+func Example() string { return example }
+
+// Params is the `with:` section.
+type Params struct {
+	Expect   []string            `jsonschema_description:"Ids that must be listed, aliases by their own name." yaml:"expect"`
+	Usable   map[string][]string `jsonschema_description:"Capabilities by model id, each of which must be true: completion_chat, completion_fim, function_calling, vision and so on. An id here is expected too." yaml:"usable"`
+	MinCount int                 `jsonschema_description:"The least number of models that must be listed." yaml:"min_count"`
+}
+
+// Validate checks everything that the types do not.
+func (p Params) Validate() error {
+	var errs []error
+	seen := map[string]bool{}
+	for i, id := range p.Expect {
+		path := fmt.Sprintf("expect.%d", i)
+		if !validID(id) {
+			errs = append(errs, checks.Invalid(path, "%q, want a model's id", id))
+		}
+		if seen[id] {
+			errs = append(errs, checks.Invalid(path, "%q is there twice", id))
+		}
+		seen[id] = true
+	}
+	for _, id := range slices.Sorted(maps.Keys(p.Usable)) {
+		path := "usable." + id
+		if !validID(id) {
+			errs = append(errs, checks.Invalid("usable", "%q, want a model's id", id))
+		}
+		if len(p.Usable[id]) == 0 {
+			errs = append(errs, checks.Invalid(path, "no capabilities, want a list such as [completion_chat]"))
+		}
+		if slices.Contains(p.Usable[id], "") {
+			errs = append(errs, checks.Invalid(path, "an empty capability"))
+		}
+	}
+	if p.MinCount < 0 {
+		errs = append(errs, checks.Invalid("min_count", "%d, want 0 or more", p.MinCount))
+	}
+	return errors.Join(errs...)
+}
+
+func validID(id string) bool {
+	return id != "" && len(id) <= 100 && id == oneline.Of(strings.TrimSpace(id), 100)
+}
+
+// Kind is the kind of check that this package is.
+func Kind() checks.Kind { return checks.NewKind("models", doc, Params{MinCount: 1}, New) }
+
+// Provider is what the check needs of a provider's client.
+type Provider interface {
+	Models(ctx context.Context) ([]mistral.Model, mistral.Call)
+}
+
+// Models is one check of the list.
+type Models struct {
+	params   Params
+	provider Provider
+}
+
+// New builds the check. Without a provider its runs are errors.
+func New(params Params, env checks.Env) (checks.Check, error) {
+	m := &Models{params: params}
+	if env.Provider == nil {
+		return m, nil
+	}
+	provider, ok := env.Provider.(Provider)
+	if !ok {
+		return nil, fmt.Errorf("the provider is a %T, which cannot list models", env.Provider)
+	}
+	m.provider = provider
+	return m, nil
+}
+
+// Run asks for the list once.
+func (m *Models) Run(ctx context.Context) (checks.Result, error) {
+	if m.provider == nil {
+		return checks.Result{Cause: checks.CauseConfig}, errors.New("there is no provider to ask")
+	}
+	list, call := m.provider.Models(ctx)
+	r := calls.Result(ctx, &call)
+	if !call.OK() {
+		return r, nil
+	}
+	r.Measurements = append(r.Measurements, checks.Measurement{Name: "probe.llm.models", Value: float64(len(list))})
+	m.judge(&r, list)
+	return r, nil
+}
+
+// judge compares the list with what was asked for. A missing model outranks a missing capability, and that the count.
+func (m *Models) judge(r *checks.Result, list []mistral.Model) {
+	listed := map[string]mistral.Model{}
+	for _, model := range list {
+		listed[model.ID] = model
+	}
+	wanted := slices.Clone(m.params.Expect)
+	for _, id := range slices.Sorted(maps.Keys(m.params.Usable)) {
+		if !slices.Contains(wanted, id) {
+			wanted = append(wanted, id)
+		}
+	}
+	var missing, unable []string
+	for _, id := range wanted {
+		model, ok := listed[id]
+		if !ok {
+			missing = append(missing, id)
+			continue
+		}
+		for _, capability := range m.params.Usable[id] {
+			if !model.Capabilities[capability] {
+				unable = append(unable, id+" "+capability)
+			}
+		}
+	}
+	r.Measurements = append(r.Measurements, retirements(wanted, listed)...)
+	switch {
+	case len(missing) > 0:
+		fail(r, checks.CauseModelGone, "not listed: "+some(missing))
+	case len(unable) > 0:
+		fail(r, checks.CauseAssertion, "without the capability: "+some(unable))
+	case len(list) < m.params.MinCount:
+		fail(r, checks.CauseAssertion, fmt.Sprintf("%d models listed, want at least %d", len(list), m.params.MinCount))
+	default:
+		r.Summary = fmt.Sprintf("%d models listed", len(list))
+		if len(wanted) > 0 {
+			r.Summary += fmt.Sprintf(", all %d expected among them", len(wanted))
+		}
+		r.Evidence = append(r.Evidence, checks.Step{Name: "expect", OK: true, Detail: r.Summary})
+	}
+}
+
+func fail(r *checks.Result, cause checks.Cause, text string) {
+	r.Status, r.Cause, r.Summary = checks.Failed, cause, oneline.Of(text, 300)
+	r.Evidence = append(r.Evidence, checks.Step{Name: "expect", Detail: r.Summary})
+}
+
+// retirements are the announced ends of the models that are counted on.
+func retirements(wanted []string, listed map[string]mistral.Model) []checks.Measurement {
+	const most = 50
+	var all []checks.Measurement
+	for _, id := range wanted[:min(len(wanted), most)] {
+		if end := listed[id].Deprecation; !end.IsZero() {
+			all = append(all, checks.Measurement{
+				Name: "probe.llm.model.retirement_time", Value: float64(end.Unix()), Unit: "s", Attrs: map[string]string{"model": id},
+			})
+		}
+	}
+	return all
+}
+
+func some(all []string) string {
+	const most = 5
+	if len(all) <= most {
+		return strings.Join(all, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(all[:most], ", "), len(all)-most)
+}
