@@ -43,6 +43,7 @@ type Call struct {
 	Upstream  time.Duration // x-envoy-upstream-service-time, else x-kong-upstream-latency
 	RetryIn   time.Duration // Retry-After; 0 where absent or absurd
 	Deadline  bool          // the caller's deadline ended the call
+	Retires   time.Time     // x-model-deprecation-timestamp of a success, read leniently; zero where absent
 }
 
 // OK reports whether the call succeeded.

@@ -1,0 +1,330 @@
+package mistral
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/internal/outbound"
+)
+
+const (
+	defaultMaxBody    = 4 << 20
+	defaultStallAfter = 10 * time.Second
+	// renewLimit bounds the second reading of the key after a 401, which is not part of the call's time.
+	renewLimit = 2 * time.Second
+	// maxErrorBody is how much of an error's body is read.
+	maxErrorBody = 64 << 10
+	maxSummary   = 240
+)
+
+// Client implements API. It is safe for concurrent use.
+type Client struct {
+	base  string // ends in /v1
+	https bool
+	o     Options
+}
+
+// New checks the options. It reads no secret and opens no connection. A base URL may have a path, and may end in /v1.
+func New(o Options) (*Client, error) {
+	u, err := url.Parse(o.BaseURL)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" {
+		return nil, errors.New("base_url: want an http or https URL, for example https://api.mistral.ai")
+	}
+	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return nil, errors.New("base_url: want a URL without user, query and fragment; keys belong in api_key")
+	}
+	if o.Out == nil {
+		return nil, errors.New("no way out: Options.Out is nil")
+	}
+	if o.MaxBody <= 0 {
+		o.MaxBody = defaultMaxBody
+	}
+	if o.StallAfter <= 0 {
+		o.StallAfter = defaultStallAfter
+	}
+	path := strings.TrimSuffix(strings.TrimRight(u.EscapedPath(), "/"), "/v1")
+	return &Client{base: u.Scheme + "://" + u.Host + path + "/v1", https: u.Scheme == "https", o: o}, nil
+}
+
+var _ API = (*Client)(nil)
+
+// request is one call as this package wants it.
+type request struct {
+	method, path string
+	payload      any // nil for none
+	stream       bool
+	private      []string // words of the caller that must not come back in a text
+}
+
+// exchange is one call under way. Its verdict is set once: the first that is found counts.
+type exchange struct {
+	client *Client
+	call   Call
+	scrub  scrubber
+	ctx    context.Context //nolint:containedctx // the call's own, which ends with it
+	cancel context.CancelCauseFunc
+	header http.Header
+	body   outbound.BodyReader
+	judged bool
+}
+
+// begin reads the key and sends the request. Where that fails the exchange is judged and has no body.
+func (c *Client) begin(ctx context.Context, r request) *exchange {
+	own, cancel := context.WithCancelCause(ctx)
+	x := &exchange{client: c, scrub: newScrubber("", r.private), ctx: own, cancel: cancel}
+	x.call.Timings.Start = time.Now()
+	key, err := c.key(ctx)
+	if err != nil {
+		text := outbound.Sanitize(err.Error(), maxSummary)
+		x.judge(checks.CauseConfig, "key", "the API key cannot be used: "+text)
+		x.step("key", false, text)
+		return x
+	}
+	x.scrub = newScrubber(key, r.private)
+	x.step("key", true, "read from "+c.o.APIKey.Where())
+	wire, err := c.wire(r, key)
+	if err != nil {
+		x.judge(checks.CauseConfig, "request", "the request cannot be written as JSON")
+		return x
+	}
+	answer, err := c.o.Out.Open(own, wire)
+	if err != nil {
+		x.lost(err)
+		return x
+	}
+	x.body, x.header = answer.Body, answer.Header
+	x.path(nil)
+	x.headers(answer)
+	if answer.Status < 200 || answer.Status > 299 {
+		x.refused(ctx, answer.Status)
+	}
+	return x
+}
+
+// key reads the key and checks that it can stand in a header.
+func (c *Client) key(ctx context.Context) (string, error) {
+	key, err := c.o.APIKey.Reveal(ctx)
+	if err != nil {
+		return "", fmt.Errorf("reading it from %s: %w", c.o.APIKey.Where(), err)
+	}
+	if key == "" {
+		return "", fmt.Errorf("%s: %w", c.o.APIKey.Where(), checks.ErrNoSecret)
+	}
+	for i := range len(key) {
+		if key[i] <= ' ' || key[i] > '~' {
+			return "", fmt.Errorf("%s holds white space, control or non-ASCII characters", c.o.APIKey.Where())
+		}
+	}
+	return key, nil
+}
+
+func (c *Client) wire(r request, key string) (outbound.Request, error) {
+	header := http.Header{"Authorization": {"Bearer " + key}, "Accept": {"application/json"}}
+	out := outbound.Request{
+		Method: r.method, URL: c.base + r.path, Header: header, MaxBody: c.o.MaxBody, Reuse: c.o.ReuseConnections,
+	}
+	if r.stream {
+		header.Set("Accept", "text/event-stream")
+		header.Set("Accept-Encoding", "identity") // compression holds chunks back
+	}
+	if r.payload == nil {
+		return out, nil
+	}
+	header.Set("Content-Type", "application/json")
+	body, err := json.Marshal(r.payload)
+	out.Body = body
+	return out, err
+}
+
+// headers keeps what the header tells.
+func (x *exchange) headers(answer *outbound.Response) {
+	x.call.Status = answer.Status
+	x.call.RequestID = x.scrub.line(requestID(answer.Header), 128)
+	x.call.Limits = parseLimits(answer.Header)
+	x.call.Upstream = upstream(answer.Header)
+	x.call.RetryIn = retryAfter(answer.Header.Get("Retry-After"), time.Now())
+	if answer.Status < 300 {
+		x.call.Retires = parseTime(answer.Header.Get("X-Model-Deprecation-Timestamp"))
+	}
+}
+
+// refused judges an answer that is not a success.
+func (x *exchange) refused(ctx context.Context, status int) {
+	body, _ := io.ReadAll(io.LimitReader(x.body, maxErrorBody)) // the status stands, whatever becomes of the body
+	v := Classify(status, x.header, body)
+	detail := fmt.Sprintf("%d %s", status, http.StatusText(status))
+	if status == http.StatusUnauthorized {
+		detail += ": " + x.client.renew(ctx)
+	}
+	x.step("status", false, detail)
+	x.verdict(v, status)
+}
+
+// renew reads the key again, for the next call.
+func (c *Client) renew(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewLimit)
+	defer cancel()
+	changed, err := c.o.APIKey.Renew(ctx)
+	switch {
+	case err != nil:
+		return "the key could not be read again"
+	case changed:
+		return "the key's source has a new value, which the next call uses"
+	}
+	return "the key's source has no other value"
+}
+
+// verdict takes over what the classifier found, with the server's words as evidence.
+func (x *exchange) verdict(v Verdict, status int) {
+	summary := fmt.Sprintf("%d %s", status, v.Cause)
+	switch {
+	case v.Code != "":
+		summary += fmt.Sprintf(" (code %s)", v.Code)
+	case v.Reason != "" && v.Reason != fmt.Sprintf("http_%d", status):
+		summary += fmt.Sprintf(" (%s)", v.Reason)
+	}
+	x.judge(v.Cause, v.Reason, summary)
+	var said []string
+	if v.Type != "" {
+		said = append(said, "type "+v.Type)
+	}
+	if v.Code != "" {
+		said = append(said, "code "+v.Code)
+	}
+	if v.Detail != "" {
+		said = append(said, v.Detail)
+	}
+	x.step("body", false, strings.Join(said, ", "))
+}
+
+// lost judges an error of the transport.
+func (x *exchange) lost(err error) {
+	f, ok := errors.AsType[*outbound.Failure](err)
+	if !ok {
+		f = &outbound.Failure{Cause: checks.CauseInternal, Reason: "transport", Err: err}
+	}
+	x.call.Deadline = f.Deadline
+	if x.body == nil {
+		x.call.Timings = f.Timings
+		x.path(f)
+	} else {
+		x.step("body", false, f.Error())
+	}
+	x.judge(f.Cause, f.Reason, fmt.Sprintf("%s: %s", f.Cause, f.Error()))
+}
+
+// judge sets the verdict, once.
+func (x *exchange) judge(cause checks.Cause, reason, summary string) {
+	if x.judged {
+		return
+	}
+	x.judged = true
+	x.call.Cause, x.call.Reason = cause, x.scrub.line(reason, 64)
+	x.call.Summary = x.scrub.line(summary, maxSummary)
+}
+
+func (x *exchange) step(name string, ok bool, detail string) {
+	x.call.Evidence = append(x.call.Evidence, checks.Step{Name: name, OK: ok, Detail: x.scrub.line(detail, maxSummary)})
+}
+
+// whole reads the body of a success and decodes it. It reports whether there is anything to look at.
+func (x *exchange) whole(into any) bool {
+	if x.judged {
+		return false
+	}
+	return x.decoded(x.body, into)
+}
+
+func (x *exchange) decoded(body io.Reader, into any) bool {
+	x.step("status", true, fmt.Sprintf("%d %s", x.call.Status, http.StatusText(x.call.Status)))
+	data, err := io.ReadAll(body)
+	if err != nil {
+		x.lost(err)
+		return false
+	}
+	return x.parsed(data, into)
+}
+
+// parsed decodes the JSON of a success. An error object under a 200 is the error that it says.
+func (x *exchange) parsed(data []byte, into any) bool {
+	if reason := notJSON(data); reason != "" {
+		x.judge(checks.CauseMalformed, reason, fmt.Sprintf("%d, but the body is not JSON (%s)", x.call.Status, reason))
+		x.step("body", false, fmt.Sprintf("%s, %d bytes", reason, len(data)))
+		return false
+	}
+	if isErrorObject(data) {
+		x.verdict(classifyFrame(x.header, data), x.call.Status)
+		return false
+	}
+	if err := decode(data, into); err != nil {
+		x.judge(checks.CauseMalformed, "not_json", fmt.Sprintf("%d, but the body cannot be read", x.call.Status))
+		x.step("body", false, "JSON that cannot be read")
+		return false
+	}
+	return true
+}
+
+// notJSON names why a body is not JSON, "" where it is.
+func notJSON(data []byte) string {
+	switch trimmed := bytes.TrimSpace(data); {
+	case len(trimmed) == 0:
+		return "empty_body"
+	case looksLikeHTML(trimmed):
+		return "html"
+	case !utf8.Valid(trimmed):
+		return "utf8"
+	case !json.Valid(trimmed):
+		return "not_json"
+	}
+	return ""
+}
+
+func isErrorObject(data []byte) bool {
+	var head struct {
+		Object flexString `json:"object"`
+		Error  any        `json:"error"`
+	}
+	return decode(data, &head) == nil && (head.Object == "error" || head.Error != nil)
+}
+
+// done closes the exchange and returns the call, a success where nothing else was found.
+func (x *exchange) done(well string) Call {
+	x.judge(checks.CauseNone, "", well)
+	if x.body != nil {
+		_ = x.body.Close()
+		x.call.Timings = x.body.Timings()
+	}
+	x.cancel(nil)
+	x.call.Phases = append(phases(x.call.Timings), x.call.Phases...)
+	return x.call
+}
+
+func phases(t outbound.Timings) []checks.Phase {
+	all := []checks.Phase{
+		{Name: checks.PhaseResolve, Took: t.Resolve},
+		{Name: checks.PhaseConnect, Took: t.Connect},
+		{Name: checks.PhaseTLS, Took: t.TLS},
+		{Name: checks.PhaseFirstByte, Took: t.FirstByte},
+	}
+	if t.FirstByte > 0 {
+		transfer := t.Total - t.Resolve - t.Connect - t.TLS - t.FirstByte
+		all = append(all, checks.Phase{Name: checks.PhaseTransfer, Took: max(transfer, 0)})
+	}
+	var took []checks.Phase
+	for _, p := range all {
+		if p.Took > 0 {
+			took = append(took, p)
+		}
+	}
+	return took
+}
