@@ -1,0 +1,109 @@
+package secret
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// readFile returns the file's value, from what is kept where the file has not changed. Symbolic links are followed,
+// because systemd and Kubernetes hand out credentials through them; what is judged is the file that was opened, never the
+// path, so nothing can be exchanged in between.
+func (s *source) readFile(path string, credential bool, c *cached) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		*c = cached{}
+		return "", fileError(err)
+	}
+	if c.valid && same(c.info, info) {
+		return c.value, c.err
+	}
+	value, opened, err := s.readStable(path, credential)
+	*c = cached{value: value, err: err, info: opened, valid: opened != nil}
+	return value, err
+}
+
+// readStable reads until the file is the same before and after: a writer that does not rename could be half way.
+func (s *source) readStable(path string, credential bool) (string, os.FileInfo, error) {
+	for range 3 {
+		value, before, after, err := s.readOnce(path, credential)
+		if err != nil || same(before, after) {
+			return value, before, err
+		}
+	}
+	return "", nil, errors.New("the file changes while it is read; write a new one and rename it")
+}
+
+func (s *source) readOnce(path string, credential bool) (value string, before, after os.FileInfo, err error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|openFlags, 0) //nolint:gosec // the operator's own file names it
+	if err != nil {
+		return "", nil, nil, fileError(err)
+	}
+	defer func() { _ = f.Close() }()
+	if before, err = f.Stat(); err != nil {
+		return "", nil, nil, fileError(err)
+	}
+	if err := s.judge(path, before, credential); err != nil {
+		return "", before, before, err
+	}
+	data, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
+	if err != nil {
+		return "", nil, nil, fileError(err)
+	}
+	if after, err = f.Stat(); err != nil {
+		return "", nil, nil, fileError(err)
+	}
+	value, err = usable(trimNewline(string(data)))
+	return value, before, after, err
+}
+
+// judge refuses files that others could have written or can read.
+func (s *source) judge(path string, info os.FileInfo, credential bool) error {
+	mode := info.Mode()
+	if !mode.IsRegular() {
+		return errors.New("not a regular file")
+	}
+	if info.Size() > MaxSize {
+		return fmt.Errorf("%d bytes, want at most %d", info.Size(), MaxSize)
+	}
+	owner := ownerOf(info)
+	switch {
+	case !owner.known:
+		return nil // a system without owners and modes
+	case owner.uid != 0 && owner.uid != os.Geteuid():
+		return fmt.Errorf("owned by user %d, want root or user %d, who runs the agent", owner.uid, os.Geteuid())
+	case mode.Perm()&0o022 != 0:
+		return fmt.Errorf("mode %04o lets others write it; want 0600 or 0640", mode.Perm())
+	case mode.Perm()&0o004 != 0:
+		return fmt.Errorf("mode %04o lets everybody read it; want 0600 or 0640", mode.Perm())
+	case mode.Perm()&0o040 != 0 && !credential && owner.gid != os.Getegid() && owner.gid != 0:
+		// A credential's group bits are the mask of systemd's access list, not a group's right.
+		s.resolver.warnOnce("a group that is not the agent's can read it", "file "+path, "mode", fmt.Sprintf("%04o", mode.Perm()), "gid", owner.gid)
+	}
+	return nil
+}
+
+// same reports whether two looks at a file saw the same content, as far as the system tells.
+func same(a, b os.FileInfo) bool {
+	return a != nil && b != nil && os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size() &&
+		a.Mode() == b.Mode() && ownerOf(a) == ownerOf(b)
+}
+
+// fileError names the fault without the path, which the caller has.
+func fileError(err error) error {
+	if errors.Is(err, fs.ErrNotExist) || notDirectory(err) {
+		return fmt.Errorf("%w: no such file", errAbsent)
+	}
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		return pe.Err
+	}
+	return err
+}
+
+type owner struct {
+	uid, gid int
+	changed  int64 // ctime in nanoseconds
+	known    bool
+}
