@@ -159,7 +159,7 @@ func shown(v reflect.Value) string {
 			return ""
 		}
 	}
-	if d, ok := v.Interface().(time.Duration); ok && d == 0 {
+	if d, ok := reflect.TypeAssert[time.Duration](v); ok && d == 0 {
 		return "`0`"
 	}
 	return fmt.Sprintf("`%v`", v.Interface())
