@@ -1,0 +1,214 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/windsock-monitor/windsock/internal/delivery"
+)
+
+const (
+	tick        = time.Second
+	expireEvery = 5 // ticks
+	expireStep  = 250
+	vacuumStep  = 256 // pages
+	freePages   = 256 // kept for the records to come
+)
+
+// Run keeps the store in order until ctx ends or the store is closed: it tries a disk that failed, and drops what is too
+// old or too much.
+func (s *Store) Run(ctx context.Context) error {
+	s.queueMu.Lock()
+	if s.closed {
+		s.queueMu.Unlock()
+		return ErrClosed
+	}
+	s.running.Add(1)
+	s.queueMu.Unlock()
+	defer s.running.Done()
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for n := 0; ; n++ {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.stop:
+			return nil
+		case now := <-ticker.C:
+			s.mend(ctx, now)
+			if n%expireEvery != 0 {
+				continue
+			}
+			if err := s.Expire(ctx, now); err != nil && ctx.Err() == nil {
+				s.log.Warn("dropping old records", "err", err)
+			}
+		}
+	}
+}
+
+// mend tries the disk again where it failed or lost the database.
+func (s *Store) mend(ctx context.Context, now time.Time) {
+	s.token <- struct{}{}
+	defer func() { <-s.token }()
+	s.watch()
+	if s.moved != nil || !s.healthy() && s.due(now) {
+		s.flush(context.WithoutCancel(ctx))
+	}
+}
+
+// Expire drops the records that are too old at now, then the oldest ones until the database is small enough, and gives the
+// pages back. It works in small steps, so that appends get in between.
+func (s *Store) Expire(ctx context.Context, now time.Time) error {
+	s.ledger.tidy(now)
+	cutoff := now.Add(-s.o.MaxAge).UnixMicro()
+	for more := true; more; {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("dropping old records: %w", err)
+		}
+		if s.isClosed() {
+			return ErrClosed
+		}
+		var err error
+		if more, err = s.expireOnce(context.WithoutCancel(ctx), now, cutoff); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// expireOnce is one step; more reports whether there is another one to take.
+func (s *Store) expireOnce(ctx context.Context, now time.Time, cutoff int64) (more bool, err error) {
+	s.token <- struct{}{}
+	defer func() { <-s.token }()
+	if s.file == nil || !s.file.full || s.moved != nil || !s.healthy() {
+		return false, nil
+	}
+	e := expiry{now: now, cutoff: cutoff, maxBytes: s.o.MaxBytes, high: s.highest()}
+	err = e.run(ctx, s.file.write)
+	if err == nil {
+		s.dropped(&e)
+		return e.dropped == expireStep || e.tooBig || e.vacuumed, nil
+	}
+	if isCorrupt(err) {
+		s.moved = err
+		s.flush(ctx)
+		return false, nil
+	}
+	s.degrade(now, err)
+	return false, err
+}
+
+func (s *Store) highest() delivery.Position {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.mem.next - 1
+}
+
+// dropped brings memory in line with what a step did.
+func (s *Store) dropped(e *expiry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := &s.mem.health
+	h.Bytes = e.bytes
+	h.Records -= int64(e.dropped)
+	h.Expired += int64(e.dropped)
+	if t := &s.mem.tail; e.dropped > 0 && len(t.entries) > 0 && e.newest >= t.entries[0].pos {
+		t.forget()
+	}
+}
+
+// expiry is one step of retention.
+type expiry struct {
+	now      time.Time
+	cutoff   int64
+	maxBytes int64
+	high     delivery.Position
+
+	bytes    int64
+	dropped  int
+	newest   delivery.Position // of those that were dropped
+	tooBig   bool              // after the step
+	vacuumed bool
+}
+
+func (e *expiry) run(ctx context.Context, db *sql.DB) error {
+	var err error
+	if e.bytes, err = usedBytes(ctx, db); err != nil {
+		return err
+	}
+	query, arg := "SELECT pos FROM records WHERE at < ? ORDER BY at LIMIT 250", any(e.cutoff)
+	if e.bytes > e.maxBytes {
+		query, arg = "SELECT pos FROM records WHERE pos > ? ORDER BY pos LIMIT 250", any(-1)
+	}
+	if err := e.drop(ctx, db, query, arg); err != nil {
+		return fmt.Errorf("dropping old records: %w", err)
+	}
+	if e.dropped > 0 {
+		if e.bytes, err = usedBytes(ctx, db); err != nil {
+			return err
+		}
+	}
+	e.tooBig = e.dropped > 0 && e.bytes > e.maxBytes
+	return e.vacuum(ctx, db)
+}
+
+func (e *expiry) drop(ctx context.Context, db *sql.DB, which string, arg any) error {
+	old, moment := e.now.Add(-ledgerAge).UnixMicro(), e.now.UnixMicro()
+	var needed bool
+	err := db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM records WHERE pos IN ("+which+")) OR EXISTS"+
+		" (SELECT 1 FROM ledger WHERE at < ?) OR EXISTS (SELECT 1 FROM ledger WHERE at > ?)", arg, old, moment).Scan(&needed)
+	if err != nil || !needed { // a disk that sleeps is left asleep
+		return err
+	}
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	err = eachRow(ctx, tx, func(scan func(...any) error) error {
+		var pos delivery.Position
+		err := scan(&pos)
+		e.dropped++
+		e.newest = max(e.newest, pos)
+		return err
+	}, "DELETE FROM records WHERE pos IN ("+which+") RETURNING pos", arg)
+	if err != nil {
+		return err
+	}
+	for _, step := range []struct {
+		query string
+		args  []any
+	}{
+		{"DELETE FROM ledger WHERE at < ?", []any{old}},
+		{"UPDATE ledger SET at = ? WHERE at > ?", []any{moment, moment}},
+		// With all records gone the file must still know which positions were given.
+		{"INSERT OR REPLACE INTO meta (key, value) VALUES ('high', ?)", []any{strconv.FormatInt(int64(e.high), 10)}},
+	} {
+		if _, err := tx.ExecContext(ctx, step.query, step.args...); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
+}
+
+// vacuum gives free pages back to the file system, some at a time.
+func (e *expiry) vacuum(ctx context.Context, db *sql.DB) error {
+	var free int64
+	if err := db.QueryRowContext(ctx, "SELECT freelist_count FROM pragma_freelist_count").Scan(&free); err != nil {
+		return fmt.Errorf("counting free pages: %w", err)
+	}
+	if free <= freePages {
+		return nil
+	}
+	n := min(free-freePages, vacuumStep)
+	// The pragma frees one page for each row that is read.
+	err := eachRow(ctx, db, func(func(...any) error) error { return nil }, fmt.Sprintf("PRAGMA incremental_vacuum(%d)", n))
+	if err != nil {
+		return fmt.Errorf("giving pages back: %w", err)
+	}
+	e.vacuumed = true
+	return nil
+}

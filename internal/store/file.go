@@ -1,0 +1,196 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+const (
+	databaseName  = "windsock.db"
+	applicationID = 0x57534b31 // "WSK1"
+	busyTimeout   = 5000       // ms: an operator's own sqlite3 shell may hold the file for a moment
+	walLimit      = 8 << 20    // bytes that the write-ahead log keeps allocated
+)
+
+// file is an open database.
+type file struct {
+	write  *sql.DB // one connection
+	read   *sql.DB // the same as write where the database cannot be written
+	insert *sql.Stmt
+	full   bool        // false: only a view, because the database cannot be written now
+	info   os.FileInfo // of the file that was opened
+}
+
+func (f *file) close() error {
+	var errs []error
+	if f.insert != nil {
+		errs = append(errs, f.insert.Close())
+	}
+	if f.read != nil && f.read != f.write {
+		errs = append(errs, f.read.Close())
+	}
+	if f.write != nil {
+		errs = append(errs, f.write.Close()) // last: it empties the write-ahead log
+	}
+	return errors.Join(errs...)
+}
+
+// dsn names the database for the driver; path may hold any byte.
+func dsn(path, query string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("finding %q: %w", path, err)
+	}
+	return "file:" + (&url.URL{Path: abs}).EscapedPath() + "?" + query, nil
+}
+
+func connect(path, query string, conns int) (*sql.DB, error) {
+	name, err := dsn(path, query)
+	if err != nil {
+		return nil, err
+	}
+	db, err := sql.Open("sqlite", name)
+	if err != nil {
+		return nil, fmt.Errorf("opening %q: %w", path, err)
+	}
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	return db, nil
+}
+
+// openFile opens the database for reading and writing, makes it where it is missing, and brings its schema up to date.
+// check reads the whole file first.
+func openFile(ctx context.Context, path string, check bool) (_ *file, err error) {
+	if err := secure(path); err != nil {
+		return nil, err
+	}
+	f := &file{full: true}
+	defer func() {
+		if err != nil {
+			_ = f.close()
+		}
+	}()
+	query := fmt.Sprintf("_txlock=immediate&_busy_timeout=%d&_auto_vacuum=incremental&_journal_mode=wal&_synchronous=normal"+
+		"&_pragma=journal_size_limit(%d)", busyTimeout, walLimit)
+	if f.write, err = connect(path, query, 1); err != nil {
+		return nil, err
+	}
+	if err := f.prepare(ctx, path, check); err != nil {
+		return nil, err
+	}
+	query = fmt.Sprintf("_busy_timeout=%d&_query_only=true", busyTimeout)
+	if f.read, err = connect(path, query, 4); err != nil {
+		return nil, err
+	}
+	if f.info, err = os.Stat(path); err != nil {
+		return nil, fmt.Errorf("looking at the database: %w", err)
+	}
+	return f, nil
+}
+
+// secure makes the file ours alone before SQLite opens it; its helpers get the same mode.
+func secure(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("opening the database: %w", err)
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.Mode().Perm() != 0o600 {
+		_ = f.Chmod(0o600)
+	}
+	return nil
+}
+
+func (f *file) prepare(ctx context.Context, path string, check bool) error {
+	if check {
+		if err := quickCheck(ctx, f.write); err != nil {
+			return err
+		}
+	}
+	if err := migrate(ctx, f.write); err != nil {
+		return fmt.Errorf("preparing %q: %w", path, err)
+	}
+	var err error
+	if f.insert, err = f.write.PrepareContext(ctx, insertRecord); err != nil {
+		return fmt.Errorf("preparing %q: %w", path, err)
+	}
+	return nil
+}
+
+func quickCheck(ctx context.Context, db *sql.DB) error {
+	var verdict string
+	if err := db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&verdict); err != nil {
+		return fmt.Errorf("checking the database: %w", err)
+	}
+	if verdict != "ok" {
+		return &corruptError{verdict}
+	}
+	return nil
+}
+
+// openView opens a database that cannot be written now, without making any file: with its log in private memory, or, where
+// there is no log, as a file that nobody changes.
+func openView(ctx context.Context, path string) (*file, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("looking at the database: %w", err)
+	}
+	if !info.Mode().IsRegular() || info.Size() == 0 {
+		return nil, fmt.Errorf("%q is no database", path)
+	}
+	queries := []string{"mode=rw&_busy_timeout=100&_pragma=locking_mode(exclusive)&_query_only=true"}
+	if log, err := os.Stat(path + "-wal"); err != nil || !log.Mode().IsRegular() || log.Size() == 0 {
+		queries = append(queries, "mode=ro&immutable=1")
+	}
+	var errs []error
+	for _, query := range queries {
+		db, err := connect(path, query, 1)
+		if err != nil {
+			return nil, err
+		}
+		var n int
+		err = db.QueryRowContext(ctx, "SELECT count(*) FROM meta").Scan(&n)
+		if err == nil {
+			return &file{write: db, read: db, info: info}, nil
+		}
+		errs = append(errs, err, db.Close())
+	}
+	return nil, fmt.Errorf("reading %q: %w", path, errors.Join(errs...))
+}
+
+// corruptError is a database that cannot be used and must not be overwritten.
+type corruptError struct{ what string }
+
+func (e *corruptError) Error() string { return "the database is corrupt: " + e.what }
+
+// isCorrupt tells a broken file from a broken disk.
+func isCorrupt(err error) bool {
+	var known *corruptError
+	if errors.As(err, &known) {
+		return true
+	}
+	var failure *sqlite.Error
+	if !errors.As(err, &failure) {
+		return false
+	}
+	if failure.Code() == sqlite3.SQLITE_IOERR_SHORT_READ {
+		return true
+	}
+	switch failure.Code() & 0xff {
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT:
+		return true
+	case sqlite3.SQLITE_ERROR: // the schema says its version, but is not what that version has
+		return strings.Contains(err.Error(), "no such table") || strings.Contains(err.Error(), "no such column") ||
+			strings.Contains(err.Error(), "no such index")
+	}
+	return false
+}

@@ -1,0 +1,408 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/windsock-monitor/windsock/checks"
+)
+
+const (
+	ledgerAge   = 35 * 24 * time.Hour // entries are kept so long
+	ledgerExact = 25 * time.Hour      // older entries are known to the minute only
+	markedHours = 49                  // hours of spending that the mark's page tells
+)
+
+// Claim is what one paid run may cost at most.
+type Claim struct {
+	ID       string // the run's
+	Check    string
+	Provider string
+	Model    string
+	Trigger  checks.Trigger
+	Amount   checks.PicoUSD
+	At       time.Time // zero is now
+}
+
+// Limit is the most that may be spent in any window of that length.
+type Limit struct {
+	Window time.Duration
+	Name   string // "per_hour"
+	Amount checks.PicoUSD
+}
+
+// Denial says why a claim was not reserved.
+type Denial struct {
+	Limit  Limit          // zero where no limit was the reason
+	Spent  checks.PicoUSD // in its window, reservations included
+	Reason string
+}
+
+// spend is money in a moment.
+type spend struct {
+	at     int64
+	amount checks.PicoUSD
+}
+
+// claimRow is a line of the ledger.
+type claimRow struct {
+	Claim
+	at   int64
+	cost *int64 // nil while only reserved
+}
+
+// Ledger is the money's memory. It is safe for concurrent use. It implements checks.Ledger.
+//
+// A reservation counts in full until it is booked, for ever where the process died in between. A window also counts what
+// lies in the future of its end, so that a clock that steps back refills nothing.
+type Ledger struct {
+	store *Store
+
+	mu        sync.Mutex // guards what follows
+	open      map[string]claimRow
+	booked    []spend                  // by time
+	hours     map[int64]checks.PicoUSD // both, by hour of the epoch
+	dirty     map[string]claimRow
+	assumedAt int64 // the hour before this moment counts as spent; 0: it does not
+}
+
+// Ledger is the money's memory.
+func (s *Store) Ledger() *Ledger { return s.ledger }
+
+// Reserve checks every limit with the claim added to what was spent and reserved in its window, and reserves the claim
+// where it fits. It is atomic, and durable before it returns true: in the database, or, while that cannot be written, in
+// the mark's page. Where neither can be written the claim is denied.
+func (l *Ledger) Reserve(ctx context.Context, c Claim, limits []Limit) (Denial, bool, error) {
+	if c.ID == "" || c.Amount < 0 {
+		return Denial{}, false, fmt.Errorf("reserving %s for %q: a claim has an id and an amount of at least 0", c.Amount, c.ID)
+	}
+	if err := ctx.Err(); err != nil {
+		return Denial{}, false, fmt.Errorf("reserving for %q: %w", c.ID, err)
+	}
+	if c.At.IsZero() {
+		c.At = time.Now()
+	}
+	denial, held, err := l.hold(c, limits)
+	if !held || err != nil {
+		return denial, false, err
+	}
+	durable, err := l.store.persist(ctx)
+	if err != nil {
+		l.drop(c.ID)
+		return Denial{}, false, fmt.Errorf("reserving for %q: %w", c.ID, err)
+	}
+	if !durable {
+		if err := l.store.markUnrecorded(c.At); err != nil {
+			l.drop(c.ID)
+			return Denial{Reason: "the spend ledger cannot be written"}, false, nil
+		}
+	}
+	return Denial{}, true, nil
+}
+
+// hold judges and reserves in memory, in one step.
+func (l *Ledger) hold(c Claim, limits []Limit) (Denial, bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, double := l.open[c.ID]; double {
+		return Denial{}, false, fmt.Errorf("reserving for %q: it has a reservation already", c.ID)
+	}
+	if denial, denied := l.judge(c, limits); denied {
+		return denial, false, nil
+	}
+	at := c.At.UnixMicro()
+	l.open[c.ID] = claimRow{Claim: c, at: at}
+	l.hours[hourOf(at)] += c.Amount
+	l.dirty[c.ID] = l.open[c.ID]
+	return Denial{}, true, nil
+}
+
+func (l *Ledger) judge(c Claim, limits []Limit) (Denial, bool) {
+	now := c.At.UnixMicro()
+	for _, limit := range limits {
+		spent := l.since(now - limit.Window.Microseconds())
+		assumed := l.assumption(now, limit, limits)
+		if spent+assumed <= limit.Amount-c.Amount {
+			continue
+		}
+		reason := fmt.Sprintf("%s: %s of %s is spent or reserved, and the run may cost %s", limit.Name, spent, limit.Amount, c.Amount)
+		if assumed > 0 {
+			reason += fmt.Sprintf("; %s counts as spent because the ledger may lack the hour before %s",
+				assumed, fromMicros(l.assumedAt).Format(time.RFC3339))
+		}
+		return Denial{Limit: limit, Spent: spent + assumed, Reason: reason}, true
+	}
+	return Denial{}, false
+}
+
+// assumption is what counts as spent on top of the ledger, after the host restarted or spending went unrecorded: in the
+// hour before, the hourly limit. Where there is no hourly limit, the limit itself, for an hour.
+func (l *Ledger) assumption(now int64, limit Limit, limits []Limit) checks.PicoUSD {
+	if l.assumedAt == 0 {
+		return 0
+	}
+	amount, span := limit.Amount, min(limit.Window, time.Hour)
+	for _, other := range limits {
+		if limit.Window > time.Hour && other.Window <= time.Hour {
+			amount, span = min(amount, other.Amount), limit.Window
+		}
+	}
+	if now >= l.assumedAt+span.Microseconds() {
+		return 0
+	}
+	return amount
+}
+
+// since adds up everything later than the moment, what lies in the future included.
+func (l *Ledger) since(moment int64) checks.PicoUSD {
+	var sum checks.PicoUSD
+	for i := len(l.booked) - 1; i >= 0 && l.booked[i].at > moment; i-- {
+		sum += l.booked[i].amount
+	}
+	for _, row := range l.open {
+		if row.at > moment {
+			sum += row.Amount
+		}
+	}
+	return sum
+}
+
+// Book replaces a reservation by the real cost, the larger one too; nil usage is nothing billed. A cost without a
+// reservation is counted all the same, and is an error of the caller.
+func (l *Ledger) Book(ctx context.Context, id string, u *checks.Usage) error {
+	cost := checks.PicoUSD(0)
+	if u != nil {
+		cost = u.Cost
+	}
+	if cost < 0 {
+		return fmt.Errorf("booking %s for %q: a cost is at least 0", cost, id)
+	}
+	unknown := l.book(id, cost, u)
+	durable, err := l.store.persist(ctx)
+	if err == nil && !durable {
+		if markErr := l.store.markUnrecorded(time.Now()); markErr != nil {
+			err = fmt.Errorf("booking %s for %q in memory only: %w", cost, id, markErr)
+		}
+	}
+	return errors.Join(unknown, err)
+}
+
+func (l *Ledger) book(id string, cost checks.PicoUSD, u *checks.Usage) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	row, known := l.open[id]
+	if !known {
+		if cost == 0 {
+			return fmt.Errorf("booking for %q: there is no reservation", id)
+		}
+		row = claimRow{Claim: Claim{ID: id, Model: u.Model}, at: time.Now().UnixMicro()}
+	}
+	delete(l.open, id)
+	l.insert(spend{row.at, cost})
+	l.hours[hourOf(row.at)] += cost - row.Amount
+	paid := int64(cost)
+	row.cost = &paid
+	l.dirty[id] = row
+	if !known {
+		return fmt.Errorf("booking %s for %q: there is no reservation; the cost counts", cost, id)
+	}
+	return nil
+}
+
+func (l *Ledger) insert(s spend) {
+	i, _ := slices.BinarySearchFunc(l.booked, s.at+1, func(s spend, at int64) int { return int(s.at - at) })
+	l.booked = slices.Insert(l.booked, i, s)
+}
+
+// drop takes a reservation back for which no call was made.
+func (l *Ledger) drop(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	row := l.open[id]
+	delete(l.open, id)
+	delete(l.dirty, id)
+	l.hours[hourOf(row.at)] -= row.Amount
+}
+
+// Spent is what was spent and reserved from since to before until.
+func (l *Ledger) Spent(_ context.Context, since, until time.Time) (checks.PicoUSD, error) {
+	from, to := since.UnixMicro(), until.UnixMicro()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.since(from-1) - l.since(to-1), nil
+}
+
+// totals are the hours that the mark's page tells, and the moment of the assumption.
+func (l *Ledger) totals() (map[int64]checks.PicoUSD, int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.hours) > markedHours {
+		hours := slices.Sorted(maps.Keys(l.hours))
+		for _, hour := range hours[:len(hours)-markedHours] {
+			delete(l.hours, hour)
+		}
+	}
+	return maps.Clone(l.hours), l.assumedAt
+}
+
+func hourOf(at int64) int64 { return at / time.Hour.Microseconds() }
+
+func (l *Ledger) assumed() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.assumedAt
+}
+
+// take hands over what the disk does not have.
+func (l *Ledger) take() []claimRow {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	rows := slices.Collect(maps.Values(l.dirty))
+	l.dirty = map[string]claimRow{}
+	return rows
+}
+
+// giveBack marks rows as dirty again, where nothing newer is.
+func (l *Ledger) giveBack(rows []claimRow) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, row := range rows {
+		if _, newer := l.dirty[row.ID]; !newer {
+			l.dirty[row.ID] = row
+		}
+	}
+}
+
+// adopt adds what a database holds. A reservation that was never booked stays what it is: the worst case.
+func (l *Ledger) adopt(spends []spend) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range spends {
+		l.booked = append(l.booked, s)
+		l.hours[hourOf(s.at)] += s.amount
+	}
+	slices.SortStableFunc(l.booked, bySpendTime)
+}
+
+func bySpendTime(a, b spend) int {
+	switch {
+	case a.at < b.at:
+		return -1
+	case a.at > b.at:
+		return 1
+	}
+	return 0
+}
+
+// reconcile adds what only the mark's page knows of: the difference, at the end of its hour.
+func (l *Ledger) reconcile(hours map[int64]checks.PicoUSD) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for hour, total := range hours {
+		missing := total - l.hours[hour]
+		if missing <= 0 {
+			continue
+		}
+		at := (hour+1)*time.Hour.Microseconds() - 1
+		l.insert(spend{at, missing})
+		l.hours[hour] += missing
+		id := fmt.Sprintf("unrecorded/%d/%d", hour, time.Now().UnixNano())
+		cost := int64(missing)
+		l.dirty[id] = claimRow{Claim: Claim{ID: id, Amount: missing}, at: at, cost: &cost}
+	}
+}
+
+// dirtyAll has the whole ledger written to a new file: what is booked without its names, which only the old file knew.
+func (l *Ledger) dirtyAll() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.dirty = maps.Clone(l.open)
+	run := time.Now().UnixNano()
+	for i, s := range l.booked {
+		id := fmt.Sprintf("carried/%d/%d", run, i)
+		cost := int64(s.amount)
+		l.dirty[id] = claimRow{Claim: Claim{ID: id, Amount: s.amount}, at: s.at, cost: &cost}
+	}
+}
+
+// tidy forgets what no window reaches, merges old entries by the minute, and brings what lies in the future (the clock
+// stepped back) to now, so that it leaves the windows one day.
+func (l *Ledger) tidy(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var kept []spend
+	moment := now.UnixMicro()
+	for _, s := range l.booked {
+		if moment-s.at > ledgerAge.Microseconds() {
+			continue
+		}
+		s.at = min(s.at, moment)
+		old := moment-s.at > ledgerExact.Microseconds()
+		if n := len(kept); old && n > 0 && kept[n-1].at/time.Minute.Microseconds() == s.at/time.Minute.Microseconds() {
+			kept[n-1].amount += s.amount
+			kept[n-1].at = s.at
+			continue
+		}
+		kept = append(kept, s)
+	}
+	l.booked = kept
+	for id, row := range l.open {
+		row.at = min(row.at, moment)
+		l.open[id] = row
+	}
+	l.assumedAt = min(l.assumedAt, moment)
+}
+
+// settleMoney decides at the start whether the ledger can be trusted: p is the mark's page of the process before.
+func (s *Store) settleMoney(now time.Time, p page, marked bool) {
+	l, known := s.ledger, s.known
+	if known == nil {
+		known = &loaded{}
+	}
+	booted := differs(p.BootID, s.o.BootID) || differs(known.bootID, s.o.BootID)
+	unrecorded := p.UnrecordedSince != 0
+	unsure := !marked && (known.salvaged || s.blind)
+	if marked && (unrecorded || known.salvaged || s.known == nil || s.known.instance == "") {
+		l.reconcile(p.Hours)
+	}
+	l.mu.Lock()
+	l.assumedAt = max(p.AssumedAt, known.assumedAt)
+	if booted || unrecorded || unsure {
+		l.assumedAt = now.UnixMicro()
+	}
+	l.mu.Unlock()
+	if booted || unrecorded || unsure {
+		s.log.Warn("the last hour counts as spent", "host_restarted", booted, "unrecorded", unrecorded, "ledger_lost", unsure)
+	}
+}
+
+// assumeAfterBlindness is settleMoney for a database that could only be read later.
+func (s *Store) assumeAfterBlindness(k *loaded) {
+	l := s.ledger
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.assumedAt = max(l.assumedAt, k.assumedAt)
+	if differs(k.bootID, s.o.BootID) {
+		l.assumedAt = max(l.assumedAt, time.Now().UnixMicro())
+	}
+}
+
+func differs(then, now string) bool { return then != "" && now != "" && then != now }
+
+// markUnrecorded says in the mark's page, durably, that the database lacks spending.
+func (s *Store) markUnrecorded(at time.Time) error {
+	err := s.writeMark(func(p *page) {
+		if p.UnrecordedSince == 0 {
+			p.UnrecordedSince = at.UnixMicro()
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return s.mark.sync()
+}

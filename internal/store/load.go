@@ -1,0 +1,184 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"strconv"
+
+	"modernc.org/sqlite"
+
+	"github.com/windsock-monitor/windsock/internal/delivery"
+)
+
+// loaded is what a file holds beside the records.
+type loaded struct {
+	instance  string
+	bootID    string
+	assumedAt int64
+	high      delivery.Position // the newest position that the file knows of
+	records   int64
+	bytes     int64
+	voids     []void
+	cursors   []cursorRow
+	unread    map[string]int64 // records past each cursor
+	states    []stateRow
+	runs      []runRow
+	spends    []spend
+	salvaged  bool // from a database that was moved aside
+}
+
+// load reads a file. Where it fails the rest is read all the same: after a corruption every row counts.
+func load(ctx context.Context, db *sql.DB) (*loaded, error) {
+	l := &loaded{unread: map[string]int64{}}
+	var errs []error
+	for _, part := range []func(context.Context, *sql.DB) error{
+		l.loadMeta, l.loadRecords, l.loadVoids, l.loadCursors, l.loadStates, l.loadRuns, l.loadLedger,
+	} {
+		if err := part(ctx, db); err != nil {
+			errs = append(errs, understood(ctx, err))
+		}
+	}
+	return l, errors.Join(errs...)
+}
+
+// understood makes values of the wrong type what they are: a corruption.
+func understood(ctx context.Context, err error) error {
+	var failure *sqlite.Error
+	if ctx.Err() != nil || errors.As(err, &failure) {
+		return err
+	}
+	return &corruptError{err.Error()}
+}
+
+// querier is a database or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// eachRow runs a query and calls row for every line of the answer.
+func eachRow(ctx context.Context, db querier, row func(scan func(...any) error) error, query string, args ...any) error {
+	rows, err := db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return fmt.Errorf("reading the database: %w", err)
+	}
+	for rows.Next() {
+		if err := row(rows.Scan); err != nil {
+			return errors.Join(err, rows.Close())
+		}
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return fmt.Errorf("reading the database: %w", err)
+	}
+	return nil
+}
+
+func (l *loaded) loadMeta(ctx context.Context, db *sql.DB) error {
+	return eachRow(ctx, db, func(scan func(...any) error) error {
+		var key, value string
+		err := scan(&key, &value)
+		switch key {
+		case "instance":
+			l.instance = value
+		case "boot_id":
+			l.bootID = value
+		case "assumed_at":
+			l.assumedAt, _ = strconv.ParseInt(value, 10, 64)
+		case "high":
+			high, _ := strconv.ParseInt(value, 10, 64)
+			l.high = max(l.high, delivery.Position(high))
+		}
+		return err
+	}, "SELECT key, value FROM meta")
+}
+
+func (l *loaded) loadRecords(ctx context.Context, db *sql.DB) error {
+	var high delivery.Position
+	err := db.QueryRowContext(ctx, "SELECT count(*), (SELECT coalesce(max(pos), 0) FROM records) FROM records").Scan(&l.records, &high)
+	if err != nil {
+		return fmt.Errorf("counting records: %w", err)
+	}
+	l.high = max(l.high, high)
+	l.bytes, err = usedBytes(ctx, db)
+	return err
+}
+
+// usedBytes is the size of the pages that hold something.
+func usedBytes(ctx context.Context, db *sql.DB) (int64, error) {
+	var n int64
+	err := db.QueryRowContext(ctx, "SELECT (p.page_count - f.freelist_count) * s.page_size"+
+		" FROM pragma_page_count p, pragma_freelist_count f, pragma_page_size s").Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("measuring the database: %w", err)
+	}
+	return n, nil
+}
+
+func (l *loaded) loadVoids(ctx context.Context, db *sql.DB) error {
+	return eachRow(ctx, db, func(scan func(...any) error) error {
+		var v void
+		err := scan(&v.first, &v.last)
+		l.voids = append(l.voids, v)
+		l.high = max(l.high, v.last)
+		return err
+	}, "SELECT first, last FROM voids")
+}
+
+func (l *loaded) loadCursors(ctx context.Context, db *sql.DB) error {
+	err := eachRow(ctx, db, func(scan func(...any) error) error {
+		var row cursorRow
+		var rejected, expired string
+		if err := scan(&row.exporter, &row.pos, &row.state, &row.counts.Sent, &rejected, &expired); err != nil {
+			return err
+		}
+		err := errors.Join(json.Unmarshal([]byte(rejected), &row.counts.Rejected), json.Unmarshal([]byte(expired), &row.counts.Expired))
+		l.cursors = append(l.cursors, row)
+		return err
+	}, "SELECT exporter, pos, state, sent, rejected, expired FROM cursors")
+	if err != nil {
+		return err
+	}
+	for _, row := range l.cursors {
+		var n int64
+		if err := db.QueryRowContext(ctx, countAfter, row.pos).Scan(&n); err != nil {
+			return fmt.Errorf("counting unread records: %w", err)
+		}
+		l.unread[row.exporter] = n
+	}
+	return nil
+}
+
+func (l *loaded) loadStates(ctx context.Context, db *sql.DB) error {
+	return eachRow(ctx, db, func(scan func(...any) error) error {
+		var row stateRow
+		err := scan(&row.key, &row.data)
+		l.states = append(l.states, row)
+		return err
+	}, "SELECT key, data FROM states")
+}
+
+func (l *loaded) loadRuns(ctx context.Context, db *sql.DB) error {
+	return eachRow(ctx, db, func(scan func(...any) error) error {
+		var row runRow
+		var data sql.NullString
+		var crc sql.NullInt64
+		err := scan(&row.check, &row.lastRun, &row.lastPos, &data, &crc)
+		if data.Valid && crc.Int64 == int64(crc32.ChecksumIEEE([]byte(data.String))) {
+			row.last = []byte(data.String)
+		}
+		l.runs = append(l.runs, row)
+		return err
+	}, "SELECT name, last_run, last_pos, data, crc FROM checks LEFT JOIN records ON pos = last_pos")
+}
+
+func (l *loaded) loadLedger(ctx context.Context, db *sql.DB) error {
+	return eachRow(ctx, db, func(scan func(...any) error) error {
+		var s spend
+		err := scan(&s.at, &s.amount)
+		l.spends = append(l.spends, s)
+		return err
+	}, "SELECT at, coalesce(cost, reserved) FROM ledger ORDER BY at")
+}

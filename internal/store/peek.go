@@ -1,0 +1,77 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+)
+
+// The parts of SQLite's file format that tell the schema version without opening the database, which would write to it:
+// https://www.sqlite.org/fileformat2.html, sections 1.3 (database header) and 4 (write-ahead log).
+const (
+	headerSize    = 100
+	versionOffset = 60 // user_version, big-endian
+	walHeader     = 32
+	frameHeader   = 24
+)
+
+// peekVersion reads user_version from the files alone: from the last committed copy of page 1 in the write-ahead log,
+// or from the database's header. 0 where there is none to read. It must not be called while the database is open in this
+// process: closing any descriptor of the file drops SQLite's locks on it.
+func peekVersion(path string) int {
+	version := 0
+	if header, err := readHead(path, headerSize); err == nil && bytes.HasPrefix(header, []byte("SQLite format 3\x00")) {
+		version = int(binary.BigEndian.Uint32(header[versionOffset:]))
+	}
+	if logged, ok := peekWAL(path + "-wal"); ok {
+		version = logged
+	}
+	return version
+}
+
+func readHead(path string, n int) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	head := make([]byte, n)
+	_, err = io.ReadFull(f, head)
+	return head, err
+}
+
+// peekWAL walks the frames of the current generation of the log.
+func peekWAL(path string) (version int, found bool) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, false
+	}
+	defer f.Close()
+	head := make([]byte, walHeader)
+	if _, err := io.ReadFull(f, head); err != nil {
+		return 0, false
+	}
+	pageSize := int64(binary.BigEndian.Uint32(head[8:]))
+	if binary.BigEndian.Uint32(head)&^1 != 0x377f0682 || pageSize < 512 || pageSize > 65536 {
+		return 0, false
+	}
+	pending, isPending := 0, false
+	frame := make([]byte, frameHeader+headerSize)
+	for at := int64(walHeader); ; at += frameHeader + pageSize {
+		_, err := f.ReadAt(frame, at)
+		if err != nil || !bytes.Equal(frame[8:16], head[16:24]) { // the end, or a generation before
+			if err != nil && !errors.Is(err, io.EOF) {
+				return 0, false
+			}
+			return version, found
+		}
+		if binary.BigEndian.Uint32(frame) == 1 {
+			pending, isPending = int(binary.BigEndian.Uint32(frame[frameHeader+versionOffset:])), true
+		}
+		if binary.BigEndian.Uint32(frame[4:]) != 0 && isPending { // a commit
+			version, found, isPending = pending, true, false
+		}
+	}
+}

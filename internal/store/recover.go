@@ -1,0 +1,288 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+const (
+	firstRetry = time.Second
+	lastRetry  = 30 * time.Second
+)
+
+// due reports whether the disk may be tried now.
+func (s *Store) due(now time.Time) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	wait := s.mem.retryAt.Sub(now)
+	return s.mem.health.Problem == "" || wait <= 0 || wait > lastRetry // the clock may have stepped back
+}
+
+// degrade remembers that the disk fails, and says so once.
+func (s *Store) degrade(now time.Time, err error) {
+	s.mu.Lock()
+	m := &s.mem
+	first := m.health.Problem == ""
+	if first {
+		m.health.Since, m.wait = now, firstRetry
+	} else {
+		m.wait = min(2*m.wait, lastRetry)
+	}
+	m.health.Problem, m.retryAt = err.Error(), now.Add(m.wait)
+	m.dirty.meta = true // the next try must write something
+	s.mu.Unlock()
+	if first {
+		s.log.Error("the store cannot write; records are kept in memory until it can", "dir", s.o.Dir, "err", err,
+			"ring_records", s.o.Ring, "ring_bytes", s.o.RingBytes)
+	}
+}
+
+// recovered says once that the disk works again.
+func (s *Store) recovered(now time.Time) {
+	s.mu.Lock()
+	h := &s.mem.health
+	was, since := h.Problem, h.Since
+	h.Problem, h.Since = "", time.Time{}
+	dropped := h.RingDropped
+	s.mu.Unlock()
+	if was != "" {
+		s.log.Info("the store writes again; the records in memory are on disk", "dir", s.o.Dir, "problem", was,
+			"after", now.Sub(since), "dropped", dropped)
+	}
+}
+
+// reopen makes sure that the database is open for writing. The token is held.
+func (s *Store) reopen(ctx context.Context) error {
+	if s.moved == nil && s.file != nil && s.file.full {
+		return nil
+	}
+	s.fileMu.Lock()
+	defer s.fileMu.Unlock()
+	if s.moved != nil {
+		return s.replace(ctx, s.moved)
+	}
+	s.dropFile()
+	err := s.takeDir()
+	if err == nil {
+		err = s.openFull(ctx)
+	}
+	if err == nil || refused(err) && s.known == nil {
+		return err
+	}
+	s.openView(ctx)
+	return err
+}
+
+// takeDir makes and locks the directory, and refuses a newer database before anything is written.
+func (s *Store) takeDir() error {
+	if found := peekVersion(s.path); found > len(migrations()) {
+		return &NewerError{Found: found, Known: len(migrations())}
+	}
+	if s.lock != nil {
+		return nil
+	}
+	if err := os.MkdirAll(s.o.Dir, 0o700); err != nil {
+		return fmt.Errorf("making the state directory: %w", err)
+	}
+	lock, err := lockDir(s.o.Dir)
+	if err != nil {
+		return err
+	}
+	s.lock = lock
+	return nil
+}
+
+// openFull opens the database, or moves a corrupt one aside and makes a new one.
+func (s *Store) openFull(ctx context.Context) error {
+	f, err := openFile(ctx, s.path, !s.clean)
+	if err == nil {
+		err = s.learn(ctx, f.write)
+		if err == nil {
+			s.file, s.blind = f, false
+			return nil
+		}
+		_ = f.close()
+	}
+	if !isCorrupt(err) {
+		return err
+	}
+	return s.replace(ctx, err)
+}
+
+// learn takes over what a database holds, once.
+func (s *Store) learn(ctx context.Context, db *sql.DB) error {
+	if s.known != nil {
+		return nil
+	}
+	l, err := load(ctx, db)
+	if err != nil {
+		return err
+	}
+	s.known = l
+	s.adopt(l)
+	s.ledger.adopt(l.spends)
+	if s.blind {
+		s.assumeAfterBlindness(l)
+	}
+	return nil
+}
+
+// replace moves a corrupt database aside and fills a new one from memory. It is renamed before it is closed, because
+// closing the last connection would remove a log of the same name.
+func (s *Store) replace(ctx context.Context, cause error) error {
+	s.moved = cause
+	if s.lock == nil {
+		if err := s.takeDir(); err != nil {
+			return err
+		}
+	}
+	moved, err := moveAside(s.path, time.Now())
+	if err != nil {
+		return err
+	}
+	s.dropFile()
+	s.moved = nil
+	s.log.Error("the database cannot be used and was moved aside; a new one is made", "err", cause, "moved", moved)
+	if s.known == nil {
+		s.salvage(ctx, moved)
+	}
+	s.mu.Lock()
+	s.mem.health.CorruptMoved = moved
+	s.mem.health.Records, s.mem.health.Bytes = 0, 0
+	s.mem.dirtyAll()
+	s.mem.tail.dirtyAll()
+	s.mu.Unlock()
+	s.ledger.dirtyAll()
+	f, err := openFile(ctx, s.path, false)
+	if err != nil {
+		return err
+	}
+	s.file, s.blind = f, false
+	return nil
+}
+
+// salvage reads what can be read of a database that was moved aside: cursors, states and the ledger rarely sit on the page
+// that broke. The file is opened so that nothing is written to it.
+func (s *Store) salvage(ctx context.Context, moved string) {
+	s.known = &loaded{salvaged: true}
+	if moved == "" {
+		return
+	}
+	db, err := connect(moved, "mode=ro&immutable=1", 1)
+	if err != nil {
+		return
+	}
+	defer db.Close()
+	l, err := load(ctx, db)
+	l.salvaged = true
+	for i := range l.cursors { // a broken number must not put a cursor beyond all records
+		l.cursors[i].pos = min(l.cursors[i].pos, l.high)
+	}
+	s.known = l
+	s.adopt(l)
+	s.ledger.adopt(l.spends)
+	s.log.Warn("read what could be read of the corrupt database", "cursors", len(l.cursors), "states", len(l.states),
+		"ledger_entries", len(l.spends), "lost", l.records, "err", err)
+}
+
+// openView lets readers see a database that cannot be written. Without one the store is blind, unless it knows that there
+// is no database.
+func (s *Store) openView(ctx context.Context) {
+	f, err := openView(ctx, s.path)
+	if err == nil && s.known == nil {
+		err = s.learn(ctx, f.read)
+		if err != nil {
+			_ = f.close()
+		}
+	}
+	if err == nil {
+		s.file = f
+		return
+	}
+	if s.known == nil {
+		s.blind = mayExist(s.path)
+	}
+}
+
+// mayExist reports whether there may be a file at path: false only where its directory says that there is none.
+func mayExist(path string) bool {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		_, err = os.ReadDir(filepath.Dir(path))
+		return err != nil
+	}
+	return err != nil || info.Size() > 0
+}
+
+// closeFile closes the database when no reader uses it.
+func (s *Store) closeFile() {
+	s.fileMu.Lock()
+	defer s.fileMu.Unlock()
+	s.dropFile()
+}
+
+func (s *Store) dropFile() {
+	if s.file == nil {
+		return
+	}
+	if err := s.file.close(); err != nil {
+		s.log.Debug("closing the database", "err", err)
+	}
+	s.file = nil
+}
+
+// suspect moves the database aside after a reader found it corrupt.
+func (s *Store) suspect(ctx context.Context, seen *file, cause error) {
+	s.token <- struct{}{}
+	defer func() { <-s.token }()
+	if s.file == seen && seen != nil && seen.full && !s.isClosed() {
+		s.moved = cause
+		s.flush(context.WithoutCancel(ctx))
+	}
+}
+
+// watch notices that the database was removed or replaced under our feet.
+func (s *Store) watch() {
+	if s.file == nil || !s.file.full || s.moved != nil {
+		return
+	}
+	info, err := os.Stat(s.path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(info, s.file.info) {
+		s.moved = &corruptError{"its file was removed or replaced"}
+	}
+}
+
+// moveAside renames the database and its helpers to a name that is not in use. "" where there was nothing to move.
+func moveAside(path string, now time.Time) (string, error) {
+	base := path + ".corrupt-" + now.UTC().Format("20060102T150405Z")
+	target := base
+	for i := 2; taken(target); i++ {
+		target = fmt.Sprintf("%s-%d", base, i)
+	}
+	moved := ""
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		err := os.Rename(path+suffix, target+suffix)
+		switch {
+		case err == nil:
+			moved = target
+		case !errors.Is(err, fs.ErrNotExist):
+			return "", fmt.Errorf("moving a corrupt database aside: %w", err)
+		}
+	}
+	return moved, nil
+}
+
+func taken(target string) bool {
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if _, err := os.Lstat(target + suffix); !errors.Is(err, fs.ErrNotExist) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,96 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// migrations brings a database from version i to i+1. Entries are never changed, only added.
+func migrations() []string {
+	return []string{`
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE records (
+	pos          INTEGER PRIMARY KEY,
+	id           TEXT NOT NULL UNIQUE,
+	at           INTEGER NOT NULL,
+	type         TEXT NOT NULL,
+	"check"      TEXT NOT NULL,
+	status       TEXT NOT NULL,
+	final        INTEGER NOT NULL,
+	scheduled_at INTEGER NOT NULL,
+	crc          INTEGER NOT NULL,
+	data         TEXT NOT NULL
+) STRICT;
+CREATE INDEX records_at ON records (at);
+CREATE INDEX records_check ON records ("check", at) WHERE type = 'report';
+CREATE TABLE voids (first INTEGER PRIMARY KEY, last INTEGER NOT NULL) STRICT;
+CREATE TABLE cursors (
+	exporter TEXT PRIMARY KEY,
+	pos      INTEGER NOT NULL,
+	state    BLOB,
+	sent     INTEGER NOT NULL,
+	rejected TEXT NOT NULL,
+	expired  TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE states (key TEXT PRIMARY KEY, data BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE checks (name TEXT PRIMARY KEY, last_run INTEGER NOT NULL, last_pos INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE ledger (
+	id       TEXT PRIMARY KEY,
+	at       INTEGER NOT NULL,
+	"check"  TEXT NOT NULL,
+	provider TEXT NOT NULL,
+	model    TEXT NOT NULL,
+	run_by   TEXT NOT NULL,
+	reserved INTEGER NOT NULL,
+	cost     INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX ledger_at ON ledger (at);
+`}
+}
+
+// migrate brings the schema up to date, each version in its own transaction.
+func migrate(ctx context.Context, db *sql.DB) error {
+	steps := migrations()
+	var app, version, tables int
+	err := db.QueryRowContext(ctx, "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version),"+
+		" (SELECT count(*) FROM sqlite_schema)").Scan(&app, &version, &tables)
+	switch {
+	case err != nil:
+		return fmt.Errorf("reading the schema version: %w", err)
+	case app != applicationID && (app != 0 || version != 0 || tables != 0):
+		return &corruptError{fmt.Sprintf("it is not ours: application id %#x, version %d", app, version)}
+	case version > len(steps):
+		return &NewerError{Found: version, Known: len(steps)}
+	case version < 0:
+		return &corruptError{fmt.Sprintf("schema version %d", version)}
+	case version == len(steps):
+		return nil
+	}
+	for i, step := range steps[version:] {
+		if err := migrateOne(ctx, db, step, version+i+1); err != nil {
+			return err
+		}
+	}
+	// The new version must be in the database's header, where an older agent looks before it opens the file.
+	if _, err := db.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
+		return fmt.Errorf("after migrating: %w", err)
+	}
+	return nil
+}
+
+func migrateOne(ctx context.Context, db *sql.DB, step string, version int) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("migrating to version %d: %w", version, err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	step += fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d;", applicationID, version)
+	if _, err := tx.ExecContext(ctx, step); err != nil {
+		return fmt.Errorf("migrating to version %d: %w", version, err)
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("migrating to version %d: %w", version, err)
+	}
+	return nil
+}

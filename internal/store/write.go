@@ -1,0 +1,380 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"maps"
+	"strconv"
+	"time"
+
+	"github.com/windsock-monitor/windsock/checks"
+)
+
+const (
+	insertRecord = `INSERT INTO records (pos, id, at, type, "check", status, final, scheduled_at, crc, data)` +
+		` VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+	drainChunk = 1000 // records of the ring in one transaction
+)
+
+// request is one caller's wait for the disk. What it changed in memory is dirty already; records come with it.
+type request struct {
+	staged  []*staged
+	done    chan struct{}
+	durable bool // everything that was dirty when the request came is on disk
+}
+
+// staged is a record on its way in.
+type staged struct {
+	entry
+	err error // it was not kept
+}
+
+// Append keeps records, in order. It returns when they are on disk or, while the disk fails, in the ring. The error is
+// for records that could not be kept at all, those with an id that is kept already among them; the others are kept.
+// It does not stop when ctx ends: what was handed over is kept.
+func (s *Store) Append(ctx context.Context, records ...checks.Record) error {
+	var errs []error
+	req := &request{done: make(chan struct{})}
+	for _, record := range records {
+		e, err := encode(record)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		req.staged = append(req.staged, &staged{entry: e})
+	}
+	if len(req.staged) > 0 {
+		if err := s.submit(ctx, req); err != nil {
+			return err
+		}
+	}
+	for _, st := range req.staged {
+		errs = append(errs, st.err)
+	}
+	return errors.Join(errs...)
+}
+
+// persist puts on disk what is dirty, and reports whether it is there.
+func (s *Store) persist(ctx context.Context) (bool, error) {
+	req := &request{done: make(chan struct{})}
+	err := s.submit(ctx, req)
+	return req.durable, err
+}
+
+// submit queues req and waits until it was served: whoever gets the token serves all that wait, in one transaction.
+func (s *Store) submit(ctx context.Context, req *request) error {
+	s.queueMu.Lock()
+	if s.closed {
+		s.queueMu.Unlock()
+		return ErrClosed
+	}
+	s.queue = append(s.queue, req)
+	s.queueMu.Unlock()
+	select {
+	case <-req.done:
+	case s.token <- struct{}{}:
+		select {
+		case <-req.done: // served while we waited
+		default:
+			s.flush(context.WithoutCancel(ctx))
+		}
+		<-s.token
+	}
+	<-req.done // closed by our own flush, or by the one before it
+	return nil
+}
+
+func encode(r checks.Record) (entry, error) {
+	if r.ID == "" {
+		return entry{}, fmt.Errorf("a record of type %q has no id", r.Type())
+	}
+	data, err := json.Marshal(r)
+	if err != nil {
+		return entry{}, fmt.Errorf("encoding record %q: %w", r.ID, err)
+	}
+	e := entry{id: r.ID, at: micros(r.At), kind: r.Type(), data: data}
+	if e.at == 0 {
+		e.at = time.Now().UnixMicro()
+	}
+	if p := r.Report; p != nil {
+		e.check, e.status, e.final, e.scheduled = p.Check, p.Status.String(), p.Final, micros(p.ScheduledAt)
+		e.slot = p.Trigger != checks.TriggerManual && p.Trigger != checks.TriggerGate && p.Trigger != checks.TriggerDrill
+		if p.ID != r.ID {
+			return entry{}, fmt.Errorf("record %q holds the report %q", r.ID, p.ID)
+		}
+	}
+	return e, nil
+}
+
+// flush serves all requests that wait. The token is held.
+func (s *Store) flush(ctx context.Context) {
+	s.queueMu.Lock()
+	reqs := s.queue
+	s.queue = nil
+	s.queueMu.Unlock()
+	var batch []*staged
+	for _, req := range reqs {
+		batch = append(batch, req.staged...)
+	}
+	durable := s.serve(ctx, batch)
+	for _, req := range reqs {
+		req.durable = durable
+		close(req.done)
+	}
+}
+
+// serve puts the batch and all that is dirty on disk, or keeps it in memory.
+func (s *Store) serve(ctx context.Context, batch []*staged) bool {
+	now := time.Now()
+	durable := false
+	if s.due(now) {
+		err := s.put(ctx, batch)
+		if durable = err == nil; durable {
+			s.recovered(now)
+		} else {
+			s.degrade(now, err)
+		}
+	}
+	s.keep(batch, durable)
+	err := s.writeMark(func(p *page) {
+		if durable {
+			p.UnrecordedSince = 0
+		}
+	})
+	if err != nil && durable {
+		s.log.Debug("the spend marker cannot be written", "err", err)
+	}
+	return durable
+}
+
+// put is one try to write, with one repetition in a new file where the old one turns out to be corrupt.
+func (s *Store) put(ctx context.Context, batch []*staged) error {
+	if err := s.reopen(ctx); err != nil {
+		return err
+	}
+	err := s.commit(ctx, batch)
+	if !isCorrupt(err) {
+		return err
+	}
+	s.moved = err
+	if err := s.reopen(ctx); err != nil {
+		return err
+	}
+	return s.commit(ctx, batch)
+}
+
+// keep gives the batch its places in memory and wakes the readers.
+func (s *Store) keep(batch []*staged, durable bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := &s.mem
+	kept := 0
+	for _, st := range batch {
+		if _, double := m.tail.ids[st.id]; double && !durable {
+			st.err = duplicate(st.id)
+		}
+		if st.err != nil {
+			continue
+		}
+		kept++
+		st.pos = m.next
+		m.next++
+		if !durable {
+			m.note(st.entry)
+		}
+		m.health.RingDropped += int64(m.tail.add(st.entry, durable))
+	}
+	if kept == 0 {
+		return
+	}
+	if durable {
+		m.health.Records += int64(kept)
+	}
+	m.announce()
+}
+
+func duplicate(id string) error { return fmt.Errorf("a record with the id %q is kept already", id) }
+
+// commit writes the ring, the batch and all that is dirty. Only the last transaction can hold the batch.
+func (s *Store) commit(ctx context.Context, batch []*staged) error {
+	for {
+		s.mu.RLock()
+		ring := s.mem.tail.dirty()
+		s.mu.RUnlock()
+		last := len(ring) <= drainChunk
+		if !last {
+			ring = ring[:drainChunk]
+		}
+		t := transaction{store: s, ring: ring}
+		if last {
+			t.batch = batch
+		}
+		if err := t.run(ctx); err != nil {
+			return err
+		}
+		s.mu.Lock()
+		s.mem.tail.stored(len(ring))
+		s.mem.health.Records += int64(t.drained)
+		s.mu.Unlock()
+		if last {
+			return nil
+		}
+	}
+}
+
+// transaction writes one group to the disk.
+type transaction struct {
+	store   *Store
+	ring    []entry
+	batch   []*staged
+	drained int
+}
+
+func (t *transaction) run(ctx context.Context) error {
+	s := t.store
+	tx, err := s.file.write.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("beginning to write: %w", err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	if err := t.insert(ctx, tx.StmtContext(ctx, s.file.insert)); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	changes := s.mem.take()
+	s.mu.Unlock()
+	changes.claims = s.ledger.take()
+	err = changes.write(ctx, tx, s.meta())
+	if err == nil {
+		err = tx.Commit()
+	}
+	if err == nil {
+		return nil
+	}
+	s.mu.Lock()
+	s.mem.dirty.merge(changes.dirty)
+	s.mu.Unlock()
+	s.ledger.giveBack(changes.claims)
+	return fmt.Errorf("writing: %w", err)
+}
+
+// insert writes the records. Those of the ring keep their places; the batch takes the next ones.
+func (t *transaction) insert(ctx context.Context, stmt *sql.Stmt) error {
+	for _, e := range t.ring {
+		fresh, err := insertEntry(ctx, stmt, e)
+		if err != nil {
+			return err
+		}
+		if fresh {
+			t.drained++
+		}
+	}
+	s := t.store
+	s.mu.RLock()
+	next := s.mem.next
+	s.mu.RUnlock()
+	for _, st := range t.batch {
+		st.pos, st.err = next, nil
+		fresh, err := insertEntry(ctx, stmt, st.entry)
+		if err != nil {
+			return err
+		}
+		if !fresh {
+			st.err = duplicate(st.id)
+			continue
+		}
+		next++
+		s.mu.Lock()
+		s.mem.note(st.entry)
+		s.mu.Unlock()
+	}
+	return nil
+}
+
+func insertEntry(ctx context.Context, stmt *sql.Stmt, e entry) (fresh bool, err error) {
+	result, err := stmt.ExecContext(ctx, e.pos, e.id, e.at, string(e.kind), e.check, e.status, e.final, e.scheduled,
+		int64(crc32.ChecksumIEEE(e.data)), string(e.data))
+	if err != nil {
+		return false, fmt.Errorf("writing record %q: %w", e.id, err)
+	}
+	n, err := result.RowsAffected()
+	return n == 1, err
+}
+
+// meta is the table of the same name.
+func (s *Store) meta() map[string]string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return map[string]string{
+		"instance": s.mem.instance, "boot_id": s.o.BootID, "assumed_at": strconv.FormatInt(s.ledger.assumed(), 10),
+		"high": strconv.FormatInt(int64(s.mem.next-1), 10),
+	}
+}
+
+func (c *changes) write(ctx context.Context, tx *sql.Tx, meta map[string]string) error {
+	var errs []error
+	do := func(query string, args ...any) {
+		if len(errs) > 0 {
+			return
+		}
+		if _, err := tx.ExecContext(ctx, query, args...); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if c.dirty.meta {
+		for key, value := range meta {
+			do("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", key, value)
+		}
+		for _, v := range c.voids {
+			do("INSERT OR REPLACE INTO voids (first, last) VALUES (?, ?)", v.first, v.last)
+		}
+	}
+	for _, row := range c.cursors {
+		rejected, err1 := json.Marshal(row.counts.Rejected)
+		expired, err2 := json.Marshal(row.counts.Expired)
+		do("INSERT OR REPLACE INTO cursors (exporter, pos, state, sent, rejected, expired) VALUES (?, ?, ?, ?, ?, ?)",
+			row.exporter, row.pos, row.state, row.counts.Sent, string(rejected), string(expired))
+		errs = append(errs, compact(err1, err2)...)
+	}
+	for _, row := range c.states {
+		do("INSERT OR REPLACE INTO states (key, data) VALUES (?, ?)", row.key, row.data)
+	}
+	for _, key := range c.gone {
+		do("DELETE FROM states WHERE key = ?", key)
+	}
+	for _, row := range c.runs {
+		do("INSERT OR REPLACE INTO checks (name, last_run, last_pos) VALUES (?, ?, ?)", row.check, row.lastRun, row.lastPos)
+	}
+	for _, row := range c.claims {
+		do(`INSERT OR REPLACE INTO ledger (id, at, "check", provider, model, run_by, reserved, cost) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+			row.ID, row.at, row.Check, row.Provider, row.Model, string(row.Trigger), row.Amount, row.cost)
+	}
+	return errors.Join(errs...)
+}
+
+func compact(errs ...error) []error {
+	var kept []error
+	for _, err := range errs {
+		if err != nil {
+			kept = append(kept, err)
+		}
+	}
+	return kept
+}
+
+// writeMark puts what must be known outside the database into its page.
+func (s *Store) writeMark(change func(*page)) error {
+	s.mu.RLock()
+	instance, last := s.mem.instance, s.mem.next-1
+	s.mu.RUnlock()
+	hours, assumedAt := s.ledger.totals()
+	return s.mark.write(func(p *page) {
+		p.Instance, p.BootID, p.Position, p.AssumedAt = instance, s.o.BootID, last, assumedAt
+		p.Hours = maps.Clone(hours)
+		change(p)
+	})
+}
