@@ -27,6 +27,7 @@ const (
 	metricDuration   = "probe.duration"
 	metricTimeout    = "probe.timeout"
 	metricPhase      = "probe.http.duration"
+	metricLastRun    = "probe.last_run_timestamp"
 	metricRuns       = "probe.runs"
 	metricFailures   = "probe.failures"
 	metricSkips      = "probe.skips"
@@ -83,6 +84,7 @@ func probeMetrics() []Metric {
 		{Name: metricDuration, Unit: "s", Doc: "time the run took; only where the target was judged"},
 		{Name: metricTimeout, Unit: "s", Doc: "bound that was set on the run"},
 		{Name: metricPhase, Unit: "s", Attrs: []string{"host", "phase"}, Doc: "time by phase of the request: resolve, connect, tls, processing, transfer"},
+		{Name: metricLastRun, Unit: "s", Doc: "Unix time at which the last run ended that judged the target; on the Prometheus page only, whose values carry no time"},
 		{Name: "probe.http.status_code", Attrs: []string{"host"}, Doc: "HTTP status of the answer"},
 		{Name: "probe.dns.lookup_time", Unit: "s", Attrs: []string{"host"}, Doc: "time to resolve the host name"},
 		{Name: "probe.dns.answers", Attrs: []string{"host"}, Doc: "addresses in the DNS answer"},
@@ -148,6 +150,7 @@ func exportMetrics() []Metric {
 		{Name: "windsock.export.queue", Self: true, Attrs: []string{"exporter"}, Doc: "records that wait"},
 		{Name: "windsock.export.queue.age", Self: true, Unit: "s", Attrs: []string{"exporter"}, Doc: "age of the oldest record that waits"},
 		{Name: "windsock.export.held", Self: true, Attrs: []string{"exporter"}, Doc: "1 while the exporter waits for an operator"},
+		{Name: "windsock.export.hidden", Self: true, Attrs: []string{"metric"}, Doc: "gauges beyond the bound on series, which the Prometheus page does not show"},
 		{Name: metricFolded, Self: true, Kind: Counter, Attrs: []string{"metric"}, Doc: "points beyond the bound on series, counted in the series other=\"true\" of their metric"},
 	}
 }

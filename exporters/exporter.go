@@ -28,6 +28,9 @@ type Outcome struct {
 	// State is kept with the cursor, in one transaction, and handed back in Env.State: totals are a function of the
 	// cursor, so a retry or a re-delivery computes the same numbers. nil keeps the state that was.
 	State []byte
+	// RejectedPoints are the points, events and spans that the backend did not take of a batch that it accepted, where it
+	// does not say of which records they were (OTLP's partial success). They are counted, not sent again.
+	RejectedPoints int64
 }
 
 // Rejection is one record that the backend refused for good.

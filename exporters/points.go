@@ -138,7 +138,7 @@ func phaseName(p checks.PhaseName) string {
 // ownName reports whether a check may not measure name, because Points does, or because it is the agent's.
 func ownName(name string) bool {
 	switch name {
-	case metricSuccess, metricDuration, metricTimeout, metricRuns, metricFailures, metricSkips, metricCost:
+	case metricSuccess, metricDuration, metricTimeout, metricRuns, metricFailures, metricSkips, metricCost, metricLastRun:
 		return true
 	}
 	return strings.HasPrefix(name, selfPrefix)
