@@ -98,8 +98,8 @@ type Resolver struct {
 	warned map[string]bool // guarded by mu: each warning is given once
 }
 
-// New makes a Resolver.
-func New(o Options) *Resolver {
+// NewResolver makes a Resolver.
+func NewResolver(o Options) *Resolver {
 	r := &Resolver{getenv: o.Getenv, log: o.Log, dir: o.CredentialsDirectory, scrubber: o.Scrubber, warned: map[string]bool{}}
 	if r.getenv == nil {
 		r.getenv = func(string) string { return "" }

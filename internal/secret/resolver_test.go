@@ -31,7 +31,7 @@ func write(t *testing.T, path, text string, mode os.FileMode) {
 
 func newSecret(t *testing.T, o secret.Options, refs ...secret.Ref) checks.Secret {
 	t.Helper()
-	s, err := secret.New(o).Secret(refs...)
+	s, err := secret.NewResolver(o).Secret(refs...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,12 +217,12 @@ func TestReferencesAreCheckedWithoutTouchingAFile(t *testing.T) {
 		"a name that is an assign": {secret.Ref{Env: "A=b"}, "environment variable"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := secret.New(secret.Options{}).Secret(tt.ref); err == nil || !strings.Contains(err.Error(), tt.want) {
+			if _, err := secret.NewResolver(secret.Options{}).Secret(tt.ref); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q in it", err, tt.want)
 			}
 		})
 	}
-	if _, err := secret.New(secret.Options{}).Secret(); err == nil {
+	if _, err := secret.NewResolver(secret.Options{}).Secret(); err == nil {
 		t.Error("no source at all was taken")
 	}
 }
