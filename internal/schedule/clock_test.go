@@ -2,9 +2,11 @@ package schedule_test
 
 import (
 	"context"
-	"fmt"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
@@ -27,7 +29,7 @@ func (w *world) suspend(d time.Duration) {
 func TestClockStepForward(t *testing.T) {
 	for name, by := range map[string]time.Duration{"four minutes": 4 * time.Minute, "three days": 72 * time.Hour} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, schedule.Options{}, nil, aligned(t, "cron", "* * * * *"), aligned(t, "grid", "@every 60s"))
 				w.pass(90 * time.Second)
 				w.step(by)
@@ -57,7 +59,7 @@ func TestClockStepForward(t *testing.T) {
 }
 
 func TestClockStepBack(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, schedule.Options{}, nil, aligned(t, "often", "*/5 * * * *"), aligned(t, "daily", "0 2 * * *"), aligned(t, "grid", "@every 5m"))
 		w.pass(2*time.Hour + time.Minute)
 		often, grid := len(w.times("often")), len(w.times("grid"))
@@ -78,7 +80,7 @@ func TestClockStepBack(t *testing.T) {
 }
 
 func TestClockThatWasWrongAndIsCorrected(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, schedule.Options{}, nil, aligned(t, "daily", "0 9 * * *"))
 		w.pass(8 * time.Hour)
 		w.step(2 * time.Hour)
@@ -92,7 +94,7 @@ func TestClockThatWasWrongAndIsCorrected(t *testing.T) {
 }
 
 func TestSlewIsFollowedWithoutAWord(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, schedule.Options{}, nil, aligned(t, "cron", "*/10 * * * * *"), aligned(t, "grid", "@every 10s"))
 		for range 100 {
 			w.step(-30 * time.Millisecond)
@@ -123,7 +125,7 @@ func TestSuspend(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				cron, grid := aligned(t, "cron", "30 * * * *"), aligned(t, "grid", "@every 60s")
 				cron.Missed, grid.Missed = tt.missed, tt.missed
 				w := newWorld(t, schedule.Options{}, nil, cron, grid)
@@ -131,14 +133,14 @@ func TestSuspend(t *testing.T) {
 				w.suspend(8 * time.Hour)
 				w.pass(2 * time.Second)
 				slots := map[string]int{}
-				for _, g := range w.gaps {
+				for _, g := range w.told() {
 					slots[g.name] += g.slots
 				}
 				if slots["cron"] != tt.cron || slots["grid"] != tt.grid {
 					t.Errorf("missed %v, want %d of cron and %d of the grid", slots, tt.cron, tt.grid)
 				}
 				catchUps := 0
-				for _, s := range w.slots {
+				for _, s := range w.runs() {
 					if s.Trigger == checks.TriggerCatchUp {
 						catchUps++
 					}
@@ -159,41 +161,44 @@ func TestSuspend(t *testing.T) {
 
 // A host whose steady clock counts sleep looks like one whose scheduler stood still: the timers fire late, all at once.
 func TestStandstillRunsTheNewestAndCountsTheRest(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, schedule.Options{}, nil, aligned(t, "quick", "@every 1s"), aligned(t, "slow", "@every 60s"))
 		w.pass(58500 * time.Millisecond)
-		ran := len(w.slots)
+		ran := len(w.runs())
 		w.suspend(1900 * time.Millisecond)
 		w.pass(600 * time.Millisecond)
 		if got := len(w.times("slow")); got != 1 {
 			t.Errorf("the check of a minute ran %d times, want once, though late", got)
 		}
 		st := w.s.Stats()
-		if got := st.Missed[schedule.MissedLate]; got != 1 || len(w.slots)-ran != 3 {
-			t.Errorf("missed %d of the second's slots and ran %d, want 1 and 3", got, len(w.slots)-ran)
+		if got := st.Missed[schedule.MissedLate]; got != 1 || len(w.runs())-ran != 3 {
+			t.Errorf("missed %d of the second's slots and ran %d, want 1 and 3", got, len(w.runs())-ran)
 		}
 		w.end()
 	})
 }
 
 func TestDaylightSavingInTheLoop(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		paris := mustParse(t, "30 2 * * *", "Europe/Paris")
-		w := newWorld(t, schedule.Options{}, nil, schedule.Entry{Name: "night", Spec: paris})
-		w.pass(366 * 24 * time.Hour)
-		if got := len(w.times("night")); got != 366 {
-			t.Errorf("ran %d times in the 366 days of 2000, want 366", got)
+	synctest.Test(t, func(t *testing.T) {
+		for _, day := range []string{"2000-03-25T12:00:00Z", "2000-10-28T12:00:00Z"} {
+			time.Sleep(time.Until(at(t, day)))
+			paris := mustParse(t, "30 2 * * *", "Europe/Paris")
+			w := newWorld(t, schedule.Options{}, nil, schedule.Entry{Name: "night", Spec: paris})
+			w.pass(40 * time.Hour)
+			if got := len(w.times("night")); got != 2 {
+				t.Errorf("ran %d times in the two nights after %s, want 2", got, day)
+			}
+			w.end()
 		}
-		w.end()
 	})
 }
 
 func TestSwapUnderLoad(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		var entries []schedule.Entry
 		for i := range 50 {
 			expr := []string{"@every 2s", "@every 3s", "*/2 * * * * *"}[i%3]
-			entries = append(entries, schedule.Entry{Name: fmt.Sprint(i), Spec: mustParse(t, expr, ""), Host: fmt.Sprint(i % 5), Overlap: []schedule.Overlap{"", schedule.OverlapQueue}[i%2]})
+			entries = append(entries, schedule.Entry{Name: strconv.Itoa(i), Spec: mustParse(t, expr, ""), Host: strconv.Itoa(i % 5), Overlap: []schedule.Overlap{"", schedule.OverlapQueue}[i%2]})
 		}
 		w := newWorld(t, schedule.Options{PerHost: 30}, func(_ context.Context, s schedule.Slot) {
 			time.Sleep(time.Duration(len(s.Name)) * 300 * time.Millisecond)
@@ -221,16 +226,16 @@ func TestSwapUnderLoad(t *testing.T) {
 }
 
 func TestSwapChangesRemovesAndReturns(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		a, b := aligned(t, "a", "@every 10s"), aligned(t, "b", "@every 10s")
 		b.Overlap = schedule.OverlapQueue
-		running := map[string]int{}
+		running := map[string]*atomic.Int64{"a": {}, "b": {}}
 		w := newWorld(t, schedule.Options{}, func(_ context.Context, s schedule.Slot) {
-			if running[s.Name]++; running[s.Name] > 1 {
+			if running[s.Name].Add(1) > 1 {
 				t.Errorf("two runs of %s at a time", s.Name)
 			}
-			defer func() { running[s.Name]-- }()
+			defer running[s.Name].Add(-1)
 			if s.Name == "b" {
 				<-release
 			}
@@ -254,7 +259,7 @@ func TestSwapChangesRemovesAndReturns(t *testing.T) {
 }
 
 func TestSwapOfWrongEntriesChangesNothing(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, schedule.Options{}, nil, aligned(t, "a", "@every 10s"))
 		if err := w.s.Swap([]schedule.Entry{{Name: "b"}}); err == nil {
 			t.Error("Swap of an entry without schedule gave no error")
@@ -266,7 +271,7 @@ func TestSwapOfWrongEntriesChangesNothing(t *testing.T) {
 }
 
 func TestStatsOfEntries(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, schedule.Options{}, nil, aligned(t, "b", "*/5 * * * *"), aligned(t, "a", "@every 60s"))
 		w.pass(6 * time.Minute)
 		st := w.s.Stats()
@@ -302,7 +307,7 @@ func swap(t *testing.T, w *world, entries ...schedule.Entry) {
 func BenchmarkScheduler10k(b *testing.B) {
 	var entries []schedule.Entry
 	for i := range 10000 {
-		entries = append(entries, schedule.Entry{Name: fmt.Sprint(i), Spec: mustParse(b, "@every 1s", "")})
+		entries = append(entries, schedule.Entry{Name: strconv.Itoa(i), Spec: mustParse(b, "@every 1s", "")})
 	}
 	runs := make(chan struct{}, 1<<16)
 	s, err := schedule.New(entries, schedule.Options{Run: func(context.Context, schedule.Slot) { runs <- struct{}{} }})

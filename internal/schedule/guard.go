@@ -138,7 +138,7 @@ func digits(text string) (int, bool) {
 func fieldsOf(expr string) []token {
 	var tokens []token
 	at := 0
-	for _, text := range strings.Fields(expr) {
+	for text := range strings.FieldsSeq(expr) {
 		at += strings.Index(expr[at:], text)
 		tokens = append(tokens, token{text, at})
 		at += len(text)

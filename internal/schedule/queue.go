@@ -17,7 +17,7 @@ func (q queue) Less(i, j int) bool { return q[i].key < q[j].key }
 func (q queue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
 
 // Push and Pop are container/heap's.
-func (q *queue) Push(x any) { *q = append(*q, x.(item)) } //nolint:errcheck,forcetypeassert // only add calls it
+func (q *queue) Push(x any) { *q = append(*q, x.(item)) } // only add calls it
 
 // Pop takes the last.
 func (q *queue) Pop() any {
