@@ -6,6 +6,8 @@ import (
 	"sync"
 )
 
+//go:generate go run ./internal/metricsdoc/write
+
 // Metric is one row of the catalogue: what a name means, everywhere.
 type Metric struct {
 	Name    string    // OpenTelemetry's spelling: "probe.duration"
@@ -15,6 +17,7 @@ type Metric struct {
 	Doc     string    // one line, without a full stop
 	Buckets []float64 // upper bounds of a histogram, ascending, without +Inf
 	Self    bool      // about the agent, not about a check
+	Page    bool      // on the Prometheus page only, which gives it out itself: its values carry no time
 }
 
 // CommonAttrs are the attributes of every metric of a check, sorted. The agent's own metrics carry the location only.
@@ -84,7 +87,7 @@ func probeMetrics() []Metric {
 		{Name: metricDuration, Unit: "s", Doc: "time the run took; only where the target was judged"},
 		{Name: metricTimeout, Unit: "s", Doc: "bound that was set on the run"},
 		{Name: metricPhase, Unit: "s", Attrs: []string{"host", "phase"}, Doc: "time by phase of the request: resolve, connect, tls, processing, transfer"},
-		{Name: metricLastRun, Unit: "s", Doc: "Unix time at which the last run ended that judged the target; on the Prometheus page only, whose values carry no time"},
+		{Name: metricLastRun, Unit: "s", Page: true, Doc: "Unix time at which the last run ended that judged the target"},
 		{Name: "probe.http.status_code", Attrs: []string{"host"}, Doc: "HTTP status of the answer"},
 		{Name: "probe.dns.lookup_time", Unit: "s", Attrs: []string{"host"}, Doc: "time to resolve the host name"},
 		{Name: "probe.dns.answers", Attrs: []string{"host"}, Doc: "addresses in the DNS answer"},
@@ -150,7 +153,7 @@ func exportMetrics() []Metric {
 		{Name: "windsock.export.queue", Self: true, Attrs: []string{"exporter"}, Doc: "records that wait"},
 		{Name: "windsock.export.queue.age", Self: true, Unit: "s", Attrs: []string{"exporter"}, Doc: "age of the oldest record that waits"},
 		{Name: "windsock.export.held", Self: true, Attrs: []string{"exporter"}, Doc: "1 while the exporter waits for an operator"},
-		{Name: "windsock.export.hidden", Self: true, Attrs: []string{"metric"}, Doc: "gauges beyond the bound on series, which the Prometheus page does not show"},
+		{Name: "windsock.export.hidden", Self: true, Page: true, Attrs: []string{"metric"}, Doc: "gauges beyond the bound on series, which are not shown"},
 		{Name: metricFolded, Self: true, Kind: Counter, Attrs: []string{"metric"}, Doc: "points beyond the bound on series, counted in the series other=\"true\" of their metric"},
 	}
 }

@@ -1,0 +1,18 @@
+// Package all lists the kinds of exporter that are built in. A new kind is one line in Kinds.
+package all
+
+import (
+	"github.com/windsock-monitor/windsock/exporters"
+	"github.com/windsock-monitor/windsock/exporters/otel"
+	"github.com/windsock-monitor/windsock/exporters/prometheus"
+	"github.com/windsock-monitor/windsock/exporters/stdout"
+)
+
+// Kinds are the built-in kinds, in the order of the documentation.
+func Kinds() []exporters.Kind {
+	return []exporters.Kind{
+		otel.Kind(),
+		prometheus.Kind(),
+		stdout.Kind(),
+	}
+}
