@@ -21,9 +21,6 @@ import (
 	"github.com/windsock-monitor/windsock/checks"
 )
 
-// Grace is how long after its deadline a run may still take to return.
-const Grace = 5 * time.Second
-
 // Case is one way to run a check.
 type Case struct {
 	Params string     // the `with:` section
@@ -44,6 +41,8 @@ type Options struct {
 	Refused map[string]string
 	// Key is the canary: the secret that Good, Absent and Hung use. It is found nowhere in what a run returns or logs.
 	Key string
+	// Grace is how long after the end of its context a run may still take to return; 0 is 5 s.
+	Grace time.Duration
 }
 
 // Run runs the suite against kind. It starts no test in parallel: it counts goroutines.
@@ -218,7 +217,7 @@ func deadline(t *testing.T, kind checks.Kind, o Options) {
 	check, _, logged := build(t, kind, c, o.Key)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	r, err := finish(ctx, t, check)
+	r, err := finish(ctx, t, check, o.Grace)
 	if err == nil && (r.Status == checks.OK || r.Status == checks.Skipped) {
 		t.Errorf("ran to %s (%s) on a target that never answers", r.Status, r.Summary)
 	}
@@ -242,7 +241,7 @@ func cancelled(t *testing.T, kind checks.Kind, o Options) {
 			}
 		}()
 	}
-	r, err := finish(ctx, t, check)
+	r, err := finish(ctx, t, check, o.Grace)
 	if err == nil && (r.Status == checks.OK || r.Status == checks.Failed) {
 		t.Errorf("ran to %s %q (%s), want neither ok nor failed: the run was cut short by us", r.Status, r.Cause, r.Summary)
 	}
@@ -254,16 +253,19 @@ func stillborn(t *testing.T, kind checks.Kind, o Options) {
 	check, _, logged := build(t, kind, o.Good(t), o.Key)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	r, err := finish(ctx, t, check)
+	r, err := finish(ctx, t, check, o.Grace)
 	if err == nil && (r.Status == checks.OK || r.Status == checks.Failed) {
 		t.Errorf("ran to %s %q (%s), want neither ok nor failed: nothing was tried", r.Status, r.Cause, r.Summary)
 	}
 	judge(t, o.Key, r, err, logged)
 }
 
-// finish runs check and fails the test when it has not returned Grace after ctx ended.
-func finish(ctx context.Context, t *testing.T, check checks.Check) (checks.Result, error) {
+// finish runs check and fails the test when it has not returned grace after ctx ended.
+func finish(ctx context.Context, t *testing.T, check checks.Check, grace time.Duration) (checks.Result, error) {
 	t.Helper()
+	if grace <= 0 {
+		grace = 5 * time.Second
+	}
 	type outcome struct {
 		result checks.Result
 		err    error
@@ -281,8 +283,8 @@ func finish(ctx context.Context, t *testing.T, check checks.Check) (checks.Resul
 	select {
 	case got := <-done:
 		return got.result, got.err
-	case <-time.After(Grace):
-		t.Fatalf("the run did not return within %v of the end of its context", Grace)
+	case <-time.After(grace):
+		t.Fatalf("the run did not return within %v of the end of its context", grace)
 		return checks.Result{}, nil
 	}
 }

@@ -20,6 +20,10 @@ func Decoder(text, key string) checks.Decoder { return decoder{text, key} }
 type decoder struct{ text, key string }
 
 func (d decoder) Decode(into any) error {
+	var section any
+	if err := yaml.Unmarshal([]byte(d.text), &section); err == nil && section == nil {
+		return nil // the library would set everything to zero
+	}
 	asSecret := func(s *checks.Secret, _ []byte) error {
 		*s = Secret(d.key)
 		return nil

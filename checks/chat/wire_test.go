@@ -1,0 +1,210 @@
+package chat_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/checks/chat"
+	"github.com/windsock-monitor/windsock/checks/checktest"
+	"github.com/windsock-monitor/windsock/internal/mistral"
+	"github.com/windsock-monitor/windsock/internal/outbound"
+)
+
+const key = "canary-key-4711-abcdef"
+
+// client is the real one.
+func client(t *testing.T, baseURL string) *mistral.Client {
+	t.Helper()
+	n, err := outbound.New(outbound.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(n.Close)
+	c, err := mistral.New(mistral.Options{BaseURL: baseURL, APIKey: checktest.Secret(key), Out: n})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func serve(t *testing.T, handler http.HandlerFunc) string {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// event is one line of a stream, shaped as Mistral's (recorded October 2026): no event names, a first chunk with a role
+// and no content, usage in the last chunk.
+func event(w io.Writer, content, finish, usage string) {
+	fmt.Fprintf(w, `data: {"id":"c1","object":"chat.completion.chunk","model":"mistral-small-latest","choices":[{"index":0,"delta":{"role":"assistant","content":%q},"finish_reason":%s}]%s}`+"\n\n", content, finish, usage)
+	if f, ok := w.(http.Flusher); ok {
+		f.Flush()
+	}
+}
+
+const counted = `,"usage":{"prompt_tokens":15,"completion_tokens":2,"total_tokens":17}`
+
+func streamPong(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Mistral-Correlation-Id", "corr-7")
+	w.Header().Set("X-Ratelimit-Limit-Req-Minute", "60")
+	w.Header().Set("X-Ratelimit-Remaining-Req-Minute", "59")
+	event(w, "", "null", "")
+	event(w, "po", "null", "")
+	event(w, "ng", "null", "")
+	event(w, "", `"stop"`, counted)
+	_, _ = io.WriteString(w, "data: [DONE]\n\n")
+}
+
+// hung accepts requests and never answers.
+func hung(t *testing.T) (baseURL string, reached chan struct{}) {
+	t.Helper()
+	reached, done := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		once.Do(func() { close(reached) })
+		select {
+		case <-r.Context().Done():
+		case <-done:
+		}
+	}))
+	t.Cleanup(func() { close(done); server.Close() })
+	return server.URL, reached
+}
+
+func nobody(t *testing.T) string {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return "http://" + l.Addr().String()
+}
+
+func TestTheKindPassesTheSuite(t *testing.T) {
+	const params = "model: mistral-small-latest\nexpect: {contains: pong}\n"
+	checktest.Run(t, chat.Kind(), checktest.Options{
+		Key: key,
+		Good: func(t *testing.T) checktest.Case {
+			t.Helper()
+			return checktest.Case{Params: params, Env: checks.Env{Provider: client(t, serve(t, streamPong))}}
+		},
+		Absent: func(t *testing.T) checktest.Case {
+			t.Helper()
+			return checktest.Case{Params: params, Env: checks.Env{Provider: client(t, nobody(t))}}
+		},
+		Hung: func(t *testing.T) checktest.Case {
+			t.Helper()
+			url, reached := hung(t)
+			return checktest.Case{Params: params, Env: checks.Env{Provider: client(t, url)}, Reached: reached}
+		},
+		Refused: map[string]string{
+			"no model":             "",
+			"an empty prompt":      "{model: a, prompt: ''}",
+			"no tokens":            "{model: a, max_tokens: 0}",
+			"a bad expression":     "{model: a, expect: {matches: '('}}",
+			"an unknown key below": "{model: a, expect: {contain: pong}}",
+			"a text for a time":    "{model: a, inter_chunk: soon}",
+			"a number for a time":  "{model: a, inter_chunk: 5}",
+		},
+	})
+}
+
+func TestTheRealClientEndToEnd(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		serve     http.HandlerFunc
+		params    string
+		status    checks.Status
+		cause     checks.Cause
+		billed    bool
+		estimated bool
+	}{
+		"a streamed pong": {streamPong, "expect: {contains: pong}", checks.OK, "", true, false},
+		"a pong in one piece": {func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, `{"id":"c1","model":"mistral-small-latest","choices":[{"index":0,"finish_reason":"length","message":{"role":"assistant","content":"{\"ok\": true}"}}]`+counted+`}`)
+		}, "stream: false\nexpect: {jq: .ok, json_schema: {required: [ok]}}", checks.OK, "", true, false},
+		"a stream that ends in the middle": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			event(w, "po", "null", "")
+		}, "", checks.Failed, checks.CauseStreamTruncated, true, true},
+		"a stream that says nothing": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			event(w, "", "null", "")
+			event(w, "", `"stop"`, counted)
+			_, _ = io.WriteString(w, "data: [DONE]\n\n")
+		}, "", checks.Failed, checks.CauseEmptyContent, true, false},
+		"a wrong key": {func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, `{"detail":"Unauthorized"}`, http.StatusUnauthorized)
+		}, "", checks.Failed, checks.CauseAuth, false, false},
+		"too many requests": {func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, `{"object":"error","message":"Rate limit exceeded","type":"rate_limited","code":"1300"}`, http.StatusTooManyRequests)
+		}, "", checks.Failed, checks.CauseRateLimited, false, false},
+		"a model that is gone": {func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, `{"object":"error","message":"Invalid model: x","type":"invalid_model","code":"1500"}`, http.StatusBadRequest)
+		}, "", checks.Failed, checks.CauseModelGone, false, false},
+		"a gateway's page": {func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "<html>bad gateway</html>", http.StatusBadGateway)
+		}, "", checks.Failed, checks.CauseServer, true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			check, err := chat.Kind().New(checktest.Decoder("model: mistral-small-latest\n"+tc.params, ""), checks.Env{Provider: client(t, serve(t, tc.serve))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			r, err := check.Run(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := checktest.Valid(r); err != nil {
+				t.Errorf("not valid: %v", err)
+			}
+			if r.Status != tc.status || r.Cause != tc.cause {
+				t.Errorf("%s %q: %q, want %s %q", r.Status, r.Cause, r.Summary, tc.status, tc.cause)
+			}
+			if (r.Usage != nil) != tc.billed || (r.Usage != nil && r.Usage.Estimated != tc.estimated) {
+				t.Errorf("billed %+v, want billed %v, estimated %v", r.Usage, tc.billed, tc.estimated)
+			}
+			text, err := json.Marshal(checks.OfReport(&checks.Report{Result: r}))
+			if err != nil || checktest.Leak(string(text), key) != "" || strings.Contains(string(text), "single word") {
+				t.Errorf("the result holds the key or the prompt: %s %v", text, err)
+			}
+		})
+	}
+}
+
+func TestNobodyListensIsFreeAndHungIsNot(t *testing.T) {
+	t.Parallel()
+	url, _ := hung(t)
+	for name, tc := range map[string]struct {
+		url    string
+		cause  checks.Cause
+		billed bool
+	}{"nobody listens": {nobody(t), checks.CauseConnect, false}, "no answer": {url, checks.CauseTimeout, true}} {
+		check, err := chat.Kind().New(checktest.Decoder("model: mistral-small-latest", ""), checks.Env{Provider: client(t, tc.url)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		r, err := check.Run(ctx)
+		cancel()
+		if err != nil || r.Cause != tc.cause || (r.Usage != nil) != tc.billed {
+			t.Errorf("%s: %q %s, billed %+v, %v, want %q, billed %v", name, r.Cause, r.Summary, r.Usage, err, tc.cause, tc.billed)
+		}
+	}
+}
