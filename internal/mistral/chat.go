@@ -74,6 +74,7 @@ func (c *Client) Chat(ctx context.Context, req ChatRequest) (ChatReply, Call) {
 		x.single(x.body, a)
 	}
 	reply := a.reply(x.scrub)
+	reply.FirstToken = min(reply.FirstToken, x.body.Timings().Total) // the last chunks may be read after they came
 	if reply.FirstToken > 0 {
 		x.call.Phases = append(x.call.Phases, checks.Phase{Name: checks.PhaseFirstToken, Took: reply.FirstToken})
 	}
