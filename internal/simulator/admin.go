@@ -36,10 +36,14 @@ func (s *Server) admin() http.Handler {
 		s.Reset()
 		w.WriteHeader(http.StatusNoContent)
 	})
-	mux.HandleFunc("/admin/", func(w http.ResponseWriter, r *http.Request) {
-		complain(w, http.StatusNotFound, fmt.Errorf("no %s %s; there are GET /admin/stats, GET POST DELETE /admin/faults, DELETE /admin/faults/{id}, POST /admin/keys, POST /admin/reset", r.Method, r.URL.Path))
-	})
+	mux.HandleFunc("/admin", lost)
+	mux.HandleFunc("/admin/", lost)
 	return mux
+}
+
+func lost(w http.ResponseWriter, r *http.Request) {
+	complain(w, http.StatusNotFound, fmt.Errorf("no %s %s; there are GET /admin/stats, GET POST DELETE /admin/faults, "+
+		"DELETE /admin/faults/{id}, POST /admin/keys, POST /admin/reset", r.Method, r.URL.Path))
 }
 
 func tell(w http.ResponseWriter, status int, v any) {

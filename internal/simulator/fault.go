@@ -188,25 +188,40 @@ func (f *Fault) numberProblems() []problem {
 }
 
 func (f *Fault) catalogueProblems() []problem {
+	if !f.catalogue() {
+		return nil
+	}
 	var out []problem
+	known, err := loadCatalogue(time.Time{})
+	if err != nil {
+		return []problem{{"", err.Error()}}
+	}
 	keys := 0
-	want := func(there, complete bool, key, parts string) {
-		if there {
-			keys++
-		}
-		if there && !complete {
+	check := func(key, parts string, ids ...string) {
+		keys++
+		if slices.Contains(ids, "") {
 			out = append(out, problem{key, "want " + parts})
+			return
+		}
+		if id := ids[len(ids)-1]; known.models[id] == nil {
+			out = append(out, problem{key, fmt.Sprintf("%q is not in the catalogue; GET /v1/models lists it", id)})
 		}
 	}
-	want(f.AliasMoved != nil, f.AliasMoved != nil && f.AliasMoved.Alias != "" && f.AliasMoved.To != "", "alias_moved", "alias and to")
-	want(f.ModelRetired != nil, f.ModelRetired != nil && f.ModelRetired.ID != "", "model_retired", "id")
-	want(f.ModelUnlisted != nil, f.ModelUnlisted != nil && f.ModelUnlisted.ID != "", "model_unlisted", "id")
+	if a := f.AliasMoved; a != nil {
+		check("alias_moved", "alias and to", a.Alias, a.To)
+	}
+	if m := f.ModelRetired; m != nil {
+		check("model_retired", "id", m.ID)
+	}
+	if m := f.ModelUnlisted; m != nil {
+		check("model_unlisted", "id", m.ID)
+	}
 	rest := *f
 	rest.AliasMoved, rest.ModelRetired, rest.ModelUnlisted = nil, nil, nil
 	if rest.Route == RouteAny {
 		rest.Route = ""
 	}
-	if keys > 1 || keys == 1 && !reflect.ValueOf(rest).IsZero() {
+	if keys > 1 || !reflect.ValueOf(rest).IsZero() {
 		out = append(out, problem{"", "a change of the catalogue is for every request and stands alone in its fault"})
 	}
 	return out
