@@ -81,14 +81,14 @@ func (b *Breakers) WantsProbe(provider string, now time.Time) bool {
 }
 
 // Listed tells the provider's breaker how a models list went.
-func (b *Breakers) Listed(provider string, now time.Time, ok bool) {
-	b.change(provider, func(one *breaker.Breaker) { one.Listed(now, ok) })
+func (b *Breakers) Listed(ctx context.Context, provider string, now time.Time, ok bool) {
+	b.change(ctx, provider, func(one *breaker.Breaker) { one.Listed(now, ok) })
 }
 
 // Allow asks for one paid run. Who is allowed ends with Record or Release.
-func (b *Breakers) Allow(provider string, now time.Time) (ok bool, why string) {
+func (b *Breakers) Allow(ctx context.Context, provider string, now time.Time) (ok bool, why string) {
 	ok = true
-	b.change(provider, func(one *breaker.Breaker) {
+	b.change(ctx, provider, func(one *breaker.Breaker) {
 		verdict := one.Allow(now)
 		ok, why = verdict.Allowed, verdict.Why
 	})
@@ -96,17 +96,17 @@ func (b *Breakers) Allow(provider string, now time.Time) (ok bool, why string) {
 }
 
 // Release gives back a permission whose run did not take place.
-func (b *Breakers) Release(provider string) {
-	b.change(provider, func(one *breaker.Breaker) { one.Release() })
+func (b *Breakers) Release(ctx context.Context, provider string) {
+	b.change(ctx, provider, func(one *breaker.Breaker) { one.Release() })
 }
 
 // Record tells the provider's breaker of a paid run that ended.
-func (b *Breakers) Record(provider string, report *checks.Report) {
-	b.change(provider, func(one *breaker.Breaker) { one.Record(time.Now(), report) })
+func (b *Breakers) Record(ctx context.Context, provider string, report *checks.Report) {
+	b.change(ctx, provider, func(one *breaker.Breaker) { one.Record(time.Now(), report) })
 }
 
 // change applies one event, logs a change of state and stores what is to outlive the process.
-func (b *Breakers) change(provider string, event func(*breaker.Breaker)) {
+func (b *Breakers) change(ctx context.Context, provider string, event func(*breaker.Breaker)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	one := b.byProvider[provider]
@@ -123,7 +123,7 @@ func (b *Breakers) change(provider string, event func(*breaker.Breaker)) {
 		return
 	}
 	b.saved[provider] = snapshot
-	if err := b.store.SaveState(context.Background(), stateKey(provider), snapshot); err != nil {
+	if err := b.store.SaveState(context.WithoutCancel(ctx), stateKey(provider), snapshot); err != nil {
 		b.log.Error("storing the breaker's state", "provider", provider, "error", err)
 	}
 }

@@ -206,7 +206,7 @@ func (p *Pipeline) allow(ctx context.Context, job *Job, report *checks.Report) (
 		refusal = p.reserve(ctx, job, report, paid)
 	}
 	if refusal != nil {
-		p.o.Breakers.Release(job.Provider)
+		p.o.Breakers.Release(ctx, job.Provider)
 		return permit{}, refusal
 	}
 	return permit{paid: true, evidence: evidence}, nil
@@ -228,9 +228,9 @@ func (p *Pipeline) allowBreaker(ctx context.Context, job *Job) ([]checks.Step, *
 	if list := p.current().Listers[job.Provider]; list != nil && p.o.Breakers.WantsProbe(job.Provider, time.Now()) {
 		cause, summary := p.list(ctx, job, list)
 		evidence = append(evidence, checks.Step{Name: "half_open_list", OK: cause == checks.CauseNone, Detail: summary})
-		p.o.Breakers.Listed(job.Provider, time.Now(), cause == checks.CauseNone)
+		p.o.Breakers.Listed(ctx, job.Provider, time.Now(), cause == checks.CauseNone)
 	}
-	ok, why := p.o.Breakers.Allow(job.Provider, time.Now())
+	ok, why := p.o.Breakers.Allow(ctx, job.Provider, time.Now())
 	if ok {
 		return evidence, nil
 	}
@@ -318,20 +318,20 @@ func (p *Pipeline) secondAttempt(ctx context.Context, job *Job, first *checks.Re
 
 // conclude is the end of the road: breaker, judge, store.
 func (p *Pipeline) conclude(ctx context.Context, job *Job, report *checks.Report) {
-	p.tellBreaker(job, report)
+	p.tellBreaker(ctx, job, report)
 	p.append(ctx, report)
 }
 
-func (p *Pipeline) tellBreaker(job *Job, report *checks.Report) {
+func (p *Pipeline) tellBreaker(ctx context.Context, job *Job, report *checks.Report) {
 	if job.Provider == "" || report.StartedAt.IsZero() {
 		return
 	}
 	if _, paid := job.Check.(checks.Paid); paid {
-		p.o.Breakers.Record(job.Provider, report)
+		p.o.Breakers.Record(ctx, job.Provider, report)
 		return
 	}
 	if report.Kind == "models" {
-		p.o.Breakers.Listed(job.Provider, report.At(), report.Status == checks.OK || report.Status == checks.Degraded)
+		p.o.Breakers.Listed(ctx, job.Provider, report.At(), report.Status == checks.OK || report.Status == checks.Degraded)
 	}
 }
 
@@ -348,10 +348,10 @@ func (p *Pipeline) append(ctx context.Context, report *checks.Report) {
 	if err := p.o.Store.Append(context.WithoutCancel(ctx), records...); err != nil {
 		p.o.Log.Error("storing a record", "check", report.Check, "run_id", report.ID, "error", err)
 	}
-	p.log(report)
+	p.log(ctx, report)
 }
 
-func (p *Pipeline) log(r *checks.Report) {
+func (p *Pipeline) log(ctx context.Context, r *checks.Report) {
 	level := slog.LevelDebug
 	switch r.Status {
 	case checks.Failed, checks.Error, checks.Unknown:
@@ -360,7 +360,7 @@ func (p *Pipeline) log(r *checks.Report) {
 		level = slog.LevelInfo
 	case checks.OK:
 	}
-	p.o.Log.Log(context.Background(), level, "run", "check", r.Check, "run_id", r.ID, "status", r.Status.String(),
+	p.o.Log.Log(ctx, level, "run", "check", r.Check, "run_id", r.ID, "status", r.Status.String(),
 		"cause", string(r.Cause), "blame", string(r.Blame), "took", r.Took.Round(time.Microsecond), "summary", r.Summary)
 }
 
