@@ -70,7 +70,8 @@ func connect(path, query string, conns int) (*sql.DB, error) {
 // openFile opens the database for reading and writing, makes it where it is missing, and brings its schema up to date.
 // check reads the whole file first.
 func openFile(ctx context.Context, path string, check bool) (_ *file, err error) {
-	if err := secure(path); err != nil {
+	size, err := secure(path)
+	if err != nil {
 		return nil, err
 	}
 	f := &file{full: true}
@@ -79,8 +80,11 @@ func openFile(ctx context.Context, path string, check bool) (_ *file, err error)
 			_ = f.close()
 		}
 	}()
-	query := fmt.Sprintf("_txlock=immediate&_busy_timeout=%d&_auto_vacuum=incremental&_journal_mode=wal&_synchronous=normal"+
-		"&_pragma=journal_size_limit(%d)", busyTimeout, walLimit)
+	query := fmt.Sprintf("_txlock=immediate&_busy_timeout=%d&_journal_mode=wal&_synchronous=normal&_pragma=journal_size_limit(%d)",
+		busyTimeout, walLimit)
+	if size == 0 { // this pragma writes, and is of use for a new file only
+		query += "&_auto_vacuum=incremental"
+	}
 	if f.write, err = connect(path, query, 1); err != nil {
 		return nil, err
 	}
@@ -97,17 +101,20 @@ func openFile(ctx context.Context, path string, check bool) (_ *file, err error)
 	return f, nil
 }
 
-// secure makes the file ours alone before SQLite opens it; its helpers get the same mode.
-func secure(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+// secure makes the file ours alone before SQLite opens it, and returns its size; its helpers get the same mode.
+func secure(path string) (int64, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator's state directory
 	if err != nil {
-		return fmt.Errorf("opening the database: %w", err)
+		return 0, fmt.Errorf("opening the database: %w", err)
 	}
-	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.Mode().Perm() != 0o600 {
-		_ = f.Chmod(0o600)
+	info, err := f.Stat()
+	if err == nil && info.Mode().Perm() != 0o600 {
+		_ = f.Chmod(0o600) // an odd file system may know no modes
 	}
-	return nil
+	if err := errors.Join(err, f.Close()); err != nil {
+		return 0, fmt.Errorf("opening the database: %w", err)
+	}
+	return info.Size(), nil
 }
 
 func (f *file) prepare(ctx context.Context, path string, check bool) error {

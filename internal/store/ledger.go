@@ -299,7 +299,8 @@ func bySpendTime(a, b spend) int {
 	return 0
 }
 
-// reconcile adds what only the mark's page knows of: the difference, at the end of its hour.
+// reconcile adds what only the mark's page knows of, because the database could not be written, was lost, or forgot its
+// last moments with the power: the difference, at the end of its hour.
 func (l *Ledger) reconcile(hours map[int64]checks.PicoUSD) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -341,7 +342,7 @@ func (l *Ledger) tidy(now time.Time) {
 		if moment-s.at > ledgerAge.Microseconds() {
 			continue
 		}
-		s.at = min(s.at, moment)
+		s.at = l.pull(s.at, moment, s.amount)
 		old := moment-s.at > ledgerExact.Microseconds()
 		if n := len(kept); old && n > 0 && kept[n-1].at/time.Minute.Microseconds() == s.at/time.Minute.Microseconds() {
 			kept[n-1].amount += s.amount
@@ -352,10 +353,20 @@ func (l *Ledger) tidy(now time.Time) {
 	}
 	l.booked = kept
 	for id, row := range l.open {
-		row.at = min(row.at, moment)
+		row.at = l.pull(row.at, moment, row.Amount)
 		l.open[id] = row
 	}
 	l.assumedAt = min(l.assumedAt, moment)
+}
+
+// pull brings an amount from the future to the moment.
+func (l *Ledger) pull(at, moment int64, amount checks.PicoUSD) int64 {
+	if at <= moment {
+		return at
+	}
+	l.hours[hourOf(at)] -= amount
+	l.hours[hourOf(moment)] += amount
+	return moment
 }
 
 // settleMoney decides at the start whether the ledger can be trusted: p is the mark's page of the process before.
@@ -367,9 +378,7 @@ func (s *Store) settleMoney(now time.Time, p page, marked bool) {
 	booted := differs(p.BootID, s.o.BootID) || differs(known.bootID, s.o.BootID)
 	unrecorded := p.UnrecordedSince != 0
 	unsure := !marked && (known.salvaged || s.blind)
-	if marked && (unrecorded || known.salvaged || s.known == nil || s.known.instance == "") {
-		l.reconcile(p.Hours)
-	}
+	l.reconcile(p.Hours)
 	l.mu.Lock()
 	l.assumedAt = max(p.AssumedAt, known.assumedAt)
 	if booted || unrecorded || unsure {

@@ -14,6 +14,7 @@ import (
 const (
 	firstRetry = time.Second
 	lastRetry  = 30 * time.Second
+	absurd     = 1 << 52 // no position comes so far
 )
 
 // due reports whether the disk may be tried now.
@@ -181,8 +182,13 @@ func (s *Store) salvage(ctx context.Context, moved string) {
 	defer db.Close()
 	l, err := load(ctx, db)
 	l.salvaged = true
-	for i := range l.cursors { // a broken number must not put a cursor beyond all records
-		l.cursors[i].pos = min(l.cursors[i].pos, l.high)
+	limit := s.last // a broken number must not put a cursor beyond all records
+	if limit == 0 {
+		limit = absurd
+	}
+	for i, row := range l.cursors {
+		l.cursors[i].pos = max(0, min(row.pos, max(limit, l.high)))
+		l.high = max(l.high, l.cursors[i].pos)
 	}
 	s.known = l
 	s.adopt(l)
