@@ -154,14 +154,16 @@ func TestEveryTransportFaultHasItsCause(t *testing.T) {
 			if tt.resolver != nil {
 				options.Resolver = outboundtest.Resolver(t, tt.resolver)
 			}
-			limit := 10 * time.Second
+			c := client(t, tt.base, func(o *mistral.Options) { o.Out, o.MaxBody = out(t, options), 1<<20 })
+			limit := 20 * time.Second
 			if tt.deadline {
 				limit = 250 * time.Millisecond
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), limit)
-			defer cancel()
-			c := client(t, tt.base, func(o *mistral.Options) { o.Out, o.MaxBody = out(t, options), 1<<20 })
-			reply, call := c.Chat(ctx, ping(false))
+			reply, call := within(t, c, limit, false)
+			for call.Cause != tt.cause && limit < 5*time.Second { // on a busy machine the deadline may pass too early
+				limit *= 2
+				reply, call = within(t, c, limit, false)
+			}
 			if call.Cause != tt.cause || call.Reason != tt.reason || call.Deadline != tt.deadline {
 				t.Errorf("got %q %q %v, want %q %q %v: %s", call.Cause, call.Reason, call.Deadline, tt.cause, tt.reason, tt.deadline, call.Summary)
 			}
@@ -175,6 +177,13 @@ func TestEveryTransportFaultHasItsCause(t *testing.T) {
 			noCanary(t, []any{reply, call})
 		})
 	}
+}
+
+func within(t *testing.T, c *mistral.Client, limit time.Duration, stream bool) (mistral.ChatReply, mistral.Call) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	return c.Chat(ctx, ping(stream))
 }
 
 func TestAProxyThatWantsAPassword(t *testing.T) {
@@ -258,8 +267,18 @@ func TestStreamsThatFail(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := client(t, says(t, tt.body, tt.finish), func(o *mistral.Options) { o.StallAfter, o.MaxBody = 200*time.Millisecond, 1<<20 })
-			reply, call := c.Chat(t.Context(), ping(true))
+			base, stall := says(t, tt.body, tt.finish), 20*time.Second
+			if tt.cause == checks.CauseStreamStalled {
+				stall = 100 * time.Millisecond
+			}
+			chat := func() (mistral.ChatReply, mistral.Call) {
+				return client(t, base, func(o *mistral.Options) { o.StallAfter, o.MaxBody = stall, 1<<20 }).Chat(t.Context(), ping(true))
+			}
+			reply, call := chat()
+			for reply.Chunks < tt.chunks && stall < 5*time.Second { // on a busy machine the word may come too late
+				stall *= 2
+				reply, call = chat()
+			}
 			if call.Cause != tt.cause || call.Reason != tt.reason || call.Deadline != tt.deadline {
 				t.Errorf("got %q %q %v, want %q %q %v: %s", call.Cause, call.Reason, call.Deadline, tt.cause, tt.reason, tt.deadline, call.Summary)
 			}
@@ -275,9 +294,12 @@ func TestStreamsThatFail(t *testing.T) {
 func TestTheDeadlineOfTheCallerEndsAStream(t *testing.T) {
 	t.Parallel()
 	base := says(t, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n: hi\n\n", hang)
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	_, call := client(t, base, nil).Chat(ctx, ping(true))
+	c, limit := client(t, base, nil), 100*time.Millisecond
+	_, call := within(t, c, limit, true)
+	for call.Status == 0 && limit < 5*time.Second {
+		limit *= 2
+		_, call = within(t, c, limit, true)
+	}
 	if call.Cause != checks.CauseTimeout || !call.Deadline {
 		t.Errorf("got %+v", call)
 	}

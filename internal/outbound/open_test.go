@@ -38,12 +38,32 @@ func network(t *testing.T, o outbound.Options) *outbound.Network {
 	return n
 }
 
-// exchange opens and reads an answer whole within the test's patience.
-func exchange(t *testing.T, n *outbound.Network, req outbound.Request) (*outbound.Response, []byte, error) {
+// failing makes an exchange that is expected to fail at a stage. Where a deadline is to pass there it is short, and
+// doubled while it passes before that stage is reached: the machine may be busy.
+func failing(t *testing.T, n *outbound.Network, req outbound.Request, stage string, deadline bool) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	return fetch(ctx, n, req)
+	return patiently(t, stage, deadline, func(ctx context.Context) error {
+		_, _, err := fetch(ctx, n, req)
+		return err
+	})
+}
+
+func patiently(t *testing.T, stage string, deadline bool, do func(context.Context) error) error {
+	t.Helper()
+	limit := 20 * time.Second
+	if deadline {
+		limit = patience
+	}
+	for {
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		err := do(ctx)
+		cancel()
+		failure, ok := errors.AsType[*outbound.Failure](err)
+		if !ok || failure.Stage == stage || limit > 5*time.Second {
+			return err
+		}
+		limit *= 2
+	}
 }
 
 func fetch(ctx context.Context, n *outbound.Network, req outbound.Request) (*outbound.Response, []byte, error) {
@@ -105,7 +125,7 @@ func TestAnExchangeIsTimedAndDressed(t *testing.T) {
 		Resolver: outboundtest.Resolver(t, outboundtest.Address("127.0.0.1")),
 	})
 	_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	answer, body, err := fetch(ctx, n, outbound.Request{Method: "POST", URL: "https://api.test:" + port + "/v1", Body: []byte("ping")})
 	if err != nil {
@@ -144,7 +164,7 @@ func TestConnectionsAreFreshUnlessAsked(t *testing.T) {
 			server.StartTLS()
 			defer server.Close()
 			n := network(t, outbound.Options{CAFile: ca.File})
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
 			for _, step := range []struct {
 				reuse bool
@@ -178,11 +198,12 @@ func TestNamesThatDoNotResolve(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			n := network(t, outbound.Options{Resolver: outboundtest.Resolver(t, tt.handler)})
-			_, _, err := exchange(t, n, outbound.Request{URL: "https://api.test./v1/models?key=hunter2"})
+			err := failing(t, n, outbound.Request{URL: "https://api.test./v1/models?key=hunter2"}, "dns", tt.deadline)
 			wantFailure(t, err, checks.CauseDNS, "dns", tt.reason, tt.deadline)
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
-			defer cancel()
-			_, err = n.DialContext(ctx, "tcp", "api.test.:443")
+			err = patiently(t, "dns", tt.deadline, func(ctx context.Context) error {
+				_, err := n.DialContext(ctx, "tcp", "api.test.:443")
+				return err
+			})
 			wantFailure(t, err, checks.CauseDNS, "dns", tt.reason, tt.deadline)
 		})
 	}
@@ -205,14 +226,15 @@ func TestConnectionsThatDoNotStand(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			n := network(t, outbound.Options{})
-			_, _, err := exchange(t, n, outbound.Request{URL: "http://" + tt.address + "/?key=hunter2"})
+			err := failing(t, n, outbound.Request{URL: "http://" + tt.address + "/?key=hunter2"}, tt.stage, tt.deadline)
 			wantFailure(t, err, tt.cause, tt.stage, tt.reason, tt.deadline)
 			if !errors.Is(err, tt.errno) {
 				t.Errorf("%v is not %v", err, tt.errno)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
-			defer cancel()
-			_, err = n.DialContext(ctx, "tcp", tt.address)
+			err = patiently(t, tt.stage, tt.deadline, func(ctx context.Context) error {
+				_, err := n.DialContext(ctx, "tcp", tt.address)
+				return err
+			})
 			wantFailure(t, err, tt.cause, tt.stage, tt.reason, tt.deadline)
 		})
 	}
@@ -265,17 +287,11 @@ func TestHandshakesThatFail(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			n := network(t, outbound.Options{CAFile: ca.File})
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
-			if !tt.deadline {
-				cancel()
-				ctx, cancel = context.WithTimeout(t.Context(), 10*time.Second)
-			}
-			defer cancel()
-			_, _, err := fetch(ctx, n, outbound.Request{URL: "https://" + tt.address + "/?key=hunter2"})
 			stage := "tls"
 			if tt.reason == "alert" {
 				stage = "headers"
 			}
+			err := failing(t, n, outbound.Request{URL: "https://" + tt.address + "/?key=hunter2"}, stage, tt.deadline)
 			wantFailure(t, err, checks.CauseTLS, stage, tt.reason, tt.deadline)
 		})
 	}
@@ -341,7 +357,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			n := network(t, outbound.Options{})
-			_, _, err := exchange(t, n, outbound.Request{URL: "http://" + tt.address + "/v1?key=hunter2"})
+			err := failing(t, n, outbound.Request{URL: "http://" + tt.address + "/v1?key=hunter2"}, tt.stage, tt.deadline)
 			wantFailure(t, err, tt.cause, tt.stage, tt.reason, tt.deadline)
 			failure, _ := errors.AsType[*outbound.Failure](err)
 			if failure.Timings.Total <= 0 || failure.Timings.Connect <= 0 {
@@ -405,7 +421,7 @@ func TestBodiesAreBoundedAfterDecompression(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
 			_, body, err := fetch(ctx, network(t, outbound.Options{}), outbound.Request{URL: tt.server.URL, MaxBody: tt.limit})
 			wantFailure(t, err, checks.CauseResponseTooLarge, "body", "body", false)
@@ -417,7 +433,7 @@ func TestBodiesAreBoundedAfterDecompression(t *testing.T) {
 	t.Run("a body of just the bound, compressed", func(t *testing.T) {
 		t.Parallel()
 		server := serve("gzip", func(w io.Writer) { _, _ = w.Write(squeeze(t, 5000)) })
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
 		answer, body, err := fetch(ctx, network(t, outbound.Options{}), outbound.Request{URL: server.URL, MaxBody: 5000})
 		if err != nil || len(body) != 5000 || answer.Header.Get("Content-Encoding") != "" {
@@ -434,7 +450,7 @@ func TestRedirectsAreAnswers(t *testing.T) {
 	server := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusTemporaryRedirect))
 	defer server.Close()
 	n := network(t, outbound.Options{})
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	answer, _, err := fetch(ctx, n, outbound.Request{URL: server.URL, Header: http.Header{"Authorization": {"Bearer x"}}})
 	if err != nil || answer.Status != http.StatusTemporaryRedirect {
@@ -468,7 +484,7 @@ func TestRequestsThatCannotBeSent(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, _, err := exchange(t, n, tt.req)
+			err := failing(t, n, tt.req, "send", false)
 			wantFailure(t, err, checks.CauseConfig, "send", tt.reason, false)
 		})
 	}

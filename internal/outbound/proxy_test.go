@@ -130,13 +130,7 @@ func TestProxiesThatFail(t *testing.T) {
 				HTTPProxy: tt.proxy, HTTPSProxy: tt.proxy, CAFile: ca.File,
 				Resolver: outboundtest.Resolver(t, outboundtest.Answer(3)),
 			})
-			limit := 10 * time.Second
-			if tt.deadline {
-				limit = patience
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), limit)
-			defer cancel()
-			_, _, err := fetch(ctx, n, outbound.Request{URL: tt.target + "v1?key=hunter2"})
+			err := failing(t, n, outbound.Request{URL: tt.target + "v1?key=hunter2"}, tt.stage, tt.deadline)
 			wantFailure(t, err, tt.cause, tt.stage, tt.reason, tt.deadline)
 		})
 	}

@@ -116,7 +116,7 @@ func Blackhole(t *testing.T) string {
 // fill adds a connection to the queue, and reports whether there was room.
 func fill(t *testing.T, address string) bool {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "tcp", address)
