@@ -111,12 +111,16 @@ func (c *Chat) judge(ctx context.Context, r *checks.Result, reply *mistral.ChatR
 		c.nothing(r, reply)
 		return
 	}
-	for _, step := range c.expect.steps(ctx, reply.Content) {
-		r.Evidence = append(r.Evidence, step)
-		if !step.OK {
-			set(r, checks.Failed, checks.CauseAssertion, step.Detail+cutShort(reply))
+	steps, ours := c.expect.steps(ctx, reply.Content)
+	r.Evidence = append(r.Evidence, steps...)
+	if len(steps) > 0 && !steps[len(steps)-1].OK {
+		last := steps[len(steps)-1].Detail
+		if ours {
+			set(r, checks.Unknown, checks.CauseConfig, last)
 			return
 		}
+		set(r, checks.Failed, checks.CauseAssertion, last+cutShort(reply))
+		return
 	}
 	if slow := c.slow(reply); slow != "" {
 		r.Evidence = append(r.Evidence, checks.Step{Name: "objective", Detail: slow})

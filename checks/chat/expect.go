@@ -93,31 +93,36 @@ func compileJQ(text string) (*gojq.Code, error) {
 	return code, nil
 }
 
+// miss is an expectation that was not met; text is "" where it was.
+type miss struct {
+	text string
+	ours bool // it could not be judged, by our own fault
+}
+
 // steps are the parts that were asked for and whether content satisfies them, up to the first that it does not. Their
-// details quote the configuration and never the answer.
-func (x *expectation) steps(ctx context.Context, content string) []checks.Step {
+// details quote the configuration and never the answer. ours means that the last could not be judged.
+func (x *expectation) steps(ctx context.Context, content string) (steps []checks.Step, ours bool) {
 	parts := []struct {
 		asked bool
 		name  string
-		unmet func() string
+		unmet func() miss
 	}{
-		{x.raw.Contains != "", "contains", func() string { return x.unmetContains(content) }},
-		{x.matches != nil, "matches", func() string { return x.unmetMatches(content) }},
-		{x.schema != nil, "json_schema", func() string { return x.unmetSchema(content) }},
-		{x.jq != nil, "jq", func() string { return x.unmetJQ(ctx, content) }},
+		{x.raw.Contains != "", "contains", func() miss { return miss{text: x.unmetContains(content)} }},
+		{x.matches != nil, "matches", func() miss { return miss{text: x.unmetMatches(content)} }},
+		{x.schema != nil, "json_schema", func() miss { return miss{text: x.unmetSchema(content)} }},
+		{x.jq != nil, "jq", func() miss { return x.unmetJQ(ctx, content) }},
 	}
-	var steps []checks.Step
 	for _, part := range parts {
 		if !part.asked {
 			continue
 		}
 		unmet := part.unmet()
-		steps = append(steps, checks.Step{Name: "expect." + part.name, OK: unmet == "", Detail: unmet})
-		if unmet != "" {
-			break
+		steps = append(steps, checks.Step{Name: "expect." + part.name, OK: unmet.text == "", Detail: unmet.text})
+		if unmet.text != "" {
+			return steps, unmet.ours
 		}
 	}
-	return steps
+	return steps, false
 }
 
 func (x *expectation) unmetContains(content string) string {
@@ -156,7 +161,7 @@ func (x *expectation) unmetSchema(content string) string {
 	return "the answer does not satisfy json_schema at " + shorten(rule)
 }
 
-func (x *expectation) unmetJQ(ctx context.Context, content string) string {
+func (x *expectation) unmetJQ(ctx context.Context, content string) miss {
 	ctx, cancel := context.WithTimeout(ctx, jqPatience)
 	defer cancel()
 	iter := x.jq.RunWithContext(ctx, jqInput(content))
@@ -165,20 +170,20 @@ func (x *expectation) unmetJQ(ctx context.Context, content string) string {
 		value, more := iter.Next()
 		switch {
 		case !more && n == 0:
-			return unmet + ": no output"
+			return miss{text: unmet + ": no output"}
 		case !more:
-			return ""
+			return miss{}
 		case n == jqOutputs:
-			return fmt.Sprintf("the jq expression %q has more than %d outputs", shorten(x.raw.JQ), jqOutputs)
+			return miss{fmt.Sprintf("the jq expression %q has more than %d outputs", shorten(x.raw.JQ), jqOutputs), true}
 		}
 		if _, failed := value.(error); failed { // whose text may quote the answer
 			if ctx.Err() != nil {
-				return fmt.Sprintf("the jq expression %q did not end in time", shorten(x.raw.JQ))
+				return miss{fmt.Sprintf("the jq expression %q did not end in time", shorten(x.raw.JQ)), true}
 			}
-			return unmet + ": it failed"
+			return miss{text: unmet + ": it failed"}
 		}
 		if value == nil || value == false {
-			return unmet
+			return miss{text: unmet}
 		}
 	}
 }

@@ -5,9 +5,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -19,6 +21,7 @@ import (
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/checks/checktest"
 	"github.com/windsock-monitor/windsock/checks/egress"
+	"github.com/windsock-monitor/windsock/exporters"
 	"github.com/windsock-monitor/windsock/internal/outbound"
 )
 
@@ -44,6 +47,11 @@ func runWithin(ctx context.Context, t *testing.T, params string, n egress.Networ
 	}
 	if err := checktest.Valid(r); err != nil {
 		t.Errorf("not valid: %v", err)
+	}
+	for _, m := range r.Measurements {
+		if row, ok := exporters.Lookup(m.Name); !ok || row.Unit != m.Unit || !slices.Equal(slices.Collect(maps.Keys(m.Attrs)), row.Attrs) {
+			t.Errorf("%s with unit %q and %v, want a row of the catalogue: %+v", m.Name, m.Unit, m.Attrs, row)
+		}
 	}
 	return r
 }
