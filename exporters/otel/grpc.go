@@ -66,7 +66,7 @@ func dialTracesGRPC(t *target, last *exchange) (sender[[]*tracepb.ResourceSpans]
 func (t *target) grpcConn(last *exchange) (*grpc.ClientConn, error) {
 	trust := insecure.NewCredentials()
 	if t.url.Scheme == "https" {
-		config, err := t.tlsConfig(nil)
+		config, err := t.tlsConfig()
 		if err != nil {
 			return nil, err
 		}

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -32,6 +33,12 @@ import (
 type network interface {
 	Client() *http.Client
 	DialContext(ctx context.Context, network, addr string) (net.Conn, error)
+}
+
+// trusting is a network that lends its trust and its proxies to connections that it does not make itself.
+type trusting interface {
+	TLSConfig() *tls.Config
+	ProxyFor(rawURL string) (*url.URL, error)
 }
 
 const maxAnswer = 1 << 20
@@ -156,29 +163,25 @@ func (t *target) httpClient(last *exchange) (*http.Client, func() error, error) 
 	return client, func() error { hangUp(); return nil }, nil
 }
 
-// roundTripper is the agent's own way out, with this target's trust where it has any.
+// roundTripper is the agent's own way out, or one like it with this target's trust.
 func (t *target) roundTripper() (http.RoundTripper, func(), error) {
-	var transport *http.Transport
-	if t.network != nil {
-		shared := t.network.Client().Transport
-		if t.tls.CAFile == "" && t.tls.CertFile == "" && shared != nil {
-			return shared, func() {}, nil
-		}
-		if own, ok := shared.(*http.Transport); ok {
-			transport = own.Clone()
+	if t.network != nil && t.tls.CAFile == "" && t.tls.CertFile == "" {
+		client := t.network.Client()
+		if client.Transport != nil {
+			return client.Transport, client.CloseIdleConnections, nil
 		}
 	}
-	if transport == nil {
-		transport = &http.Transport{
-			DialContext: t.dialContext(), ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 1, IdleConnTimeout: 90 * time.Second,
-			TLSHandshakeTimeout: 10 * time.Second, MaxResponseHeaderBytes: 64 << 10,
-		}
-	}
-	config, err := t.tlsConfig(transport.TLSClientConfig)
+	config, err := t.tlsConfig()
 	if err != nil {
 		return nil, nil, err
 	}
-	transport.TLSClientConfig = config
+	transport := &http.Transport{
+		DialContext: t.dialContext(), TLSClientConfig: config, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 1,
+		IdleConnTimeout: 90 * time.Second, TLSHandshakeTimeout: 10 * time.Second, MaxResponseHeaderBytes: 64 << 10,
+	}
+	if lender, ok := t.network.(trusting); ok {
+		transport.Proxy = func(r *http.Request) (*url.URL, error) { return lender.ProxyFor(r.URL.String()) }
+	}
 	return transport, transport.CloseIdleConnections, nil
 }
 
@@ -189,11 +192,11 @@ func (t *target) dialContext() func(ctx context.Context, network, addr string) (
 	return (&net.Dialer{Timeout: 10 * time.Second}).DialContext
 }
 
-// tlsConfig adds the target's trust to base, which may be nil.
-func (t *target) tlsConfig(base *tls.Config) (*tls.Config, error) {
+// tlsConfig is the network's trust and the target's.
+func (t *target) tlsConfig() (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if base != nil {
-		config = base.Clone()
+	if lender, ok := t.network.(trusting); ok {
+		config = lender.TLSConfig()
 	}
 	if t.tls.CAFile != "" {
 		pem, err := os.ReadFile(t.tls.CAFile)

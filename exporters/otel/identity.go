@@ -41,7 +41,7 @@ func newIdentity(env exporters.Env) identity {
 	var attrs []attribute.KeyValue
 	wire := new(resourcepb.Resource)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		if value := exporters.Clean(all[name], 1024); value != "" && name != "" {
+		if value := exporters.Clean(all[name], maxText); value != "" && name != "" {
 			attrs = append(attrs, attribute.String(validUTF8(name), value))
 			wire.Attributes = append(wire.Attributes, text(name, value))
 		}
@@ -90,12 +90,15 @@ func text(key, value string) *commonpb.KeyValue {
 	}
 }
 
-// texts drops the attributes that have no value.
+// maxText bounds the value of an attribute, in bytes.
+const maxText = 1024
+
+// texts drops the attributes that have no value, and cuts those that are too long.
 func texts(pairs ...string) []*commonpb.KeyValue {
 	all := make([]*commonpb.KeyValue, 0, len(pairs)/2)
 	for i := 0; i+1 < len(pairs); i += 2 {
-		if pairs[i+1] != "" {
-			all = append(all, text(pairs[i], pairs[i+1]))
+		if value := exporters.Clean(pairs[i+1], maxText); value != "" {
+			all = append(all, text(pairs[i], value))
 		}
 	}
 	return all

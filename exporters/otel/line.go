@@ -79,7 +79,9 @@ func (l *line[T]) judge(ctx context.Context, said error) error {
 	switch {
 	case x.answered:
 		return l.judgeAnswer(said)
-	case !x.tried && ctx.Err() == nil && said != nil:
+	case !x.tried && ctx.Err() != nil:
+		return exporters.Retry(fmt.Errorf("%s: %w", l.target.description, ctx.Err()), 0)
+	case !x.tried && said != nil:
 		// The data did not survive the exporter's own encoding. Halves of it may.
 		return exporters.Poison(fmt.Errorf("%s: encoding: %w", l.target.description, said))
 	case l.target.grpc:

@@ -10,6 +10,10 @@ import (
 
 const keyRecordID = "windsock.record.id"
 
+// maxBody bounds an event's body. An honest record has a hundredth of it; a cut body is no JSON any more, and says so in
+// the attribute windsock.truncated.
+const maxBody = 64 << 10
+
 // logBuilder turns records into log events: event name windsock.report, windsock.alert or windsock.agent, the record's
 // JSON form as the body, its id and the bounded words as attributes.
 type logBuilder struct {
@@ -66,11 +70,12 @@ func (b *logBuilder) event(rec checks.Record) *logspb.LogRecord {
 	if err != nil {
 		body = []byte(err.Error())
 	}
+	cut := len(body) > maxBody
 	at := unixNano(rec.At)
 	event := &logspb.LogRecord{
 		TimeUnixNano: at, ObservedTimeUnixNano: at, // both the record's, so that a batch sent again is the same batch
 		EventName: "windsock." + string(rec.Type()),
-		Body:      text("", string(body)).GetValue(),
+		Body:      text("", string(body[:min(len(body), maxBody)])).GetValue(),
 	}
 	switch {
 	case rec.Report != nil:
@@ -80,6 +85,9 @@ func (b *logBuilder) event(rec checks.Record) *logspb.LogRecord {
 	default:
 		event.SeverityNumber = logspb.SeverityNumber_SEVERITY_NUMBER_INFO
 		event.Attributes = texts(keyRecordID, rec.ID, "location", rec.Agent.Location)
+	}
+	if cut {
+		event.Attributes = append(event.Attributes, text("windsock.truncated", "true"))
 	}
 	event.SeverityText = severityText(event.GetSeverityNumber())
 	return event

@@ -19,255 +19,219 @@ type metricsBuilder struct {
 	scope    instrumentation.Scope
 }
 
-// batchMetrics is one batch in the making.
-type batchMetrics struct {
-	totals  *exporters.Totals
-	order   []string // names, as they first appear
-	gauges  map[string]*gauges
-	sums    map[string]*sums
-	spreads map[string]*spreads
-	open    map[*exporters.Series]int // the place of the series' latest data point
-	late    map[*exporters.Series]int // the place of the series' first data point that came late
-	folded  bool
-}
-
-type gauges struct {
-	name, unit string
-	points     []metricdata.DataPoint[float64]
-}
-
-type sums struct {
-	name, unit string
-	points     []metricdata.DataPoint[float64]
-}
-
-type spreads struct {
-	name, unit string
-	points     []metricdata.HistogramDataPoint[float64]
-}
-
-// dated is a point with the record that it is of.
+// dated is a counter's increment or a histogram's observation, with the record that it is of.
 type dated struct {
-	exporters.Point
+	at     time.Time
+	value  float64
 	record string
 }
 
 // build adds the batch to totals and returns what is to be sent, nil where there are no points. A gauge is a data point
 // at its own time; a counter and a histogram are the running total at the time of each increment, so that no (series,
 // timestamp) of the records is missing and the last one is the total.
+//
+// The points are added in the order of the records, whatever their times: that makes the totals a function of the cursor,
+// and not of the cut of the batches.
 func (b *metricsBuilder) build(batch []checks.Record, totals *exporters.Totals) *metricdata.ResourceMetrics {
-	m := &batchMetrics{
-		totals: totals, gauges: map[string]*gauges{}, sums: map[string]*sums{}, spreads: map[string]*spreads{},
-		open: map[*exporters.Series]int{}, late: map[*exporters.Series]int{},
-	}
-	var growing []dated
+	var list metricList
+	before := slices.Collect(totals.Series()) // Add copies a series before it changes it
+	grown := map[*exporters.Series][]dated{}
 	for _, rec := range batch {
 		for _, p := range exporters.Points(rec) {
-			if p.Kind == exporters.Gauge {
-				m.gauge(&p)
-			} else {
-				growing = append(growing, dated{p, rec.ID})
+			series := totals.Add(p)
+			if series == nil { // a gauge, or an observation without buckets, whose value is all there is to say
+				list.gauge(&p)
+				continue
 			}
+			grown[series] = append(grown[series], dated{p.At, p.Value, rec.ID})
 		}
 	}
-	// Records stand in the order in which they were stored; a total must grow in the order of time.
-	slices.SortStableFunc(growing, func(a, b dated) int { return a.At.Compare(b.At) })
-	for i := range growing {
-		m.grow(&growing[i])
+	place := 0
+	for series := range totals.Series() {
+		var was *exporters.Series
+		if place < len(before) {
+			was = before[place]
+		}
+		place++
+		if series != was {
+			list.total(was, series, grown[series])
+		}
 	}
-	m.catchUp()
-	if len(m.order) == 0 {
+	if len(list.metrics) == 0 {
 		return nil
 	}
 	return &metricdata.ResourceMetrics{
 		Resource:     b.resource,
-		ScopeMetrics: []metricdata.ScopeMetrics{{Scope: b.scope, Metrics: m.list()}},
+		ScopeMetrics: []metricdata.ScopeMetrics{{Scope: b.scope, Metrics: list.metrics}},
 	}
 }
 
-func (m *batchMetrics) gauge(p *exporters.Point) {
-	g := m.gauges[p.Name]
-	if g == nil {
-		g = &gauges{name: p.Name, unit: p.Unit}
-		m.gauges[p.Name] = g
-		m.order = append(m.order, p.Name)
-	}
-	g.points = append(g.points, metricdata.DataPoint[float64]{Attributes: attributes(p.Attrs), Time: p.At, Value: p.Value})
+// metricList is the metrics of a batch, in the order in which it first spoke of each.
+type metricList struct {
+	metrics []metricdata.Metrics
+	places  map[string]int
 }
 
-func (m *batchMetrics) grow(p *dated) {
-	s := m.totals.Add(p.Point)
-	if s == nil { // an observation without buckets: its value is all there is to say
-		m.gauge(&p.Point)
-		return
+// of is the metric of a name, made where it is new.
+func (l *metricList) of(name, unit string, empty metricdata.Aggregation) *metricdata.Metrics {
+	if i, ok := l.places[name]; ok {
+		return &l.metrics[i]
 	}
-	if len(s.Attrs) != len(p.Attrs) {
-		m.folded = true
+	if l.places == nil {
+		l.places = map[string]int{}
 	}
-	switch {
-	case p.At.Before(s.Last):
-		m.belated(s, &p.Point)
-	case m.isOpen(s, p.At):
-		m.replace(s)
-	default:
-		m.point(s, p.At, nil)
-	}
-	if s.Histogram != nil {
-		m.exemplar(s, p)
+	l.places[name] = len(l.metrics)
+	row, _ := exporters.Lookup(name)
+	l.metrics = append(l.metrics, metricdata.Metrics{Name: name, Description: row.Doc, Unit: unit, Data: empty})
+	return &l.metrics[len(l.metrics)-1]
+}
+
+func (l *metricList) gauge(p *exporters.Point) {
+	m := l.of(p.Name, p.Unit, metricdata.Gauge[float64]{})
+	if g, ok := m.Data.(metricdata.Gauge[float64]); ok {
+		g.DataPoints = append(g.DataPoints, metricdata.DataPoint[float64]{
+			Attributes: attributes(p.Attrs), Time: p.At, Value: p.Value,
+		})
+		m.Data = g
 	}
 }
 
-// catchUp tells the totals of series whose last increment was older than one that was sent before: the increment's own
-// time got the total without it, because a total that falls again looks like a restart. A series that the bound on
-// series made grow is told too.
-func (m *batchMetrics) catchUp() {
-	for s := range m.totals.Series() {
-		if _, late := m.late[s]; late || (m.folded && s.Name == foldedName) {
-			m.point(s, s.Last.Add(time.Millisecond), nil)
+// total tells how a series grew from was, nil where it is new, by steps. Without steps it grew by itself, because others
+// were folded into it.
+func (l *metricList) total(was, is *exporters.Series, steps []dated) {
+	run := newRunning(was, is)
+	// Where two runs ended in another order than they were stored, the total must still grow in the order of time.
+	slices.SortStableFunc(steps, func(a, b dated) int { return a.at.Compare(b.at) })
+	for i, step := range steps {
+		run.add(step)
+		if i+1 < len(steps) && steps[i+1].at.Equal(step.at) {
+			continue // two increments at one time are one point
 		}
+		run.tell(step.at)
+	}
+	run.finish()
+	if is.Histogram != nil {
+		m := l.of(is.Name, is.Unit, metricdata.Histogram[float64]{Temporality: metricdata.CumulativeTemporality})
+		if h, ok := m.Data.(metricdata.Histogram[float64]); ok {
+			h.DataPoints = append(h.DataPoints, run.histograms...)
+			m.Data = h
+		}
+		return
+	}
+	m := l.of(is.Name, is.Unit, metricdata.Sum[float64]{Temporality: metricdata.CumulativeTemporality, IsMonotonic: true})
+	if s, ok := m.Data.(metricdata.Sum[float64]); ok {
+		s.DataPoints = append(s.DataPoints, run.sums...)
+		m.Data = s
 	}
 }
 
-// belated tells the time of an increment that is older than one that was sent before, with the total as it was sent then.
-func (m *batchMetrics) belated(s *exporters.Series, p *exporters.Point) {
-	i, again := m.late[s]
-	if !again {
-		m.point(s, p.At, p)
-		m.late[s] = m.open[s]
-		return
-	}
-	if m.isOpen(s, p.At) {
-		return
-	}
-	if s.Histogram != nil {
-		h := m.spread(s)
-		copied := h.points[i]
-		copied.Time, m.open[s] = p.At, len(h.points)
-		h.points = append(h.points, copied)
-		return
-	}
-	c := m.sum(s)
-	copied := c.points[i]
-	copied.Time, m.open[s] = p.At, len(c.points)
-	c.points = append(c.points, copied)
+// running walks a series from its total before the batch to the one after it.
+type running struct {
+	is         *exporters.Series
+	attrs      attribute.Set
+	sent       time.Time // nothing may grow at or before it
+	now        total
+	old        total // as it was sent
+	late       bool  // the latest point was older than sent
+	exemplars  []metricdata.Exemplar[float64]
+	sums       []metricdata.DataPoint[float64]
+	histograms []metricdata.HistogramDataPoint[float64]
 }
 
-const foldedName = "windsock.export.folded"
+// total is the value of a counter, or all of a histogram.
+type total struct {
+	value   float64 // the sum, of a histogram
+	count   uint64
+	buckets []uint64
+	min     float64
+	max     float64
+}
 
-// point appends the series' total at a time; without the increment less, where it is not nil.
-func (m *batchMetrics) point(s *exporters.Series, at time.Time, less *exporters.Point) {
-	if s.Histogram != nil {
-		h := m.spread(s)
-		m.open[s] = len(h.points)
-		h.points = append(h.points, histogramPoint(s, at, less))
+func newRunning(was, is *exporters.Series) *running {
+	r := &running{is: is, attrs: attributes(is.Attrs)}
+	if was != nil {
+		r.sent, r.now = was.Last, totalOf(was)
+	} else if is.Histogram != nil {
+		r.now.buckets = make([]uint64, len(is.Histogram.Buckets))
+	}
+	r.old = r.now
+	r.old.buckets = slices.Clone(r.now.buckets)
+	return r
+}
+
+func totalOf(s *exporters.Series) total {
+	h := s.Histogram
+	if h == nil {
+		return total{value: s.Value}
+	}
+	return total{value: h.Sum, count: h.Count, buckets: slices.Clone(h.Buckets), min: h.Min, max: h.Max}
+}
+
+func (r *running) add(step dated) {
+	r.now.value += step.value
+	h := r.is.Histogram
+	if h == nil {
 		return
 	}
-	value := s.Value
-	if less != nil {
-		value = max(value-less.Value, 0)
+	bucket, _ := slices.BinarySearch(h.Bounds, step.value)
+	r.now.buckets[bucket]++
+	if r.now.count == 0 || step.value < r.now.min {
+		r.now.min = step.value
 	}
-	c := m.sum(s)
-	m.open[s] = len(c.points)
-	c.points = append(c.points, metricdata.DataPoint[float64]{
-		Attributes: attributes(s.Attrs), StartTime: s.Start, Time: at, Value: value,
-	})
-}
-
-func (m *batchMetrics) isOpen(s *exporters.Series, at time.Time) bool {
-	i, ok := m.open[s]
-	if !ok {
-		return false
+	if r.now.count == 0 || step.value > r.now.max {
+		r.now.max = step.value
 	}
-	if s.Histogram != nil {
-		return m.spread(s).points[i].Time.Equal(at)
-	}
-	return m.sum(s).points[i].Time.Equal(at)
-}
-
-// replace brings the latest data point up to the total: two increments at one time are one point.
-func (m *batchMetrics) replace(s *exporters.Series) {
-	i := m.open[s]
-	if s.Histogram == nil {
-		m.sum(s).points[i].Value = s.Value
-		return
-	}
-	points := m.spread(s).points
-	exemplars := points[i].Exemplars
-	points[i] = histogramPoint(s, points[i].Time, nil)
-	points[i].Exemplars = exemplars
-}
-
-// exemplar names the record of the latest observation.
-func (m *batchMetrics) exemplar(s *exporters.Series, p *dated) {
-	point := &m.spread(s).points[m.open[s]]
-	point.Exemplars = []metricdata.Exemplar[float64]{{
-		FilteredAttributes: []attribute.KeyValue{attribute.String(keyRecordID, validUTF8(p.record))},
-		Time:               p.At, Value: p.Value,
+	r.now.count++
+	r.exemplars = []metricdata.Exemplar[float64]{{
+		FilteredAttributes: []attribute.KeyValue{attribute.String(keyRecordID, validUTF8(step.record))},
+		Time:               step.at, Value: step.value,
 	}}
 }
 
-func (m *batchMetrics) sum(s *exporters.Series) *sums {
-	c := m.sums[s.Name]
-	if c == nil {
-		c = &sums{name: s.Name, unit: s.Unit}
-		m.sums[s.Name] = c
-		m.order = append(m.order, s.Name)
+// tell makes the data point of a time. One that is older than what was sent gets the total as it was sent, because a total
+// that falls again later looks like a restart.
+func (r *running) tell(at time.Time) {
+	r.late = !at.After(r.sent)
+	switch {
+	case !r.late:
+		r.point(at, r.now)
+	case at.Before(r.sent):
+		r.point(at, r.old)
 	}
-	return c
 }
 
-func (m *batchMetrics) spread(s *exporters.Series) *spreads {
-	h := m.spreads[s.Name]
+// finish makes the last data point the total to the last bit, where the same numbers were added in another order, and
+// tells the total where no point has done so.
+func (r *running) finish() {
+	if r.late || len(r.sums)+len(r.histograms) == 0 {
+		r.point(r.is.Last.Add(time.Millisecond), r.now)
+	}
+	if n := len(r.sums); n > 0 {
+		for i := range r.sums {
+			r.sums[i].Value = min(r.sums[i].Value, r.is.Value)
+		}
+		r.sums[n-1].Value = r.is.Value
+	}
+	if n := len(r.histograms); n > 0 {
+		for i := range r.histograms {
+			r.histograms[i].Sum = min(r.histograms[i].Sum, r.is.Histogram.Sum)
+		}
+		r.histograms[n-1].Sum = r.is.Histogram.Sum
+	}
+}
+
+func (r *running) point(at time.Time, t total) {
+	h := r.is.Histogram
 	if h == nil {
-		h = &spreads{name: s.Name, unit: s.Unit}
-		m.spreads[s.Name] = h
-		m.order = append(m.order, s.Name)
+		r.sums = append(r.sums, metricdata.DataPoint[float64]{Attributes: r.attrs, StartTime: r.is.Start, Time: at, Value: t.value})
+		return
 	}
-	return h
-}
-
-func histogramPoint(s *exporters.Series, at time.Time, less *exporters.Point) metricdata.HistogramDataPoint[float64] {
-	h := s.Histogram
-	buckets, count, sum := slices.Clone(h.Buckets), h.Count, h.Sum
-	if less != nil {
-		i, _ := slices.BinarySearch(h.Bounds, less.Value)
-		buckets[i]--
-		count, sum = count-1, sum-less.Value
-	}
-	return metricdata.HistogramDataPoint[float64]{
-		Attributes: attributes(s.Attrs), StartTime: s.Start, Time: at, Count: count, Sum: sum,
-		Bounds: h.Bounds, BucketCounts: buckets, Min: metricdata.NewExtrema(h.Min), Max: metricdata.NewExtrema(h.Max),
-	}
-}
-
-// list is every metric, in the order in which the batch first spoke of it.
-func (m *batchMetrics) list() []metricdata.Metrics {
-	all := make([]metricdata.Metrics, 0, len(m.order))
-	for _, name := range m.order {
-		if g := m.gauges[name]; g != nil {
-			all = append(all, metricdata.Metrics{
-				Name: name, Description: description(name), Unit: g.unit, Data: metricdata.Gauge[float64]{DataPoints: g.points},
-			})
-		}
-		if c := m.sums[name]; c != nil {
-			all = append(all, metricdata.Metrics{
-				Name: name, Description: description(name), Unit: c.unit,
-				Data: metricdata.Sum[float64]{DataPoints: c.points, Temporality: metricdata.CumulativeTemporality, IsMonotonic: true},
-			})
-		}
-		if h := m.spreads[name]; h != nil {
-			all = append(all, metricdata.Metrics{
-				Name: name, Description: description(name), Unit: h.unit,
-				Data: metricdata.Histogram[float64]{DataPoints: h.points, Temporality: metricdata.CumulativeTemporality},
-			})
-		}
-	}
-	return all
-}
-
-func description(name string) string {
-	row, _ := exporters.Lookup(name)
-	return row.Doc
+	r.histograms = append(r.histograms, metricdata.HistogramDataPoint[float64]{
+		Attributes: r.attrs, StartTime: r.is.Start, Time: at, Count: t.count, Sum: t.value, Bounds: h.Bounds,
+		BucketCounts: slices.Clone(t.buckets), Min: metricdata.NewExtrema(t.min), Max: metricdata.NewExtrema(t.max),
+		Exemplars: r.exemplars,
+	})
+	r.exemplars = nil
 }
 
 func attributes(attrs []exporters.Attr) attribute.Set {

@@ -7,11 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"time"
+
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	logspb "go.opentelemetry.io/proto/otlp/logs/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
-	"log/slog"
-	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/exporters"
@@ -23,7 +24,13 @@ const doc = "Sends every result to an OpenTelemetry collector or backend over OT
 // Kind is the exporter kind "otel".
 func Kind() exporters.Kind {
 	return exporters.NewKind("otel", doc, Params{Events: EventsFailures, MaxSeries: exporters.DefaultMaxSeries},
-		func(p Params, env exporters.Env) (exporters.Exporter, error) { return New(p, env) })
+		func(p Params, env exporters.Env) (exporters.Exporter, error) {
+			e, err := New(p, env)
+			if err != nil {
+				return nil, err
+			}
+			return e, nil
+		})
 }
 
 // Exporter is an exporters.Exporter for OTLP. Make one with New. It is not safe for concurrent use.
@@ -72,50 +79,73 @@ func (e *Exporter) Export(ctx context.Context, batch []checks.Record) (exporters
 	if len(batch) == 0 {
 		return exporters.Outcome{}, nil
 	}
-	e.begin(batch)
-	next := e.tally.Next(batch)
-	if rm := e.metrics.build(batch, next); rm != nil {
-		if err := report(ctx, e, e.metricsLine, rm); err != nil {
-			return exporters.Outcome{}, err
+	out := exporters.Outcome{}
+	next := e.next(batch)
+	if next != nil {
+		if rm := e.metrics.build(batch, next); rm != nil {
+			if err := report(ctx, e, e.metricsLine, rm, &out); err != nil {
+				return exporters.Outcome{}, lone(batch, err)
+			}
 		}
+		out.State = next.Encode()
 	}
 	if records := e.logs.build(batch); len(records) > 0 {
-		if err := report(ctx, e, e.logsLine, records); err != nil {
-			return exporters.Outcome{}, err
+		if err := report(ctx, e, e.logsLine, records, &out); err != nil {
+			return exporters.Outcome{}, lone(batch, err)
 		}
 	}
 	if e.traces {
 		if spans := e.spans.build(batch); len(spans) > 0 {
-			if err := report(ctx, e, e.tracesLine, spans); err != nil {
-				return exporters.Outcome{}, err
+			if err := report(ctx, e, e.tracesLine, spans, &out); err != nil {
+				return exporters.Outcome{}, lone(batch, err)
 			}
 		}
 	}
-	e.tally.Done(batch, next)
-	return exporters.Outcome{State: next.Encode()}, nil
+	if next != nil {
+		e.tally.Done(batch, next)
+	}
+	return out, nil
 }
 
-// begin loads the totals. Where there are none yet they start just before the first batch, so that the start is a function
-// of the cursor and not of the clock.
-func (e *Exporter) begin(batch []checks.Record) {
-	if e.tally != nil {
-		return
+// lone makes Poison of a batch of one that is too large.
+func lone(batch []checks.Record, err error) error {
+	if len(batch) == 1 && exporters.IsSplit(err) {
+		return exporters.Poison(err)
 	}
-	start := earliest(batch).Add(-time.Millisecond)
+	return err
+}
+
+// next is a working copy of the totals. The first totals start just before the first point that there is, so that the
+// start is a function of the cursor and not of the clock; before it there are none.
+func (e *Exporter) next(batch []checks.Record) *exporters.Totals {
+	if e.tally != nil {
+		return e.tally.Next(batch)
+	}
+	first, ok := earliest(batch)
+	if !ok && len(e.state) == 0 {
+		return nil
+	}
+	start := first.Add(-time.Millisecond)
 	totals, err := exporters.LoadTotals(e.state, start, e.max)
 	if err != nil {
 		e.log.Error("totals are unreadable and start again at zero", "error", err)
+		e.state = nil
+		if !ok {
+			return nil
+		}
 		totals = exporters.NewTotals(start, e.max)
 	}
 	e.tally, e.state = exporters.NewTally(totals), nil
+	return e.tally.Next(batch)
 }
 
 // report sends one signal and logs what the backend said about a part that it did not take.
-func report[T any](ctx context.Context, e *Exporter, l *line[T], data T) error {
+func report[T any](ctx context.Context, e *Exporter, l *line[T], data T, out *exporters.Outcome) error {
 	partial, err := l.send(ctx, data)
 	if err != nil {
 		return err
 	}
+	out.RejectedPoints += max(partial.rejected, 0)
 	switch {
 	case partial.rejected > 0:
 		e.log.Warn("backend took a part only", "signal", l.target.signal.String(), "rejected", partial.rejected, "reason", partial.message)
@@ -134,17 +164,13 @@ func (e *Exporter) Close() error {
 }
 
 // earliest is the time of the oldest point of the batch.
-func earliest(batch []checks.Record) time.Time {
-	var first time.Time
+func earliest(batch []checks.Record) (first time.Time, ok bool) {
 	for _, rec := range batch {
 		for _, p := range exporters.Points(rec) {
-			if first.IsZero() || p.At.Before(first) {
-				first = p.At
+			if !ok || p.At.Before(first) {
+				first, ok = p.At, true
 			}
 		}
 	}
-	if first.IsZero() {
-		return batch[0].At
-	}
-	return first
+	return first, ok
 }

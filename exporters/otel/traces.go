@@ -9,6 +9,7 @@ import (
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/exporters"
 )
 
 const sampled = 1
@@ -40,7 +41,7 @@ func runSpans(rec checks.Record) []*tracepb.Span {
 	trace, id := ids(rec)
 	end := r.StartedAt.Add(max(r.Took, 0))
 	root := &tracepb.Span{
-		TraceId: trace, SpanId: id, Flags: sampled, Name: validUTF8("probe " + r.Kind),
+		TraceId: trace, SpanId: id, Flags: sampled, Name: exporters.Clean("probe "+r.Kind, maxText),
 		Kind:              tracepb.Span_SPAN_KIND_CLIENT,
 		StartTimeUnixNano: unixNano(r.StartedAt), EndTimeUnixNano: unixNano(end),
 		Attributes: texts(
@@ -62,7 +63,7 @@ func runSpans(rec checks.Record) []*tracepb.Span {
 		until := earlier(at.Add(max(p.Took, 0)), end)
 		spans = append(spans, &tracepb.Span{
 			TraceId: trace, SpanId: childID(rec, string(p.Name)), ParentSpanId: id, Flags: sampled,
-			Name: validUTF8(string(p.Name)), Kind: tracepb.Span_SPAN_KIND_INTERNAL,
+			Name: exporters.Clean(string(p.Name), maxText), Kind: tracepb.Span_SPAN_KIND_INTERNAL,
 			StartTimeUnixNano: unixNano(at), EndTimeUnixNano: unixNano(until),
 			Attributes: texts("user_agent.synthetic.type", "test"),
 		})
@@ -76,7 +77,7 @@ func spanStatus(r *checks.Report) *tracepb.Status {
 	case checks.OK, checks.Degraded:
 		return &tracepb.Status{Code: tracepb.Status_STATUS_CODE_OK}
 	case checks.Failed, checks.Error:
-		return &tracepb.Status{Code: tracepb.Status_STATUS_CODE_ERROR, Message: validUTF8(r.Summary)}
+		return &tracepb.Status{Code: tracepb.Status_STATUS_CODE_ERROR, Message: exporters.Clean(r.Summary, maxText)}
 	case checks.Unknown, checks.Skipped:
 	}
 	return &tracepb.Status{}
