@@ -40,7 +40,7 @@ func child(mode, dir string, out io.Writer) error {
 	signal.Ignore(syscall.SIGXFSZ) // what a limit on file sizes is told with; the write fails all the same
 	run, ok := map[string]func(context.Context, string, io.Writer) error{
 		"append": appendUntilKilled, "reserve": reserveUntilKilled, "hold": holdUntilKilled,
-		"full": fullWhileRunning, "full at start": fullAtStart, "no mark": fullWithoutMark,
+		"full": fullWhileRunning, "unrecorded": unrecorded, "full at start": fullAtStart, "no mark": fullWithoutMark,
 	}[mode]
 	if !ok {
 		return fmt.Errorf("no child %q", mode)
@@ -187,7 +187,7 @@ func reserveUntilKilled(ctx context.Context, dir string, out io.Writer) error {
 	}
 	for i := 0; ; i++ {
 		id := fmt.Sprintf("%d-%d", os.Getpid(), i)
-		if _, ok, err := s.Ledger().Reserve(ctx, claim(id, 10, noon), nil); err != nil || !ok {
+		if _, ok, err := s.Ledger().Reserve(ctx, claim(id, 10, noon()), nil); err != nil || !ok {
 			return fmt.Errorf("reserving: %v, %w", ok, err)
 		}
 		fmt.Fprintln(out, "reserved")
@@ -228,7 +228,7 @@ func TestKilledBetweenReserveAndBookTheWorstCaseCounts(t *testing.T) {
 		}
 	}
 	s := open(t, store.Options{Dir: dir, BootID: "one"})
-	got, err := s.Ledger().Spent(t.Context(), noon, noon.Add(time.Second))
+	got, err := s.Ledger().Spent(t.Context(), noon(), noon().Add(time.Second))
 	if err != nil || got < least || got > most {
 		t.Errorf("spent %d, %v; want %d to %d", got, err, least, most)
 	}
@@ -240,7 +240,7 @@ func holdUntilKilled(ctx context.Context, dir string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	_, ok, err := s.Ledger().Reserve(ctx, claim("held", 10, noon), nil)
+	_, ok, err := s.Ledger().Reserve(ctx, claim("held", 10, noon()), nil)
 	fmt.Fprintln(out, ok, err)
 	select {}
 }
@@ -258,7 +258,7 @@ func TestAReservationOutlivesItsProcess(t *testing.T) {
 	}
 	kill(t, cmd, lines)
 	s := open(t, store.Options{Dir: dir, BootID: "one"}) // a dead holder's lock is free
-	denial, ok, err := s.Ledger().Reserve(t.Context(), claim("next", 1, noon.Add(time.Minute)), []store.Limit{{time.Hour, "per_hour", 10}})
+	denial, ok, err := s.Ledger().Reserve(t.Context(), claim("next", 1, noon().Add(time.Minute)), []store.Limit{{time.Hour, "per_hour", 10}})
 	if ok || err != nil || denial.Spent != 10 {
 		t.Errorf("reserved %v, %v, %+v; want a denial with 10 spent", ok, err, denial)
 	}

@@ -247,7 +247,7 @@ func TestCorruptionMetWhileRunningLosesNothingThatMemoryHas(t *testing.T) {
 				t.Errorf("%d read and lost, want %d", got, want)
 			}
 			shut(t, s)
-			<-running
+			ended(t, running)
 			s = open(t, store.Options{Dir: dir, BootID: "one"})
 			cursor, _ := s.Cursor(t.Context(), "stdout", false)
 			same(t, "cursor", cursor, delivery.Cursor{Pos: 10, State: []byte("ten")})

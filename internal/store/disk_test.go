@@ -119,7 +119,9 @@ func fullWhileRunning(ctx context.Context, dir string, out io.Writer) error {
 	expect(out, s.Append(ctx, after...) == nil, "append after recovery")
 	expect(out, s.Health().RingRecords == 0 && s.Health().Records == 140, "health after recovery: %+v", s.Health())
 	stop()
-	<-ran
+	if err := <-ran; err != nil {
+		return err
+	}
 	if err := s.Close(); err != nil {
 		return err
 	}
@@ -214,7 +216,9 @@ func fullAtStart(ctx context.Context, dir string, out io.Writer) error {
 	err = untilHealthy(ctx, s)
 	expect(out, err == nil, "%v", err)
 	stop()
-	<-ran
+	if err := <-ran; err != nil {
+		return err
+	}
 	got, lost, err = read(ctx, s, cursor.Pos)
 	expect(out, err == nil && lost == 0 && slices.Equal(got, want), "after recovery: %d of %d, lost %d, %v", len(got), len(want), lost, err)
 	spent, err = s.Ledger().Spent(ctx, time.Now().Add(-time.Hour), time.Now())

@@ -181,8 +181,7 @@ func (e *corruptError) Error() string { return "the database is corrupt: " + e.w
 
 // isCorrupt tells a broken file from a broken disk.
 func isCorrupt(err error) bool {
-	var known *corruptError
-	if errors.As(err, &known) {
+	if _, known := errors.AsType[*corruptError](err); known {
 		return true
 	}
 	var failure *sqlite.Error

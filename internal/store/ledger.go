@@ -96,11 +96,9 @@ func (l *Ledger) Reserve(ctx context.Context, c Claim, limits []Limit) (Denial, 
 		l.drop(c.ID)
 		return Denial{}, false, fmt.Errorf("reserving for %q: %w", c.ID, err)
 	}
-	if !durable {
-		if err := l.store.markUnrecorded(c.At); err != nil {
-			l.drop(c.ID)
-			return Denial{Reason: "the spend ledger cannot be written"}, false, nil
-		}
+	if !durable && !l.store.markUnrecorded(c.At) {
+		l.drop(c.ID)
+		return Denial{Reason: "the spend ledger cannot be written"}, false, nil
 	}
 	return Denial{}, true, nil
 }
@@ -184,10 +182,8 @@ func (l *Ledger) Book(ctx context.Context, id string, u *checks.Usage) error {
 	}
 	unknown := l.book(id, cost, u)
 	durable, err := l.store.persist(ctx)
-	if err == nil && !durable {
-		if markErr := l.store.markUnrecorded(time.Now()); markErr != nil {
-			err = fmt.Errorf("booking %s for %q in memory only: %w", cost, id, markErr)
-		}
+	if err == nil && !durable && !l.store.markUnrecorded(time.Now()) {
+		err = fmt.Errorf("booking %s for %q in memory only: the spend ledger cannot be written", cost, id)
 	}
 	return errors.Join(unknown, err)
 }
@@ -231,7 +227,7 @@ func (l *Ledger) drop(id string) {
 
 // Spent is what was spent and reserved from since to before until.
 func (l *Ledger) Spent(_ context.Context, since, until time.Time) (checks.PicoUSD, error) {
-	from, to := since.UnixMicro(), until.UnixMicro()
+	from, to := since.UnixMicro(), until.Add(time.Microsecond-1).UnixMicro() // entries know microseconds
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.since(from-1) - l.since(to-1), nil
@@ -403,15 +399,12 @@ func (s *Store) assumeAfterBlindness(k *loaded) {
 
 func differs(then, now string) bool { return then != "" && now != "" && then != now }
 
-// markUnrecorded says in the mark's page, durably, that the database lacks spending.
-func (s *Store) markUnrecorded(at time.Time) error {
+// markUnrecorded says in the mark's page, durably, that the database lacks spending; false where that fails too.
+func (s *Store) markUnrecorded(at time.Time) bool {
 	err := s.writeMark(func(p *page) {
 		if p.UnrecordedSince == 0 {
 			p.UnrecordedSince = at.UnixMicro()
 		}
 	})
-	if err != nil {
-		return err
-	}
-	return s.mark.sync()
+	return err == nil && s.mark.sync() == nil
 }

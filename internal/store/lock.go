@@ -16,18 +16,19 @@ const lockName = "windsock.lock"
 // lockDir takes the directory's lock and writes our pid into it. The lock dies with the process; the file stays.
 func lockDir(dir string) (*os.File, error) {
 	path := filepath.Join(dir, lockName)
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator's state directory
 	if err != nil {
 		// A read-only file system locks as well.
 		var roErr error
-		if f, roErr = os.Open(path); roErr != nil {
+		if f, roErr = os.Open(path); roErr != nil { //nolint:gosec // the operator's state directory
 			return nil, fmt.Errorf("locking the state directory: %w", err)
 		}
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		defer f.Close()
+		pid := holder(f)
+		_ = f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, &LockedError{Dir: dir, PID: holder(f)}
+			return nil, &LockedError{Dir: dir, PID: pid}
 		}
 		return nil, fmt.Errorf("locking %q: %w", path, err)
 	}
@@ -46,7 +47,10 @@ func holder(f *os.File) int {
 	return pid
 }
 
+// unlock gives the lock back in so many words: a program that is being started holds a copy of the descriptor for a moment,
+// and with it a lock that only ends with its last descriptor.
 func unlock(f *os.File) {
 	_ = f.Truncate(0)
+	_ = unix.Flock(int(f.Fd()), unix.LOCK_UN)
 	_ = f.Close()
 }

@@ -146,7 +146,7 @@ func (m *memory) take() changes {
 	return c
 }
 
-func addCounts(into map[string]int64, from map[string]int64) map[string]int64 {
+func addCounts(into, from map[string]int64) map[string]int64 {
 	if into == nil {
 		into = map[string]int64{}
 	}
@@ -164,19 +164,7 @@ func (s *Store) adopt(l *loaded) {
 	if l.instance != "" && m.instance != l.instance {
 		m.instance = l.instance
 	}
-	for _, v := range l.voids {
-		if !slices.Contains(m.voids, v) {
-			m.voids = append(m.voids, v)
-		}
-	}
-	if m.next <= l.high {
-		m.next = l.high + 1
-	}
-	for i, v := range m.voids { // made blindly: positions that the file knows are no void
-		if v.first <= l.high && l.high < v.last && !slices.Contains(l.voids, v) {
-			m.voids[i].first = l.high + 1
-		}
-	}
+	m.adoptPlaces(l)
 	for _, row := range l.cursors {
 		m.adoptCursor(row, l.unread[row.exporter])
 	}
@@ -195,6 +183,18 @@ func (s *Store) adopt(l *loaded) {
 		m.runs[row.check] = known
 	}
 	m.health.Records, m.health.Bytes = l.records, l.bytes
+}
+
+// adoptPlaces goes on behind the positions that the file knows.
+func (m *memory) adoptPlaces(l *loaded) {
+	m.voids = slices.Clone(m.voids) // readers may hold the old one
+	for i, v := range m.voids {     // made blindly: positions that the file knows are no void
+		if v.first <= l.high && l.high < v.last {
+			m.voids[i].first = l.high + 1
+		}
+	}
+	m.voids = append(m.voids, l.voids...)
+	m.next = max(m.next, l.high+1)
 }
 
 // adoptCursor merges the cursor of an exporter that may have gone on in memory while the file could not be read: what

@@ -32,23 +32,22 @@ func peekVersion(path string) int {
 }
 
 func readHead(path string, n int) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := os.Open(path) //nolint:gosec // the operator's state directory
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
 	head := make([]byte, n)
 	_, err = io.ReadFull(f, head)
-	return head, err
+	return head, errors.Join(err, f.Close())
 }
 
 // peekWAL walks the frames of the current generation of the log.
 func peekWAL(path string) (version int, found bool) {
-	f, err := os.Open(path)
+	f, err := os.Open(path) //nolint:gosec // the operator's state directory
 	if err != nil {
 		return 0, false
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	head := make([]byte, walHeader)
 	if _, err := io.ReadFull(f, head); err != nil {
 		return 0, false
@@ -57,15 +56,16 @@ func peekWAL(path string) (version int, found bool) {
 	if binary.BigEndian.Uint32(head)&^1 != 0x377f0682 || pageSize < 512 || pageSize > 65536 {
 		return 0, false
 	}
+	return walkFrames(f, head[16:24], frameHeader+pageSize)
+}
+
+// walkFrames finds the version in the last committed frame of page 1 among those with the log's salt.
+func walkFrames(f io.ReaderAt, salt []byte, step int64) (version int, found bool) {
 	pending, isPending := 0, false
 	frame := make([]byte, frameHeader+headerSize)
-	for at := int64(walHeader); ; at += frameHeader + pageSize {
-		_, err := f.ReadAt(frame, at)
-		if err != nil || !bytes.Equal(frame[8:16], head[16:24]) { // the end, or a generation before
-			if err != nil && !errors.Is(err, io.EOF) {
-				return 0, false
-			}
-			return version, found
+	for at := int64(walHeader); ; at += step {
+		if _, err := f.ReadAt(frame, at); err != nil || !bytes.Equal(frame[8:16], salt) {
+			return version, found // the end, or a generation before
 		}
 		if binary.BigEndian.Uint32(frame) == 1 {
 			pending, isPending = int(binary.BigEndian.Uint32(frame[frameHeader+versionOffset:])), true

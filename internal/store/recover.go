@@ -179,7 +179,7 @@ func (s *Store) salvage(ctx context.Context, moved string) {
 	if err != nil {
 		return
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	l, err := load(ctx, db)
 	l.salvaged = true
 	limit := s.last // a broken number must not put a cursor beyond all records

@@ -19,7 +19,7 @@ import (
 	"github.com/windsock-monitor/windsock/internal/store"
 )
 
-var noon = time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
+func noon() time.Time { return time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC) }
 
 func open(t *testing.T, o store.Options) *store.Store {
 	t.Helper()
@@ -35,6 +35,14 @@ func shut(t *testing.T, s *store.Store) {
 	t.Helper()
 	if err := s.Close(); err != nil {
 		t.Fatalf("close: %v", err)
+	}
+}
+
+// ended waits for a Run.
+func ended(t *testing.T, ran <-chan error) {
+	t.Helper()
+	if err := <-ran; err != nil {
+		t.Errorf("run: %v", err)
 	}
 }
 
@@ -341,7 +349,7 @@ func TestAfterCloseNothingHangs(t *testing.T) {
 	go func() { ran <- s.Run(t.Context()) }()
 	add(t, s, reports(1)...)
 	shut(t, s)
-	<-ran
+	ended(t, ran)
 	if err := s.Append(t.Context(), reports(1)...); !errors.Is(err, store.ErrClosed) {
 		t.Errorf("append: %v, want ErrClosed", err)
 	}
@@ -377,7 +385,7 @@ func BenchmarkAppend(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			defer s.Close()
+			defer func() { _ = s.Close() }()
 			b.SetParallelism(writers)
 			b.ReportAllocs()
 			b.RunParallel(func(pb *testing.PB) {
@@ -396,7 +404,7 @@ func BenchmarkRead(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	if err := s.Append(b.Context(), reports(20_000)...); err != nil {
 		b.Fatal(err)
 	}
