@@ -271,8 +271,14 @@ func (d *decoder) varint() int64 {
 }
 
 func (d *decoder) float() float64 {
-	if b := d.bytes(8); len(b) == 8 {
-		return math.Float64frombits(binary.LittleEndian.Uint64(b))
+	b := d.bytes(8)
+	if len(b) < 8 {
+		return 0
 	}
-	return 0
+	f := math.Float64frombits(binary.LittleEndian.Uint64(b))
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		d.fail("a number that is not finite")
+		return 0
+	}
+	return f
 }

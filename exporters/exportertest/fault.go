@@ -81,10 +81,16 @@ func HTTPBackend(t *testing.T, fault Fault, works http.Handler) string {
 		t.Cleanup(other.Close)
 		elsewhere = other.URL
 	}
+	ended := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if fault == Hangs {
+			<-ended
+			return
+		}
 		answer(w, r, fault, elsewhere, works)
 	}))
 	t.Cleanup(func() {
+		close(ended)
 		server.CloseClientConnections()
 		server.Close()
 	})
@@ -102,14 +108,11 @@ func answer(w http.ResponseWriter, r *http.Request, fault Fault, elsewhere strin
 			works.ServeHTTP(w, r)
 		}
 		return
-	case Hangs:
-		<-r.Context().Done()
-		return
 	case TooMany:
 		w.Header().Set("Retry-After", "7")
 	case Redirects:
 		w.Header().Set("Location", elsewhere)
-	case Unauthorized, Forbidden, NotFound, TooLarge, Refuses, Broken, Unavailable, Absent:
+	case Unauthorized, Forbidden, NotFound, TooLarge, Refuses, Broken, Unavailable, Hangs, Absent:
 	}
 	w.WriteHeader(statuses[fault])
 }
