@@ -1,0 +1,362 @@
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/windsock-monitor/windsock/checks"
+)
+
+// builder turns the file as it is written into the Config, and reports what the types alone cannot tell.
+type builder struct {
+	decoder
+	root    *ast.MappingNode
+	options Options
+	file    file
+	cfg     *Config
+}
+
+// at is the place of a dotted path in the file.
+func (b *builder) at(path string) place { return locate(b.root, path, placeOf(b.root)) }
+
+// secrets reads `secrets` before everything else, because references name its entries.
+func (b *builder) secrets() {
+	for _, p := range b.pairsOf("secrets") {
+		b.name(p.key, p.at)
+		items := []ast.Node{p.value}
+		if list, ok := p.value.(*ast.SequenceNode); ok {
+			items = list.Values
+		}
+		for _, item := range items {
+			if _, named := keyIn(item, "secret"); named {
+				b.add(placeOf(item), "", "an entry of `secrets` says where the credential is, and names no other entry")
+			}
+		}
+	}
+	sub := b.decoder
+	sub.report = b.fork() // told when the whole file is decoded
+	for _, p := range b.pairsOf("secrets") {
+		var s checks.Secret
+		sub.secret(p.value, &s)
+		b.named[p.key] = s
+	}
+}
+
+// pairsOf lists the keys of one top section, without reporting anything.
+func (b *builder) pairsOf(section string) []pair {
+	quiet := decoder{report: b.fork()}
+	for _, top := range quiet.pairs(b.root) {
+		if m, ok := asMapping(top.value); ok && top.key == section {
+			return quiet.pairs(m)
+		}
+	}
+	return nil
+}
+
+func (b *builder) build() {
+	f, c := &b.file, b.cfg
+	c.Location, c.Labels, c.Grace, c.Secrets = f.Location, f.Labels, f.Grace, b.named
+	if f.StateDir != "" {
+		c.StateDir = b.absolute(f.StateDir)
+	}
+	b.locationAndLabels()
+	b.listen()
+	b.budget()
+	b.network()
+	c.Concurrency = Concurrency{f.Concurrency.Global, f.Concurrency.PerHost}
+	b.between("concurrency.global", c.Concurrency.Global, 1, 10_000)
+	b.between("concurrency.per_host", c.Concurrency.PerHost, 1, 10_000)
+	c.Store = StoreConfig{f.Store.MaxAge, int64(f.Store.MaxSize)}
+	b.atLeast("store.max_age", c.Store.MaxAge, time.Minute)
+	if c.Store.MaxSize < 1<<20 {
+		b.add(b.at("store.max_size"), "", "the store needs at least 1MiB")
+	}
+	b.log()
+	b.providers()
+	b.checks()
+	b.exporters()
+}
+
+func (b *builder) absolute(path string) string {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(b.dir, path)
+}
+
+func (b *builder) between(path string, got, least, most int) {
+	if got < least || got > most {
+		b.add(b.at(path), "", "found %d, want %d to %d", got, least, most)
+	}
+}
+
+func (b *builder) atLeast(path string, got, least time.Duration) {
+	if got < least {
+		b.add(b.at(path), "", "found %s, want at least %s", short(got), short(least))
+	}
+}
+
+// short writes a duration as people do: "1m", not "1m0s".
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// name checks a name of something; "" is reported by the rule that it is required.
+func (b *builder) name(name string, at place) bool {
+	if regexp.MustCompile(namePattern).MatchString(name) {
+		return true
+	}
+	if name != "" {
+		b.add(at, "", "found the name %s, want at most 64 letters, digits, - and _, beginning with a letter or digit", quote(name))
+	} else {
+		b.add(at, "", "the name is empty")
+	}
+	return false
+}
+
+func (b *builder) locationAndLabels() {
+	if !isLabel(b.file.Location, 100) {
+		b.add(b.at("location"), "", "want at most 100 printable characters")
+	}
+	b.labels("labels", b.file.Labels)
+}
+
+func (b *builder) labels(path string, labels map[string]string) {
+	const most = 32
+	if len(labels) > most {
+		b.add(b.at(path), "", "%d labels, want at most %d", len(labels), most)
+	}
+	own := map[string]bool{"check": true, "kind": true, "provider": true, "location": true, "instance": true, "job": true}
+	for _, key := range sortedKeys(labels) {
+		at := b.at(path + "." + key)
+		switch {
+		case !regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,63}$`).MatchString(key):
+			b.add(at, "", "found the label %s, want letters, digits, _, . and -, beginning with a letter", quote(key))
+		case own[key]:
+			b.add(at, "", "the label %q is the agent's own", key)
+		case !isLabel(labels[key], 200):
+			b.add(at, "", "want at most 200 printable characters as a label's value")
+		}
+	}
+}
+
+func isLabel(text string, most int) bool {
+	return len(text) <= most && strings.IndexFunc(text, func(c rune) bool { return !unicode.IsPrint(c) }) < 0
+}
+
+func (b *builder) listen() {
+	if b.file.Listen == nil {
+		b.cfg.Listen = defaultListen
+		return
+	}
+	b.cfg.Listen = *b.file.Listen
+	if b.cfg.Listen == "" {
+		return
+	}
+	host, port, err := net.SplitHostPort(b.cfg.Listen)
+	number, portErr := strconv.Atoi(port)
+	if err != nil || portErr != nil || number < 0 || number > 65535 || strings.ContainsAny(host, "/ ") {
+		b.add(b.at("listen"), `want host:port, such as 127.0.0.1:9188, or "" for off`, "found %s, which is no address", quote(b.cfg.Listen))
+		return
+	}
+	if addr, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !addr.IsLoopback()) {
+		b.warn(b.at("listen"), "%s can be reached from other hosts, and the pages ask for no password; prefer 127.0.0.1", b.cfg.Listen)
+	}
+}
+
+func (b *builder) budget() {
+	given := b.file.Budget
+	if given == nil || given.PerHour == nil && given.PerDay == nil {
+		if _, there := b.keyOf("budget"); there && given != nil {
+			b.add(b.at("budget"), "", "want per_hour, per_day or both")
+		}
+		return
+	}
+	out := &b.cfg.Budget
+	out.Set = true
+	for path, amount := range map[string]*checks.PicoUSD{"budget.per_hour": given.PerHour, "budget.per_day": given.PerDay} {
+		if amount != nil && *amount == 0 {
+			b.add(b.at(path), "take paid checks out of the file instead", "a budget of 0 would skip every paid check, want more")
+		}
+	}
+	switch {
+	case given.PerDay == nil:
+		out.PerHour, out.PerDay = *given.PerHour, 24**given.PerHour
+	case given.PerHour == nil:
+		out.PerHour, out.PerDay = *given.PerDay, *given.PerDay
+	default:
+		out.PerHour, out.PerDay = *given.PerHour, *given.PerDay
+	}
+	if out.PerHour > out.PerDay {
+		b.warn(b.at("budget.per_hour"), "per_hour is more than per_day, which stops first")
+	}
+}
+
+func (b *builder) keyOf(path string) (ast.Node, bool) {
+	for _, v := range b.root.Values {
+		if key, _ := keyText(v.Key); key == path {
+			return v.Value, true
+		}
+	}
+	return nil, false
+}
+
+func (b *builder) network() {
+	n, out := b.file.Network, &b.cfg.Network
+	for _, row := range []struct {
+		key  string
+		own  *string
+		into *string
+	}{
+		{"http_proxy", n.HTTPProxy, &out.HTTPProxy},
+		{"https_proxy", n.HTTPSProxy, &out.HTTPSProxy},
+		{"no_proxy", n.NoProxy, &out.NoProxy},
+	} {
+		if row.own != nil {
+			*row.into = *row.own
+			b.proxy(row.key, *row.own)
+			continue
+		}
+		if *row.into = b.options.Getenv(strings.ToUpper(row.key)); *row.into == "" {
+			*row.into = b.options.Getenv(row.key)
+		}
+		b.proxyPassword(*row.into)
+	}
+	if n.CAFile != "" {
+		out.CAFile = b.absolute(n.CAFile)
+	}
+	for i, text := range n.AllowAddresses {
+		prefix, err := netip.ParsePrefix(text)
+		if addr, addrErr := netip.ParseAddr(text); addrErr == nil && addr.Zone() == "" {
+			prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+		}
+		if err != nil {
+			b.add(b.at(fmt.Sprintf("network.allow_addresses.%d", i)), "", "found %s, want an address or a network such as 192.0.2.0/24", quote(text))
+			continue
+		}
+		out.AllowAddresses = append(out.AllowAddresses, prefix.Masked())
+	}
+}
+
+func (b *builder) proxy(key, text string) {
+	if key == "no_proxy" || text == "" {
+		return
+	}
+	at := b.at("network." + key)
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "socks5":
+		b.add(at, "", "found %s, want an address such as http://proxy.example:3128", quote(maskLine(text)))
+	case u.User != nil:
+		b.add(at, "leave the key out and set $"+strings.ToUpper(key), "the address holds a user or a password, which have no place in this file")
+	}
+}
+
+// proxyPassword keeps the password of a proxy out of the log.
+func (b *builder) proxyPassword(text string) {
+	if u, err := url.Parse(text); err == nil && u.User != nil {
+		password, _ := u.User.Password()
+		b.options.Secrets.Scrubber().Add(password)
+	}
+}
+
+func (b *builder) log() {
+	b.cfg.Log.Format = b.file.Log.Format
+	if err := b.cfg.Log.Level.UnmarshalText([]byte(b.file.Log.Level)); err != nil {
+		b.cfg.Log.Level = slog.LevelInfo // reported by the decoder
+	}
+}
+
+func (b *builder) providers() {
+	m, ok := asMapping(b.file.Providers.node)
+	if !ok {
+		if n := b.file.Providers.node; n != nil && n.Type() != ast.NullType {
+			b.wrong(n, "a mapping of names, such as `mistral:`")
+		}
+		return
+	}
+	for _, p := range b.pairs(m) {
+		b.name(p.key, p.at)
+		written := element(reflect.TypeFor[provider]())
+		b.field(p.value, written, field{name: p.key})
+		v, _ := written.Addr().Interface().(*provider)
+		path := "providers." + p.key
+		b.between(path+".breaker.failures", v.Breaker.Failures, 1, 1000)
+		b.atLeast(path+".breaker.reset", v.Breaker.Reset, time.Second)
+		b.atLeast(path+".stall_after", v.StallAfter, 100*time.Millisecond)
+		if _, given := keyIn(p.value, "api_key"); !given {
+			b.warn(p.at, "the provider %q has no api_key: its requests carry none", p.key)
+		}
+		b.cfg.Providers = append(b.cfg.Providers, Provider{
+			Name: p.key, BaseURL: b.baseURL(path+".base_url", v.BaseURL), APIKey: v.APIKey, ReuseConnections: v.ReuseConnections,
+			StallAfter: v.StallAfter, Breaker: Breaker(v.Breaker),
+		})
+	}
+}
+
+func keyIn(n ast.Node, key string) (ast.Node, bool) {
+	if m, ok := asMapping(n); ok {
+		for _, v := range m.Values {
+			if text, _ := keyText(v.Key); text == key {
+				return v.Value, true
+			}
+		}
+	}
+	return nil, false
+}
+
+func (b *builder) baseURL(path, text string) string {
+	at := b.at(path)
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.Opaque != "":
+		b.add(at, "", "found %s, want an address such as https://api.mistral.ai", quote(maskLine(text)))
+		return ""
+	case u.User != nil:
+		b.add(at, "use api_key", "the address holds a user or a password; %s", onlyByReference)
+		return ""
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		b.add(at, "", "the address holds a query or a fragment, want it without ? and #")
+		return ""
+	case portOf(u) < 0:
+		b.add(at, "", "the address holds the port %s, want 1 to 65535", quote(u.Port()))
+		return ""
+	}
+	if strings.HasSuffix(strings.TrimRight(u.Path, "/"), "/v1") {
+		b.add(at, "", "the address ends with /v1, which the agent adds itself; want it without")
+	}
+	if addr, err := netip.ParseAddr(u.Hostname()); u.Scheme == "http" && u.Hostname() != "localhost" && (err != nil || !addr.IsLoopback()) {
+		b.warn(at, "http:// to another host sends the key in the clear")
+	}
+	return strings.TrimRight(u.String(), "/")
+}
+
+// portOf is the port of the address, 0 where it gives none, and -1 where there is no such port.
+func portOf(u *url.URL) int {
+	if u.Port() == "" {
+		return 0
+	}
+	if n, err := strconv.Atoi(u.Port()); err == nil && n >= 1 && n <= 65535 {
+		return n
+	}
+	return -1
+}

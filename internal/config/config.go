@@ -1,0 +1,208 @@
+// Package config reads schedules.yaml. It is strict, tells every fault at once and in its place, and gives nothing back
+// where there is one. It expands nothing, reads no credential and touches no network.
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"time"
+
+	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/exporters"
+	"github.com/windsock-monitor/windsock/internal/schedule"
+	"github.com/windsock-monitor/windsock/internal/secret"
+)
+
+//go:generate go run ./generate -root ../..
+
+// Registry is the kinds that a file may name.
+type Registry struct {
+	Checks    []checks.Kind
+	Exporters []exporters.Kind
+}
+
+// Options is what Load and Parse need.
+type Options struct {
+	Path     string // "" is ./schedules.yaml, else /etc/windsock/schedules.yaml
+	Registry Registry
+	Getenv   func(string) string // for the proxy variables; nil reads nothing
+	Secrets  *secret.Resolver    // nil makes one of Getenv
+}
+
+// Config is a file that can be used. Paths in it are absolute.
+type Config struct {
+	Path        string
+	Location    string
+	Labels      map[string]string
+	StateDir    string // "" where the file does not say
+	Listen      string // "" is off
+	Network     NetworkConfig
+	Providers   []Provider // in the order of the file
+	Checks      []Check
+	Exporters   []Exporter
+	Secrets     map[string]checks.Secret
+	Budget      Budget
+	Store       StoreConfig
+	Log         Log
+	Concurrency Concurrency
+	Grace       time.Duration
+	Warnings    []Problem // what works and should not stay, in the order of the file
+}
+
+// NetworkConfig is the way out.
+type NetworkConfig struct {
+	HTTPProxy, HTTPSProxy, NoProxy string // of the file, else of the environment at the time of the load
+	CAFile                         string
+	AllowAddresses                 []netip.Prefix
+}
+
+// Provider is one API that is monitored.
+type Provider struct {
+	Name             string
+	BaseURL          string // without a slash at the end
+	APIKey           checks.Secret
+	ReuseConnections bool
+	StallAfter       time.Duration
+	Breaker          Breaker
+}
+
+// Breaker is when to stop calling.
+type Breaker struct {
+	Failures int
+	Reset    time.Duration
+}
+
+// Check is one check with its defaults filled in.
+type Check struct {
+	Name, Kind, Provider            string
+	Schedule                        schedule.Spec
+	Timeout, DegradedAbove, Confirm time.Duration // DegradedAbove and Confirm: 0 is off
+	RunAtStart                      bool
+	Overlap                         schedule.Overlap
+	Missed                          schedule.Missed
+	Labels                          map[string]string
+	With                            checks.Decoder        // reads `with:`; its errors are placed
+	Place                           func(err error) error // places what a kind said of its parameters, as an *Errors; nil stays nil
+	Line                            int                   // where it stands in the file
+}
+
+// Exporter is one exporter with its defaults filled in.
+type Exporter struct {
+	Name, Kind string
+	MaxAge     time.Duration
+	Replay     bool
+	BatchSize  int
+	Timeout    time.Duration
+	With       checks.Decoder
+	Place      func(err error) error
+	Line       int
+}
+
+// Budget is the most that probes may cost. Where Set is false there is no bound; else both amounts are above zero.
+type Budget struct {
+	PerHour, PerDay checks.PicoUSD
+	Set             bool
+}
+
+// StoreConfig is how much is kept.
+type StoreConfig struct {
+	MaxAge  time.Duration
+	MaxSize int64 // bytes
+}
+
+// Log is how the agent logs.
+type Log struct {
+	Level  slog.Level
+	Format string // "text" or "json"
+}
+
+// Concurrency is how many runs go at the same time.
+type Concurrency struct{ Global, PerHost int }
+
+// Paths are where the file is looked for when nobody says where it is.
+func Paths() []string { return []string{"schedules.yaml", "/etc/windsock/schedules.yaml"} }
+
+// Load reads the file. The error is an *Errors where the file is at fault, and wraps fs.ErrNotExist or fs.ErrPermission
+// where it cannot be read.
+func Load(o Options) (*Config, error) {
+	path, err := find(o.Path)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		return nil, fmt.Errorf("opening the configuration: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	var data bytes.Buffer
+	if _, err := data.ReadFrom(io.LimitReader(f, MaxSize+1)); err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	cfg, err := Parse(path, data.Bytes(), o)
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().IsRegular() && info.Mode().Perm()&0o002 != 0 {
+		cfg.Warnings = append([]Problem{{
+			File: path, Message: fmt.Sprintf("everybody can write this file (mode %04o), and who writes it decides what the agent runs", info.Mode().Perm()),
+		}}, cfg.Warnings...)
+	}
+	return cfg, nil
+}
+
+func find(path string) (string, error) {
+	if path != "" {
+		return path, nil
+	}
+	for _, path := range Paths() {
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			return path, nil // there, or not to be seen: opening it tells which
+		}
+	}
+	return "", fmt.Errorf("no configuration at ./%s and %s; name one with --config: %w", Paths()[0], Paths()[1], fs.ErrNotExist)
+}
+
+// Parse reads the text of a file. name is what errors call it; relative paths in it are below its folder. The error is an
+// *Errors.
+func Parse(name string, data []byte, o Options) (*Config, error) {
+	rep := newReport(name, data)
+	root := rep.syntax(data)
+	if root == nil {
+		return nil, rep.err()
+	}
+	if o.Getenv == nil {
+		o.Getenv = func(string) string { return "" }
+	}
+	if o.Secrets == nil {
+		o.Secrets = secret.NewResolver(secret.Options{Getenv: o.Getenv})
+	}
+	dir, err := filepath.Abs(filepath.Dir(name))
+	if err != nil {
+		return nil, fmt.Errorf("finding the folder of %q: %w", name, err)
+	}
+	b := &builder{
+		decoder: decoder{report: rep, resolver: o.Secrets, dir: dir, named: map[string]checks.Secret{}},
+		root:    root, options: o, cfg: &Config{Path: name},
+	}
+	b.file = defaults()
+	b.secrets()
+	b.decode(root, reflect.ValueOf(&b.file).Elem())
+	b.build()
+	if err := rep.err(); err != nil {
+		return nil, err
+	}
+	b.cfg.Warnings = sorted(rep.warnings)
+	return b.cfg, nil
+}

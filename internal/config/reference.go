@@ -1,0 +1,106 @@
+package config
+
+import (
+	"path/filepath"
+	"reflect"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/internal/secret"
+)
+
+// source is one place of a credential, as it is written.
+type source struct {
+	Credential string   `yaml:"credential" jsonschema_description:"Name of a systemd credential, below $CREDENTIALS_DIRECTORY."`
+	File       string   `yaml:"file" jsonschema_description:"File that only the agent and root can write and read. It is read again when it changes."`
+	Env        string   `yaml:"env" jsonschema_description:"Name of an environment variable. Every program of the same user can read it."`
+	Command    []string `yaml:"command" jsonschema_description:"Program with its arguments; the program is an absolute path, there is no shell."`
+	Secret     string   `yaml:"secret" jsonschema_description:"Name of an entry of secrets."`
+}
+
+const onlyByReference = "credentials are given only by reference: {credential: …}, {file: …}, {env: …} or {command: […]}"
+
+// secret reads a reference, or a list of which the first present wins.
+func (d *decoder) secret(n ast.Node, into *checks.Secret) {
+	var items []ast.Node
+	switch v := n.(type) {
+	case *ast.SequenceNode:
+		items = v.Values
+	case *ast.MappingNode, *ast.MappingValueNode:
+		items = []ast.Node{n}
+	default:
+		d.add(placeOf(n), "take the key out of this file, and out of its history", "found the credential itself; %s", onlyByReference)
+		return
+	}
+	if len(items) == 0 {
+		d.wrong(n, "at least one source")
+		return
+	}
+	var refs []secret.Ref
+	for _, item := range items {
+		ref, named, ok := d.source(item)
+		switch {
+		case !ok:
+		case named != "":
+			if len(items) > 1 {
+				d.add(placeOf(item), "", "{secret: …} stands for all its sources, want it alone")
+			}
+			*into = d.named[named]
+			return
+		default:
+			refs = append(refs, ref)
+		}
+	}
+	if len(refs) < len(items) {
+		return // reported
+	}
+	made, err := d.resolver.Secret(refs...)
+	if err != nil {
+		d.add(placeOf(n), "", "%v", err)
+		return
+	}
+	*into = made
+	if len(refs) == 1 && refs[0].Env != "" {
+		d.warn(placeOf(n), "an environment variable can be read by every program of the same user; prefer {credential: …} or {file: …}, with env as the last of the list")
+	}
+}
+
+// source reads one item: a reference, or the name of an entry of `secrets`.
+func (d *decoder) source(n ast.Node) (ref secret.Ref, named string, ok bool) {
+	m, isMapping := asMapping(n)
+	if !isMapping {
+		if _, list := n.(*ast.SequenceNode); list {
+			d.wrong(n, "one source, not a list within a list")
+		} else {
+			d.add(placeOf(n), "take the key out of this file, and out of its history", "found the credential itself; %s", onlyByReference)
+		}
+		return ref, "", false
+	}
+	before := len(d.problems)
+	var s source
+	d.structure(m, reflect.ValueOf(&s).Elem())
+	if len(d.problems) > before {
+		return ref, "", false
+	}
+	if len(m.Values) != 1 {
+		d.add(placeOf(n), "write a list of sources, of which the first present wins", "found %d keys, want one", len(m.Values))
+		return ref, "", false
+	}
+	if s.Secret != "" {
+		if _, known := d.named[s.Secret]; !known {
+			d.add(locate(m, "secret", placeOf(n)), nearest(s.Secret, sortedKeys(d.named)), "no entry %s in `secrets`", quote(s.Secret))
+			return ref, "", false
+		}
+		return ref, s.Secret, true
+	}
+	if s.File != "" && !filepath.IsAbs(s.File) {
+		s.File = filepath.Join(d.dir, s.File)
+	}
+	ref = secret.Ref{Credential: s.Credential, File: s.File, Env: s.Env, Command: s.Command}
+	if err := ref.Check(); err != nil {
+		d.add(placeOf(n), "", "%v", err)
+		return ref, "", false
+	}
+	return ref, "", true
+}
