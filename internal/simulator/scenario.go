@@ -13,7 +13,7 @@ import (
 )
 
 // maxScenario is the longest scenario file, in bytes.
-const maxScenario = 256 << 10
+const maxScenario = 64 << 10
 
 // Scenario is a story in phases. The clock starts when the server does.
 type Scenario struct {

@@ -62,7 +62,10 @@ func TestScenarioErrorsArePlaced(t *testing.T) {
 		"a harmless fault":       {"faults:\n  - {route: chat}\n", []string{"s.yaml:2:6: says which requests"}},
 		"an alias":               {"faults: &f\n  - {status: 500}\nphases:\n  - {name: a, faults: *f}\n", []string{"s.yaml:1:9: anchors, aliases and tags are not read"}},
 		"a merge":                {"faults:\n  - <<: {status: 500}\n", []string{"anchors, aliases and tags are not read"}},
-		"10 MB":                  {strings.Repeat("# nothing\n", 1<<20), []string{"s.yaml: more than 256 KiB"}},
+		"brackets without end":   {strings.Repeat("[", 60<<10), []string{"s.yaml:1:17: nested too deep"}},
+		"braces without end":     {strings.Repeat("{a: ", 15<<10), []string{"s.yaml:1:65: nested too deep"}},
+		"dashes without end":     {strings.Repeat("- ", 30<<10), []string{"s.yaml:1:81: nested too deep"}},
+		"10 MB":                  {strings.Repeat("# nothing\n", 1<<20), []string{"s.yaml: more than 64 KiB"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

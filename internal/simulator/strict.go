@@ -10,6 +10,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 )
@@ -19,7 +20,11 @@ func decodeStrict(name string, data []byte, into any) (ast.Node, error) {
 	if len(data) > maxScenario {
 		return nil, fmt.Errorf("%s: more than %d KiB", name, maxScenario>>10)
 	}
-	file, err := parser.ParseBytes(data, 0)
+	tokens := lexer.Tokenize(string(data))
+	if at, text := tooMuch(tokens); at != nil {
+		return nil, placedAt(name, data, at, text)
+	}
+	file, err := parser.Parse(tokens, 0)
 	if err != nil {
 		return nil, placedYAML(name, data, err)
 	}
@@ -40,6 +45,31 @@ func decodeStrict(name string, data []byte, into any) (ast.Node, error) {
 		return nil, placedYAML(name, data, err)
 	}
 	return root, nil
+}
+
+// tooMuch finds what the parser must not see: it takes minutes and gigabytes over some ten thousand open brackets, and a
+// few anchors make a small file a large one. Nothing that a scenario says needs more than this.
+func tooMuch(tokens token.Tokens) (at *token.Token, text string) {
+	const flow, column = 16, 80
+	depth := 0
+	for _, t := range tokens {
+		switch t.Type { //nolint:exhaustive // every other token is harmless
+		case token.AnchorType, token.AliasType, token.TagType, token.MergeKeyType:
+			return t, "anchors, aliases and tags are not read here; write the value out"
+		case token.SequenceStartType, token.MappingStartType:
+			depth++
+		case token.SequenceEndType, token.MappingEndType:
+			depth--
+		case token.SequenceEntryType, token.MappingKeyType, token.MappingValueType:
+			if depth <= 0 && t.Position.Column > column {
+				return t, "nested too deep"
+			}
+		}
+		if depth > flow {
+			return t, "nested too deep"
+		}
+	}
+	return nil, ""
 }
 
 // checker finds everything at once that does not fit the struct, where the decoder stops at the first.
@@ -81,7 +111,7 @@ func (c *checker) check(node ast.Node, t reflect.Type) {
 		c.pair(n, t)
 	default:
 		if !fits(node, t) {
-			c.add(node, strconv.Quote(node.GetToken().Value)+", "+wantedOf(t))
+			c.add(node, quote(node.GetToken().Value)+", "+wantedOf(t))
 		}
 	}
 }
@@ -103,6 +133,14 @@ func fits(node ast.Node, t reflect.Type) bool {
 		return whole || node.Type() == ast.FloatType
 	}
 	return true
+}
+
+// quote keeps an error to a line, whatever the file holds.
+func quote(text string) string {
+	if len(text) > 60 {
+		text = text[:60] + "…"
+	}
+	return strconv.Quote(text)
 }
 
 func nested(kind reflect.Kind) bool {
@@ -151,7 +189,7 @@ func (c *checker) pair(v *ast.MappingValueNode, t reflect.Type) {
 		}
 		known = append(known, tag)
 	}
-	text := fmt.Sprintf("unknown key %q", strings.Trim(key, `"'`))
+	text := "unknown key " + quote(strings.Trim(key, `"'`))
 	if near := nearest(strings.Trim(key, `"'`), known); near != "" {
 		text += fmt.Sprintf("; did you mean %q?", near)
 	}
