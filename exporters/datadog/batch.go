@@ -1,0 +1,287 @@
+package datadog
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/DataDog/datadog-go/v5/statsd"
+
+	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/exporters"
+)
+
+const (
+	serviceCheck = "windsock.check"
+	maxMessage   = 500 // bytes of a service check's message
+	maxTitle     = 100
+	maxEventText = 1000
+	// linesPerFlush keeps the client's queue of packets from overflowing: a line is at most a packet.
+	linesPerFlush = 512
+)
+
+// batch is one batch on its way.
+type batch struct {
+	e        *Exporter
+	seconds  *seconds
+	now      time.Time
+	index    int
+	lines    int
+	pending  []pendingCount
+	places   map[string]int // of pending, by key
+	fraction []byte
+	rejected []exporters.Rejection
+	tooLarge int64
+}
+
+// pendingCount is a count whose second may still grow.
+type pendingCount struct {
+	key, name string
+	tags      []string
+	at        time.Time
+}
+
+func newBatch(e *Exporter, next *seconds, now time.Time) *batch {
+	return &batch{e: e, seconds: next, now: now, places: map[string]int{}}
+}
+
+// tally is what became of the parts of one record.
+type tally struct{ sent, old, large int }
+
+// record sends the parts of a record that are young enough. Counts wait for the end of the batch.
+func (b *batch) record(rec *checks.Record) {
+	var t tally
+	for _, p := range exporters.Points(*rec) {
+		switch age := b.now.Sub(p.At); {
+		case age > metricAge, age < -metricLead:
+			t.old++
+		case p.Kind == exporters.Counter:
+			b.count(&p)
+			t.sent++
+		default:
+			b.did(&t, b.e.client.GaugeWithTimestamp(metricName(b.e.params.Namespace, p.Name), p.Value, tagsOf(p.Attrs), 1, p.At))
+		}
+	}
+	switch {
+	case rec.Report != nil:
+		b.serviceCheck(&t, rec)
+	case rec.Alert != nil:
+		b.event(&t, rec)
+	}
+	b.tooLarge += int64(t.large)
+	if t.sent == 0 && t.large > 0 {
+		b.rejected = append(b.rejected, exporters.Rejection{Index: b.index, Reason: ReasonTooLarge})
+	} else if t.sent == 0 && t.old > 0 {
+		b.rejected = append(b.rejected, exporters.Rejection{Index: b.index, Reason: ReasonTooOld})
+	}
+	b.index++
+}
+
+// did books a line that the client took, or that is too large for a packet. Other errors come out of the socket later.
+func (b *batch) did(t *tally, err error) {
+	var long statsd.MessageTooLongError
+	if errors.As(err, &long) {
+		t.large++
+		return
+	}
+	if err != nil {
+		b.e.faults.add(err)
+		return
+	}
+	t.sent++
+	if b.lines++; b.lines%linesPerFlush == 0 {
+		_ = b.e.client.Flush() // its errors go to faults
+	}
+}
+
+// count adds an increment to its second.
+func (b *batch) count(p *exporters.Point) {
+	name, tags := metricName(b.e.params.Namespace, p.Name), tagsOf(p.Attrs)
+	key := b.seconds.add(name+"|"+strings.Join(tags, ","), p.At.Unix(), p.Value)
+	if _, ok := b.places[key]; !ok {
+		b.places[key] = len(b.pending)
+		b.pending = append(b.pending, pendingCount{key, name, tags, p.At})
+	}
+}
+
+// counts sends each second's count once, with all that is known of it.
+func (b *batch) counts() {
+	var t tally
+	for _, c := range b.pending {
+		value := b.seconds.Counts[c.key]
+		if value == math.Trunc(value) && math.Abs(value) < 1<<53 {
+			b.did(&t, b.e.client.CountWithTimestamp(c.name, int64(value), c.tags, 1, c.at))
+		} else {
+			b.fractionOf(c, value)
+		}
+	}
+	b.tooLarge += int64(t.large)
+}
+
+// fractionOf writes a count that is no whole number, money, as a line of its own: the protocol takes it, datadog-go's
+// counts are integers.
+func (b *batch) fractionOf(c pendingCount, value float64) {
+	line := make([]byte, 0, 256)
+	line = append(line, c.name...)
+	line = append(line, ':')
+	line = strconv.AppendFloat(line, value, 'f', -1, 64)
+	line = append(line, "|c"...)
+	for i, t := range slices.Concat(b.e.global, c.tags) {
+		line = append(line, map[bool]string{true: "|#", false: ","}[i == 0]...)
+		line = append(line, t...)
+	}
+	line = append(line, "|T"...)
+	line = strconv.AppendInt(line, c.at.Unix(), 10)
+	line = append(line, '\n')
+	if len(line) > b.e.packet {
+		b.tooLarge++
+		return
+	}
+	b.fraction = append(b.fraction, line...)
+}
+
+// sendFractions sends the lines of fractionOf in packets. Call it when the client has sent all of its own.
+func (b *batch) sendFractions() {
+	for rest := b.fraction; len(rest) > 0; {
+		cut := len(rest)
+		if cut > b.e.packet {
+			cut = 1 + strings.LastIndexByte(string(rest[:b.e.packet]), '\n')
+		}
+		if _, err := b.e.wire.Write(rest[:cut]); err != nil {
+			return // the wire keeps it
+		}
+		rest = rest[cut:]
+	}
+}
+
+// serviceCheck says OK, WARNING, CRITICAL or UNKNOWN of the check. A failure that is being confirmed is none yet.
+func (b *batch) serviceCheck(t *tally, rec *checks.Record) {
+	r := rec.Report
+	if !r.Final || r.Check == "" {
+		return
+	}
+	at := r.At()
+	if age := b.now.Sub(at); age > checkAge || age < -checkAge {
+		t.old++
+		return
+	}
+	b.did(t, b.e.client.ServiceCheck(&statsd.ServiceCheck{
+		Name: b.named(serviceCheck), Status: verdict(r.Status), Timestamp: at, Message: message(r),
+		Tags: tagsOf([]exporters.Attr{
+			{Key: "check", Value: r.Check}, {Key: "kind", Value: r.Kind},
+			{Key: "location", Value: r.Location}, {Key: "provider", Value: r.Provider},
+		}),
+	}))
+}
+
+func (b *batch) named(name string) string { return metricName(b.e.params.Namespace, name) }
+
+func verdict(s checks.Status) statsd.ServiceCheckStatus {
+	switch s {
+	case checks.OK:
+		return statsd.Ok
+	case checks.Degraded:
+		return statsd.Warn
+	case checks.Failed:
+		return statsd.Critical
+	case checks.Unknown, checks.Error, checks.Skipped:
+	}
+	return statsd.Unknown
+}
+
+// message is one line without a pipe, which ends a field.
+func message(r *checks.Report) string {
+	text := r.Summary
+	if r.Cause != checks.CauseNone {
+		text = string(r.Cause) + ": " + text
+	}
+	return line(text, maxMessage)
+}
+
+func line(text string, limit int) string {
+	return strings.ReplaceAll(exporters.Clean(text, limit), "|", "/")
+}
+
+// event tells of an alert transition.
+func (b *batch) event(t *tally, rec *checks.Record) {
+	a := rec.Alert
+	at := a.At
+	if at.IsZero() {
+		at = rec.At
+	}
+	if age := b.now.Sub(at); age > eventAge || age < -metricLead {
+		t.old++
+		return
+	}
+	priority := statsd.Normal
+	if a.State == checks.AlertPending {
+		priority = statsd.Low
+	}
+	rule := cmp.Or(a.Rule, "alert")
+	b.did(t, b.e.client.Event(&statsd.Event{
+		Title:     line(fmt.Sprintf("[%s] %s is %s", cmp.Or(string(a.Severity), "P?"), rule, cmp.Or(string(a.State), "unknown")), maxTitle),
+		Text:      eventText(a),
+		Timestamp: at, AggregationKey: line(cmp.Or(a.Fingerprint, rule), maxTitle), Priority: priority,
+		SourceTypeName: "windsock", AlertType: alertType(a),
+		Tags: eventTags(a),
+	}))
+}
+
+func eventTags(a *checks.Alert) []string {
+	attrs := []exporters.Attr{
+		{Key: "rule", Value: a.Rule}, {Key: "severity", Value: string(a.Severity)}, {Key: "state", Value: string(a.State)},
+		{Key: "blame", Value: string(a.Blame)},
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.Labels)) {
+		if len(attrs) == maxEventTags {
+			break
+		}
+		attrs = append(attrs, exporters.Attr{Key: name, Value: exporters.Clean(a.Labels[name], maxTitle)})
+	}
+	return tagsOf(attrs)
+}
+
+// maxEventTags bounds the tags of an event: it has to fit into a packet.
+const maxEventTags = 12
+
+func eventText(a *checks.Alert) string {
+	var parts []string
+	add := func(name, value string) {
+		if value != "" {
+			parts = append(parts, name+" "+line(value, 200))
+		}
+	}
+	add("value", number(a.Value))
+	add("threshold", number(a.Threshold))
+	add("blame", string(a.Blame))
+	if !a.Since.IsZero() {
+		add("since", a.Since.UTC().Format(time.RFC3339))
+	}
+	add("runbook", a.Runbook)
+	add("incident", a.Incident)
+	return line(strings.Join(parts, ", "), maxEventText)
+}
+
+func number(v float64) string { return strconv.FormatFloat(v, 'g', 6, 64) }
+
+func alertType(a *checks.Alert) statsd.EventAlertType {
+	switch a.State {
+	case checks.AlertFiring:
+		if a.Severity == checks.P1 || a.Severity == checks.P2 {
+			return statsd.Error
+		}
+		return statsd.Warning
+	case checks.AlertNoData:
+		return statsd.Warning
+	case checks.AlertResolved:
+		return statsd.Success
+	case checks.AlertPending:
+	}
+	return statsd.Info
+}
