@@ -1,0 +1,661 @@
+package delivery_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/exporters"
+	"github.com/windsock-monitor/windsock/internal/delivery"
+)
+
+var errDown = errors.New("connection refused")
+
+func TestRecordsArriveInOrderAndInBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, b := newMemory(), &backend{}
+		m.add(25)
+		c := deliver(t, m, b, delivery.Options{BatchSize: 10})
+		pass(time.Minute)
+		m.add(3)
+		pass(time.Second)
+		m.balance(t, "x")
+		c.mustStop()
+		wantIDs(t, b.ids(), 1, 28)
+		if want := []int{10, 10, 5, 3}; !slices.Equal(b.calls(), want) {
+			t.Errorf("batches of %v, want %v", b.calls(), want)
+		}
+		if b.closes() != 1 || b.most != 1 {
+			t.Errorf("closed %d times, %d exports at a time; want 1 and 1", b.closes(), b.most)
+		}
+		if st := c.Status(); st.Sent != 28 || st.LastSentAt.IsZero() || st.Reason != "" {
+			t.Errorf("got %+v, want 28 sent and no complaint", st)
+		}
+	})
+}
+
+func TestBackendDownForHoursAndBack(t *testing.T) {
+	tests := map[string]struct {
+		maxAge  time.Duration
+		expired int64
+	}{
+		"all is younger than max_age":   {24 * time.Hour, 0},
+		"what is older expires":         {4 * time.Hour, 120},
+		"no max_age at all loses never": {0, 0},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m, b := newMemory(), &backend{}
+				b.set(failing(exporters.Retry(errDown, 0)))
+				c := deliver(t, m, b, delivery.Options{MaxAge: tt.maxAge, BatchSize: 50})
+				began := time.Now()
+				for range 6 * 60 {
+					m.add(1)
+					pass(time.Minute)
+				}
+				m.balance(t, "x")
+				if st := c.Status(); st.Failures == 0 || st.NextTry.Before(time.Now()) || !strings.Contains(st.LastError, "connection refused") {
+					t.Errorf("got %+v while the backend is down, want its error and the next try", st)
+				}
+				if got := len(b.calls()); got < 6*60/5 || got > 400 {
+					t.Errorf("%d attempts in six hours, want about one in two minutes", got)
+				}
+				b.set(nil)
+				pass(6 * time.Minute)
+				m.balance(t, "x")
+				cursor, counts := m.books("x")
+				if cursor.Pos != 360 || counts.Sent+counts.Expired[delivery.ExpiredMaxAge] != 360 {
+					t.Errorf("at %d with %+v, want all 360 sent or expired", cursor.Pos, counts)
+				}
+				if got := counts.Expired[delivery.ExpiredMaxAge]; got < tt.expired || got > tt.expired+min(tt.expired, 6) {
+					t.Errorf("%d expired, want %d and what grew old in the last wait", got, tt.expired)
+				}
+				ids := b.ids()
+				wantIDs(t, ids, 361-len(ids), 360)
+				for i, r := range b.records() {
+					if want := began.Add(time.Duration(360-len(ids)+i) * time.Minute); !r.At.Equal(want) {
+						t.Fatalf("%s carries %s, want its own time %s", r.ID, r.At, want)
+					}
+				}
+				c.mustStop()
+			})
+		})
+	}
+}
+
+func TestSlowBackendHoldsUpNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, slow, quick := newMemory(), &backend{}, &backend{}
+		slow.set(func(ctx context.Context, _ []checks.Record) (exporters.Outcome, error) {
+			<-ctx.Done()
+			return exporters.Outcome{}, ctx.Err()
+		})
+		a := deliver(t, m, slow, delivery.Options{Name: "slow"})
+		b := deliver(t, m, quick, delivery.Options{Name: "quick"})
+		for range 60 {
+			m.add(2)
+			pass(time.Second)
+		}
+		wantIDs(t, quick.ids(), 1, 120)
+		if st := a.Status(); st.Sent != 0 || st.Failures == 0 {
+			t.Errorf("got %+v of the slow one, want failures", st)
+		}
+		m.balance(t, "slow")
+		m.balance(t, "quick")
+		slow.set(nil)
+		pass(10 * time.Minute)
+		wantIDs(t, slow.ids(), 1, 120)
+		a.mustStop()
+		b.mustStop()
+	})
+}
+
+func TestHoldKeepsEverythingUntilTheKeyIsRight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, b := newMemory(), &backend{}
+		b.set(failing(exporters.Hold(errors.New("sending metrics: status 401, want 2xx"))))
+		m.add(10)
+		c := deliver(t, m, b, delivery.Options{MaxAge: 48 * time.Hour})
+		pass(24 * time.Hour)
+		st := c.Status()
+		if !st.Held || !strings.Contains(st.Reason, "401") || st.Attempts["hold"] > 24*60 || st.Attempts["hold"] < 24*6 {
+			t.Errorf("got %+v, want held with its reason, tried every one to ten minutes", st)
+		}
+		if got := strings.Count(c.logged(), "export held"); got != 1 {
+			t.Errorf("the log tells of it %d times, want once", got)
+		}
+		m.balance(t, "x")
+		b.set(nil)
+		pass(10 * time.Minute)
+		wantIDs(t, b.ids(), 1, 10)
+		if st := c.Status(); st.Held || st.Reason != "" || st.LastError == "" {
+			t.Errorf("got %+v, want all well, and the last error kept", st)
+		}
+		c.mustStop()
+	})
+}
+
+func TestRetryAfterIsHonoured(t *testing.T) {
+	for name, tt := range map[string]struct{ after, least, most time.Duration }{
+		"a wish of a minute":             {time.Minute, time.Minute, 61 * time.Second},
+		"a wish of a day is five minute": {24 * time.Hour, 5 * time.Minute, 301 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m, b := newMemory(), &backend{}
+				b.set(failing(exporters.Retry(errDown, tt.after)))
+				m.add(1)
+				c := deliver(t, m, b, delivery.Options{})
+				b.set(nil)
+				pass(10 * time.Minute)
+				if len(b.attempts()) != 2 {
+					t.Fatalf("%d attempts, want 2", len(b.attempts()))
+				}
+				if waited := b.attempts()[1].Sub(b.attempts()[0]); waited < tt.least || waited > tt.most {
+					t.Errorf("waited %s, want %s to %s", waited, tt.least, tt.most)
+				}
+				c.mustStop()
+			})
+		})
+	}
+}
+
+func TestSplitFindsTheSizeThatFits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, b := newMemory(), &backend{}
+		b.set(func(_ context.Context, batch []checks.Record) (exporters.Outcome, error) {
+			if len(batch) > 30 {
+				return exporters.Outcome{}, exporters.Split(errors.New("status 413"))
+			}
+			return exporters.Outcome{}, nil
+		})
+		m.add(1000)
+		c := deliver(t, m, b, delivery.Options{BatchSize: 200})
+		pass(time.Second)
+		wantIDs(t, b.ids(), 1, 1000)
+		if tries := len(b.calls()); tries > 60 {
+			t.Errorf("%d attempts for 1000 records of which 30 fit, want about 45", tries)
+		}
+		m.balance(t, "x")
+		c.mustStop()
+	})
+}
+
+func TestOneRecordThatIsTooLargeIsRejected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, b := newMemory(), &backend{}
+		b.set(refusing(exporters.Split, "r00007"))
+		m.add(20)
+		c := deliver(t, m, b, delivery.Options{BatchSize: 16})
+		pass(time.Second)
+		if _, counts := m.books("x"); counts.Rejected[delivery.RejectedTooLarge] != 1 || counts.Sent != 19 {
+			t.Errorf("got %+v, want one too large and the others sent", counts)
+		}
+		m.balance(t, "x")
+		c.mustStop()
+	})
+}
+
+// refusing answers batches that hold one of the ids with an error.
+func refusing(kind func(error) error, ids ...string) func(context.Context, []checks.Record) (exporters.Outcome, error) {
+	return func(_ context.Context, batch []checks.Record) (exporters.Outcome, error) {
+		for _, r := range batch {
+			if slices.Contains(ids, r.ID) {
+				return exporters.Outcome{}, kind(errors.New("invalid payload"))
+			}
+		}
+		return exporters.Outcome{}, nil
+	}
+}
+
+func TestPoisonIsBisectedToTheBadRecord(t *testing.T) {
+	tests := map[string][]string{
+		"the first":        {"r00001"},
+		"the last":         {"r00100"},
+		"one in the midst": {"r00037"},
+		"two neighbours":   {"r00050", "r00051"},
+		"four of them":     {"r00003", "r00060", "r00061", "r00099"},
+	}
+	for name, bad := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m, b := newMemory(), &backend{}
+				b.set(refusing(exporters.Poison, bad...))
+				m.add(100)
+				c := deliver(t, m, b, delivery.Options{BatchSize: 100})
+				pass(time.Second)
+				if _, counts := m.books("x"); counts.Rejected[delivery.RejectedPoison] != int64(len(bad)) || counts.Sent != int64(100-len(bad)) {
+					t.Errorf("got %+v, want %d rejected and the others sent", counts, len(bad))
+				}
+				if tries := len(b.calls()); tries > 16*len(bad) {
+					t.Errorf("%d attempts to find %d of 100, want about 14 for each", tries, len(bad))
+				}
+				if !strings.Contains(c.logged(), bad[0]) {
+					t.Errorf("the log does not name %s", bad[0])
+				}
+				m.balance(t, "x")
+				c.mustStop()
+			})
+		})
+	}
+}
+
+func TestEverythingIsPoison(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, b := newMemory(), &backend{}
+		b.set(failing(exporters.Poison(errors.New("status 400"))))
+		m.add(50)
+		c := deliver(t, m, b, delivery.Options{})
+		pass(time.Second)
+		if _, counts := m.books("x"); counts.Rejected[delivery.RejectedPoison] != 50 {
+			t.Errorf("got %+v, want 50 rejected", counts)
+		}
+		m.balance(t, "x")
+		c.mustStop()
+	})
+}
+
+func TestRejectionsOfTheBackendAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, b := newMemory(), &backend{}
+		b.set(func(context.Context, []checks.Record) (exporters.Outcome, error) {
+			return exporters.Outcome{Rejected: []exporters.Rejection{
+				{Index: 1, Reason: "too_old"},
+				{Index: 1, Reason: "too_old"},
+				{Index: 3, Reason: "Anything: at all!"},
+				{Index: 4, Reason: ""},
+				{Index: -1, Reason: "too_old"},
+				{Index: 99, Reason: "too_old"},
+			}}, nil
+		})
+		m.add(10)
+		c := deliver(t, m, b, delivery.Options{})
+		pass(time.Second)
+		if _, counts := m.books("x"); counts.Sent != 7 || counts.Rejected["too_old"] != 1 || counts.Rejected[delivery.RejectedByBackend] != 2 || len(counts.Rejected) != 2 {
+			t.Errorf("got %+v, want 7 sent, 1 too_old, 2 rejected", counts)
+		}
+		m.balance(t, "x")
+		c.mustStop()
+	})
+}
+
+func TestPanicIsRetried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, b := newMemory(), &backend{}
+		b.set(func(context.Context, []checks.Record) (exporters.Outcome, error) { panic("nil map") })
+		m.add(1)
+		c := deliver(t, m, b, delivery.Options{})
+		pass(10 * time.Second)
+		if st := c.Status(); st.Attempts["panic"] < 2 || !strings.Contains(st.LastError, "panicked: nil map") {
+			t.Errorf("got %+v, want some panics", st)
+		}
+		b.set(nil)
+		pass(10 * time.Minute)
+		wantIDs(t, b.ids(), 1, 1)
+		c.mustStop()
+	})
+}
+
+func TestExportThatIgnoresItsContextIsWaitedForAndShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, b := newMemory(), &backend{}
+		release := make(chan struct{})
+		b.set(func(context.Context, []checks.Record) (exporters.Outcome, error) {
+			<-release
+			return exporters.Outcome{}, nil
+		})
+		m.add(1)
+		c := deliver(t, m, b, delivery.Options{Timeout: 5 * time.Second})
+		pass(time.Hour)
+		if st := c.Status(); !st.Stuck || time.Since(st.InFlightSince) != time.Hour || len(b.calls()) != 1 {
+			t.Errorf("got %+v after %d calls, want one call, stuck for an hour", st, len(b.calls()))
+		}
+		close(release)
+		pass(time.Second)
+		if st := c.Status(); st.Stuck || st.Sent != 1 {
+			t.Errorf("got %+v, want it sent", st)
+		}
+		c.mustStop()
+	})
+}
+
+func TestExportThatNeverComesBackDoesNotKeepTheAgent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, b := newMemory(), &backend{}
+		release := make(chan struct{})
+		b.set(func(context.Context, []checks.Record) (exporters.Outcome, error) {
+			<-release
+			return exporters.Outcome{}, nil
+		})
+		m.add(1)
+		c := deliver(t, m, b, delivery.Options{})
+		close(c.drain)
+		pass(time.Second)
+		c.kill()
+		before := time.Now()
+		if err := <-c.ended; err == nil || !strings.Contains(err.Error(), "did not come back") {
+			t.Errorf("Run gave %v, want the exporter named", err)
+		}
+		if waited := time.Since(before); waited > 20*time.Second {
+			t.Errorf("Run ended %s after its context, want a few seconds", waited)
+		}
+		if b.closes() != 0 {
+			t.Error("the exporter was closed during its export")
+		}
+		m.balance(t, "x")
+		close(release)
+	})
+}
+
+func TestOpenIsTriedUntilItWorks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, b := newMemory(), &backend{}
+		tries := 0
+		m.add(5)
+		c := deliver(t, m, b, delivery.Options{Open: func(context.Context, []byte) (exporters.Exporter, error) {
+			switch tries++; tries {
+			case 1:
+				return nil, errors.New("no such secret")
+			case 2:
+				panic("half built")
+			case 3:
+				return nil, nil //nolint:nilnil // the mistake under test
+			}
+			return b, nil
+		}})
+		if st := c.Status(); st.Open || !strings.Contains(st.Reason, "opening the exporter: no such secret") || st.NextTry.IsZero() {
+			t.Errorf("got %+v, want the reason", st)
+		}
+		pass(time.Minute)
+		if st := c.Status(); !st.Open || st.Sent != 5 || st.Reason != "" {
+			t.Errorf("got %+v, want it open", st)
+		}
+		c.mustStop()
+	})
+}
+
+func TestOpenThatFailsDoesNotKeepTheAgent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := deliver(t, newMemory(), nil, delivery.Options{Open: func(context.Context, []byte) (exporters.Exporter, error) {
+			return nil, errors.New("no such secret")
+		}})
+		before := time.Now()
+		c.mustStop()
+		if waited := time.Since(before); waited > 2*time.Second {
+			t.Errorf("took %s to stop, want about one", waited)
+		}
+	})
+}
+
+func TestStoreThatDropsOrFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, b := newMemory(), &backend{}
+		b.set(failing(errDown))
+		m.add(100)
+		c := deliver(t, m, b, delivery.Options{})
+		pass(time.Second)
+		m.drop(30)
+		m.fail(nil, errors.New("database is locked"))
+		b.set(nil)
+		pass(10 * time.Minute)
+		if st := c.Status(); !strings.Contains(st.Reason, "reading the store: database is locked") {
+			t.Errorf("got %+v, want the store's error", st)
+		}
+		m.fail(nil, nil)
+		pass(10 * time.Minute)
+		wantIDs(t, b.ids(), 31, 100)
+		if _, counts := m.books("x"); counts.Expired[delivery.ExpiredStoreFull] != 30 {
+			t.Errorf("got %+v, want 30 expired as store_full", counts)
+		}
+		m.balance(t, "x")
+		c.mustStop()
+	})
+}
+
+func TestCommitThatFailsDoesNotExportTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, b := newMemory(), &backend{}
+		m.fail(errors.New("disk full"), nil)
+		m.add(5)
+		c := deliver(t, m, b, delivery.Options{})
+		pass(time.Hour)
+		if len(b.calls()) != 1 || !strings.Contains(c.Status().Reason, "moving the cursor: disk full") {
+			t.Errorf("%d exports, %+v; want one, and the reason", len(b.calls()), c.Status())
+		}
+		m.fail(nil, nil)
+		m.add(5)
+		pass(time.Hour)
+		wantIDs(t, b.ids(), 1, 10)
+		if st := c.Status(); st.Reason != "" || st.Failures != 0 {
+			t.Errorf("got %+v, want all well", st)
+		}
+		m.balance(t, "x")
+		c.mustStop()
+	})
+}
+
+func TestKillBetweenExportAndCommitDeliversAgainWithTheSameState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, first := newMemory(), &backend{}
+		first.set(stateful(first))
+		m.add(5)
+		c := deliver(t, m, first, delivery.Options{BatchSize: 5})
+		pass(time.Second)
+		m.fail(errors.New("killed"), nil)
+		m.add(5)
+		pass(time.Second)
+		c.kill()
+		if err := <-c.ended; err == nil || !strings.Contains(err.Error(), "moving the cursor") {
+			t.Errorf("Run gave %v, want the cursor that did not move", err)
+		}
+		wantIDs(t, first.ids(), 1, 10)
+		m.balance(t, "x")
+
+		m.fail(nil, nil)
+		second := &backend{}
+		second.set(stateful(second))
+		again := deliver(t, m, second, delivery.Options{BatchSize: 5})
+		pass(time.Second)
+		wantIDs(t, second.ids(), 6, 10)
+		if string(second.state) != "5" {
+			t.Errorf("opened with state %q, want that of the cursor, 5", second.state)
+		}
+		if cursor, _ := m.books("x"); string(cursor.State) != "10" {
+			t.Errorf("the state is %q, want 10: the same number as the first time", cursor.State)
+		}
+		m.balance(t, "x")
+		again.mustStop()
+	})
+}
+
+// stateful keeps the total of accepted records as state.
+func stateful(b *backend) func(context.Context, []checks.Record) (exporters.Outcome, error) {
+	total := -1
+	return func(_ context.Context, batch []checks.Record) (exporters.Outcome, error) {
+		if total < 0 {
+			total, _ = strconv.Atoi(string(b.state))
+		}
+		total += len(batch)
+		return exporters.Outcome{State: []byte(strconv.Itoa(total))}, nil
+	}
+}
+
+func TestDrain(t *testing.T) {
+	tests := map[string]struct {
+		answer  func(context.Context, []checks.Record) (exporters.Outcome, error)
+		sent    int64
+		atLeast time.Duration // until Run ends; the grace period is ten seconds
+		atMost  time.Duration
+	}{
+		"what is there is delivered": {nil, 120, 0, time.Second},
+		"a dead backend is tried until the grace period ends": {
+			failing(exporters.Retry(errDown, time.Hour)), 0, 10 * time.Second, 11 * time.Second,
+		},
+		"what is held stays": {failing(exporters.Hold(errDown)), 0, 0, time.Second},
+		"a slow backend is cut off": {func(ctx context.Context, _ []checks.Record) (exporters.Outcome, error) {
+			<-ctx.Done()
+			return exporters.Outcome{}, ctx.Err()
+		}, 0, 10 * time.Second, 11 * time.Second},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m, b := newMemory(), &backend{}
+				b.set(tt.answer)
+				c := deliver(t, m, b, delivery.Options{BatchSize: 7, Timeout: time.Minute})
+				m.add(120)
+				before := time.Now()
+				grace := time.AfterFunc(10*time.Second, c.kill)
+				defer grace.Stop()
+				c.mustStop()
+				if took := time.Since(before); took < tt.atLeast || took > tt.atMost {
+					t.Errorf("ended after %s, want %s to %s", took, tt.atLeast, tt.atMost)
+				}
+				if _, counts := m.books("x"); counts.Sent != tt.sent {
+					t.Errorf("sent %d, want %d", counts.Sent, tt.sent)
+				}
+				if b.closes() != 1 {
+					t.Errorf("closed %d times, want once", b.closed)
+				}
+				m.balance(t, "x")
+			})
+		})
+	}
+}
+
+func TestErrorsAreShownSafely(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, b := newMemory(), &backend{}
+		b.set(failing(errors.New("post https://user:hunter2@hooks.example/x?key=sesame: refused\n\x1b[31mred " + strings.Repeat("z", 9999))))
+		m.add(1)
+		c := deliver(t, m, b, delivery.Options{})
+		st := c.Status()
+		for _, secret := range []string{"hunter2", "sesame", "\x1b", "\n"} {
+			if strings.Contains(st.LastError, secret) || strings.Contains(st.Reason, secret) || strings.Contains(c.logged(), "hunter2") {
+				t.Errorf("%q shows %q", st.LastError, secret)
+			}
+		}
+		if len(st.LastError) > 240 {
+			t.Errorf("the error has %d bytes, want at most 240", len(st.LastError))
+		}
+		c.kill()
+		if err := <-c.ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+}
+
+func TestRunNeedsItsOptions(t *testing.T) {
+	open := func(context.Context, []byte) (exporters.Exporter, error) { return &backend{}, nil }
+	for name, o := range map[string]delivery.Options{
+		"no name":  {Queue: newMemory(), Open: open},
+		"no queue": {Name: "x", Open: open},
+		"no open":  {Name: "x", Queue: newMemory()},
+	} {
+		if err := delivery.New(o).Run(t.Context(), nil); err == nil {
+			t.Errorf("%s: Run gave no error", name)
+		}
+	}
+}
+
+// Whatever an exporter answers, and however often the agent is killed: every record is sent, rejected or expired, in order,
+// counted once, and the exporter's totals are those of its cursor.
+func TestPropertyOfARandomExporter(t *testing.T) {
+	for seed := range uint64(60) {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { playRandomly(t, seed) })
+		})
+	}
+}
+
+func playRandomly(t *testing.T, seed uint64) {
+	t.Helper()
+	rnd := rand.New(rand.NewPCG(seed, 7))
+	m := newMemory()
+	var last string // the newest record that was ever taken
+	seen := map[string]bool{}
+	calm := false
+	// Records whose number ends in 13 are poison; totals are counted by the exporter itself, from its state.
+	answer := func(b *backend) func(context.Context, []checks.Record) (exporters.Outcome, error) {
+		taken, rnd := -1, rand.New(rand.NewPCG(rnd.Uint64(), seed))
+		return func(ctx context.Context, batch []checks.Record) (exporters.Outcome, error) {
+			if taken < 0 {
+				taken, _ = strconv.Atoi(string(b.state))
+			}
+			switch dice := rnd.IntN(12); {
+			case calm:
+			case dice == 0:
+				return exporters.Outcome{}, exporters.Retry(errDown, time.Duration(rnd.IntN(100))*time.Second)
+			case dice == 1:
+				return exporters.Outcome{}, exporters.Hold(errDown)
+			case dice == 2:
+				panic("bad luck")
+			case dice == 3:
+				<-ctx.Done()
+				return exporters.Outcome{}, ctx.Err()
+			}
+			if len(batch) > 40 {
+				return exporters.Outcome{}, exporters.Split(errDown)
+			}
+			for _, r := range batch {
+				if strings.HasSuffix(r.ID, "13") {
+					return exporters.Outcome{}, exporters.Poison(errDown)
+				}
+			}
+			var outcome exporters.Outcome
+			for i, r := range batch {
+				if r.ID <= last && !seen[r.ID] {
+					t.Errorf("seed %d: %s came after %s", seed, r.ID, last)
+				}
+				last, seen[r.ID] = max(last, r.ID), true
+				if strings.HasSuffix(r.ID, "27") {
+					outcome.Rejected = append(outcome.Rejected, exporters.Rejection{Index: i, Reason: "old"})
+				}
+			}
+			taken += len(batch) - len(outcome.Rejected)
+			outcome.State = []byte(strconv.Itoa(taken))
+			return outcome, nil
+		}
+	}
+	for range 12 {
+		b := &backend{}
+		b.set(answer(b))
+		c := deliver(t, m, b, delivery.Options{BatchSize: 100, MaxAge: time.Duration(1+rnd.IntN(3)) * time.Hour})
+		for range 20 {
+			m.add(rnd.IntN(30))
+			m.fail(map[bool]error{true: errDown}[rnd.IntN(9) == 0], map[bool]error{true: errDown}[rnd.IntN(9) == 0])
+			pass(time.Duration(rnd.IntN(240)) * time.Second)
+		}
+		m.fail(nil, nil)
+		m.balance(t, "x")
+		c.kill()
+		if err := <-c.ended; err != nil && !errors.Is(err, errDown) { // a commit that was cut off is part of the game
+			t.Errorf("Run: %v", err)
+		}
+		m.balance(t, "x")
+		if b.most > 1 {
+			t.Errorf("seed %d: %d exports at a time", seed, b.most)
+		}
+	}
+	calm = true
+	b := &backend{}
+	b.set(answer(b))
+	c := deliver(t, m, b, delivery.Options{BatchSize: 100})
+	c.mustStop()
+	m.balance(t, "x")
+	cursor, counts := m.books("x")
+	if cursor.Pos != m.last {
+		t.Errorf("seed %d: at %d after the drain, want %d", seed, cursor.Pos, m.last)
+	}
+	if got, _ := strconv.Atoi(string(cursor.State)); int64(got) != counts.Sent {
+		t.Errorf("seed %d: the exporter's total is %d, want what was sent, %d", seed, got, counts.Sent)
+	}
+}

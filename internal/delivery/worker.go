@@ -1,0 +1,114 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/windsock-monitor/windsock/exporters"
+)
+
+// The reasons under which records are counted in Counts.
+const (
+	RejectedByBackend = "rejected"   // where the exporter gave no word of its own
+	RejectedPoison    = "poison"     // the one record of a batch that can never be accepted
+	RejectedTooLarge  = "too_large"  // a single record beyond the backend's limit
+	ExpiredMaxAge     = "max_age"    // older than Options.MaxAge before it could be sent
+	ExpiredStoreFull  = "store_full" // dropped by the store before it could be read
+)
+
+// Defaults for Options that are zero.
+const (
+	defaultBatchSize = 500
+	defaultTimeout   = 10 * time.Second
+)
+
+// Options are what a Worker needs. Name, Queue and Open are required.
+type Options struct {
+	Name  string // of the exporter, the key of its cursor
+	Queue Queue
+	// Open builds the exporter from the state that was committed with its cursor, nil at the first start. An error is not
+	// fatal: it is shown in Status and Open is tried again.
+	Open      func(ctx context.Context, state []byte) (exporters.Exporter, error)
+	MaxAge    time.Duration // older records expire; 0 is never
+	BatchSize int           // the most records of one Export; 0 is 500
+	Timeout   time.Duration // of one Export; 0 is 10 s
+	Replay    bool          // a new exporter starts with all that is stored, not with what comes
+	Log       *slog.Logger
+}
+
+// Worker delivers to one exporter. Run does the work; the other methods are safe for concurrent use.
+type Worker struct {
+	o   Options
+	log *slog.Logger
+
+	mu     sync.Mutex // guards status
+	status Status
+}
+
+// Status is where a worker stands. Counts are those since Run began; the durable ones are the store's.
+type Status struct {
+	Open          bool      // the exporter was built
+	Held          bool      // nothing will work until an operator changes something
+	Reason        string    // why it is held, retried or not open; empty while all is well
+	LastError     string    // sanitised; stays when all is well again
+	LastErrorAt   time.Time // zero where there was none
+	NextTry       time.Time // zero where nothing is waited for
+	LastSentAt    time.Time // when the backend last took a record
+	InFlightSince time.Time // of the Export that is going on
+	Stuck         bool      // that Export has outlived its deadline; it is waited for, because Export is never called twice at a time
+	Failures      int       // attempts without success in a row
+	Cursor        Position
+	Sent          int64
+	Rejected      map[string]int64 // by reason
+	Expired       map[string]int64 // by reason
+	Attempts      map[string]int64 // of Export by what came of it: ok, retry, hold, split, poison, panic
+}
+
+// New makes a worker. It starts nothing.
+func New(o Options) *Worker {
+	if o.BatchSize <= 0 {
+		o.BatchSize = defaultBatchSize
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = defaultTimeout
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Worker{o: o, log: o.Log, status: Status{
+		Rejected: map[string]int64{}, Expired: map[string]int64{}, Attempts: map[string]int64{},
+	}}
+}
+
+// Status reads where the worker stands.
+func (w *Worker) Status() Status {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	st := w.status
+	st.Rejected, st.Expired, st.Attempts = maps.Clone(st.Rejected), maps.Clone(st.Expired), maps.Clone(st.Attempts)
+	st.Stuck = !st.InFlightSince.IsZero() && time.Since(st.InFlightSince) > w.o.Timeout+stuckAfter
+	return st
+}
+
+// note changes the status.
+func (w *Worker) note(change func(*Status)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change(&w.status)
+}
+
+func (w *Worker) check() error {
+	switch {
+	case w.o.Name == "":
+		return errors.New("delivery without the name of an exporter")
+	case w.o.Queue == nil:
+		return errors.New("delivery without a queue")
+	case w.o.Open == nil:
+		return errors.New("delivery without a way to open the exporter")
+	}
+	return nil
+}
