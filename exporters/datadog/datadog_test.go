@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -141,19 +143,20 @@ func TestEveryPointArrivesWithItsTime(t *testing.T) {
 					want[slotOf(p)] = true
 				}
 			}
-			got := map[string]bool{}
-			for _, line := range a.lines(t, len(want)) {
-				if !strings.HasPrefix(line, "_") {
-					got[slotOfLine(line)] = true
-				}
-			}
-			for slot := range want {
-				if !got[slot] {
-					t.Errorf("%s did not arrive", slot)
-				}
+			lines := a.until(t, func(lines []string) bool { return len(missing(want, lines)) == 0 })
+			for _, slot := range missing(want, lines) {
+				t.Errorf("%s did not arrive", slot)
 			}
 		})
 	}
+}
+
+func missing(want map[string]bool, lines []string) []string {
+	rest := maps.Clone(want)
+	for _, line := range lines {
+		delete(rest, slotOfLine(line))
+	}
+	return slices.Collect(maps.Keys(rest))
 }
 
 // slotOf and slotOfLine are (name, tags, second). The samples' tags need no cleaning but case and the î of Nîmes.
