@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -208,9 +209,9 @@ func TestAWriteThatHangsIsWaitedForAndNeverDoubled(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		writes := 0
+		var writes atomic.Int64
 		e := open(t, stdout.JSON, writer(func(p []byte) (int, error) {
-			writes++
+			writes.Add(1)
 			time.Sleep(time.Minute)
 			return out.Write(p)
 		}))
@@ -222,15 +223,15 @@ func TestAWriteThatHangsIsWaitedForAndNeverDoubled(t *testing.T) {
 			}
 			cancel()
 		}
-		if writes != 1 {
-			t.Errorf("%d writes at once, want 1", writes)
+		if n := writes.Load(); n != 1 {
+			t.Errorf("%d writes at once, want 1", n)
 		}
 		time.Sleep(time.Hour)
 		if _, err := e.Export(t.Context(), batch); err != nil {
 			t.Error(err)
 		}
-		if n := strings.Count(out.String(), "\n"); n != 4 || writes != 2 {
-			t.Errorf("%d lines in %d writes, want every record, twice where it came twice", n, writes)
+		if n := strings.Count(out.String(), "\n"); n != 4 || writes.Load() != 2 {
+			t.Errorf("%d lines in %d writes, want every record, twice where it came twice", n, writes.Load())
 		}
 	})
 }
