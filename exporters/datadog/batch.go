@@ -174,8 +174,10 @@ func (b *batch) serviceCheck(t *tally, rec *checks.Record) {
 	b.did(t, b.e.client.ServiceCheck(&statsd.ServiceCheck{
 		Name: b.named(serviceCheck), Status: verdict(r.Status), Timestamp: at, Message: message(r),
 		Tags: tagsOf([]exporters.Attr{
-			{Key: "check", Value: r.Check}, {Key: "kind", Value: r.Kind},
-			{Key: "location", Value: r.Location}, {Key: "provider", Value: r.Provider},
+			{Key: "check", Value: r.Check},
+			{Key: "kind", Value: r.Kind},
+			{Key: "location", Value: r.Location},
+			{Key: "provider", Value: r.Provider},
 		}),
 	}))
 }
@@ -235,7 +237,9 @@ func (b *batch) event(t *tally, rec *checks.Record) {
 
 func eventTags(a *checks.Alert) []string {
 	attrs := []exporters.Attr{
-		{Key: "rule", Value: a.Rule}, {Key: "severity", Value: string(a.Severity)}, {Key: "state", Value: string(a.State)},
+		{Key: "rule", Value: a.Rule},
+		{Key: "severity", Value: string(a.Severity)},
+		{Key: "state", Value: string(a.State)},
 		{Key: "blame", Value: string(a.Blame)},
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.Labels)) {
