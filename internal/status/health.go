@@ -112,7 +112,8 @@ type Exporter struct {
 	Rejected   map[string]int64 `json:"rejected,omitempty"`
 	Expired    map[string]int64 `json:"expired,omitempty"`
 	Held       bool             `json:"held,omitempty"`
-	LastError  string           `json:"last_error,omitempty"`
+	Stuck      bool             `json:"stuck,omitempty"`   // an attempt has outlived its deadline
+	Problem    string           `json:"problem,omitempty"` // why it is held or retried; empty while all is well
 	NextTry    time.Time        `json:"next_try,omitzero"`
 	LastSentAt time.Time        `json:"last_sent_at,omitzero"`
 }

@@ -1,0 +1,546 @@
+package main
+
+import (
+	"bufio"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"math"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	collogs "go.opentelemetry.io/proto/otlp/collector/logs/v1"
+	colmetrics "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
+	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/exporters"
+	"github.com/windsock-monitor/windsock/internal/delivery"
+	"github.com/windsock-monitor/windsock/internal/simulator"
+	"github.com/windsock-monitor/windsock/internal/store"
+)
+
+const canaryKey = "canary-key-8f2e61b7c9d04a53"
+
+const acceptanceConfig = `
+location: acceptance
+labels: {env: test, service: checkout}
+listen: %s
+providers:
+  mistral: {base_url: "http://%s", api_key: {env: MISTRAL_API_KEY}}
+checks:
+  - {name: models, kind: models, schedule: "@every 1s", timeout: 900ms, with: {expect: [mistral-small-latest]}}
+  - {name: chat-a, kind: chat, schedule: "@every 1s", timeout: 900ms, with: {model: mistral-small-latest}}
+  - {name: chat-b, kind: chat, schedule: "@every 1s", timeout: 900ms, with: {model: no-such-model}}
+  - {name: egress, kind: egress, schedule: "@every 1s", timeout: 900ms, with: {hosts: [{host: 127.0.0.1, port: %s, tls: false}]}}
+exporters:
+  - {name: lines, kind: stdout, with: {format: json}}
+  - {name: collector, kind: otel, with: {endpoint: "%s", protocol: http/protobuf, events: all}}
+  - {name: statsd, kind: datadog, with: {address: "unix://%s"}}
+  - {name: scrape, kind: prometheus}
+budget: {per_hour: 5, per_day: 50}
+log: {level: debug}
+`
+
+// TestNothingIsLost is the promise of the product: the agent runs against the simulator with every exporter on, is killed
+// in the middle, a backend is down for a while, and afterwards every backend has what the store has.
+func TestNothingIsLost(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	first := w.start()
+	w.until("results at every backend", func() bool { return w.otlp.events() > 20 && w.statsd.count() > 40 })
+	w.otlp.down.Store(true)
+	refusedBefore := w.otlp.refused.Load()
+	w.until("the backend refusing", func() bool { return w.otlp.refused.Load() > refusedBefore })
+	kill(t, first, syscall.SIGKILL)
+	second := w.start()
+	w.until("the backend refusing after the restart", func() bool { return w.otlp.refused.Load() > refusedBefore+2 })
+	before := w.otlp.events()
+	w.otlp.down.Store(false)
+	w.until("the backlog at the backend", func() bool { return w.otlp.events() > before+20 })
+	w.until("a scrape", func() bool { return len(w.scrape()) > 0 })
+	scraped := w.settledScrape()
+	kill(t, second, syscall.SIGTERM)
+
+	records := w.records()
+	if len(records) < 40 {
+		t.Fatalf("the store holds %d records, want at least 40", len(records))
+	}
+	w.checkLines(records)
+	w.checkEvents(records)
+	w.checkMetrics(records)
+	w.checkStatsd(records)
+	w.checkScrape(records, scraped)
+	w.checkCanary()
+}
+
+// world is everything around the agent.
+type world struct {
+	t      *testing.T
+	dir    string
+	config string
+	listen string
+	otlp   *otlpSink
+	statsd *statsdSink
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, dir: t.TempDir(), otlp: &otlpSink{ids: map[string]int{}, points: map[string]float64{}}}
+	backend := httptest.NewServer(w.otlp)
+	t.Cleanup(backend.Close)
+	w.statsd = newStatsdSink(t, filepath.Join(w.dir, "dsd.sock"))
+	provider := listen(t)
+	ctx, stop := context.WithCancel(context.Background())
+	var served sync.WaitGroup
+	served.Go(func() {
+		if err := simulator.New(simulator.Options{Keys: map[string]bool{canaryKey: true}, Seed: 1, Speed: 10, Log: slog.New(slog.DiscardHandler)}).Serve(ctx, provider); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() { stop(); served.Wait() })
+	spare := listen(t)
+	w.listen = spare.Addr().String()
+	_ = spare.Close()
+	_, port, _ := net.SplitHostPort(provider.Addr().String())
+	w.config = filepath.Join(w.dir, "schedules.yaml")
+	text := fmt.Sprintf(acceptanceConfig, w.listen, provider.Addr(), port, backend.URL, filepath.Join(w.dir, "dsd.sock"))
+	if err := os.WriteFile(w.config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// start runs the agent as a process of its own; what it prints is appended to the files of the run before.
+func (w *world) start() *exec.Cmd {
+	w.t.Helper()
+	cmd := exec.Command("windsock", "run", "--config", w.config)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "STATE_DIRECTORY=" + filepath.Join(w.dir, "state"), "MISTRAL_API_KEY=" + canaryKey}
+	cmd.Stdout, cmd.Stderr = w.appendTo("stdout"), w.appendTo("stderr")
+	if err := cmd.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = cmd.Process.Kill() })
+	return cmd
+}
+
+func (w *world) appendTo(name string) *os.File {
+	w.t.Helper()
+	f, err := os.OpenFile(filepath.Join(w.dir, name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = f.Close() })
+	return f
+}
+
+func kill(t *testing.T, cmd *exec.Cmd, with syscall.Signal) {
+	t.Helper()
+	if err := cmd.Process.Signal(with); err != nil {
+		t.Fatal(err)
+	}
+	err := cmd.Wait()
+	if with == syscall.SIGTERM && err != nil {
+		t.Errorf("SIGTERM: got %v, want exit 0", err)
+	}
+}
+
+func (w *world) until(what string, true func() bool) {
+	w.t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if true() {
+			return
+		}
+	}
+	log, _ := os.ReadFile(filepath.Join(w.dir, "stderr"))
+	w.t.Fatalf("waited %s for %s; the agent's log ends:\n%s", patience, what, log[max(0, len(log)-4000):])
+}
+
+// records is what the store holds, in order.
+func (w *world) records() []checks.Record {
+	w.t.Helper()
+	s, err := store.Open(w.t.Context(), store.Options{Dir: filepath.Join(w.dir, "state"), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	var out []checks.Record
+	if err := s.Each(w.t.Context(), 0, func(e delivery.Entry) error { out = append(out, e.Record); return nil }); err != nil {
+		w.t.Fatal(err)
+	}
+	return out
+}
+
+func (w *world) checkLines(records []checks.Record) {
+	w.t.Helper()
+	f, err := os.Open(filepath.Join(w.dir, "stdout"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	seen := map[string]int{}
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var r checks.Record
+		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+			continue // the line that kill -9 cut; its record comes again
+		}
+		seen[r.ID]++
+	}
+	missing(w.t, "stdout", records, seen)
+}
+
+func (w *world) checkEvents(records []checks.Record) {
+	w.t.Helper()
+	w.otlp.mu.Lock()
+	defer w.otlp.mu.Unlock()
+	missing(w.t, "otel events", records, w.otlp.ids)
+}
+
+func missing(t *testing.T, where string, records []checks.Record, seen map[string]int) {
+	t.Helper()
+	lost := 0
+	for _, r := range records {
+		if seen[r.ID] == 0 {
+			lost++
+		}
+	}
+	if lost > 0 {
+		t.Errorf("%s: %d of %d records are missing", where, lost, len(records))
+	}
+}
+
+// checkMetrics wants every (metric, attributes, timestamp) of the store, gauges with their value, and no counter above
+// what the store adds up to.
+func (w *world) checkMetrics(records []checks.Record) {
+	w.t.Helper()
+	w.otlp.mu.Lock()
+	defer w.otlp.mu.Unlock()
+	totals, lost, wrong := map[string]float64{}, 0, 0
+	for _, record := range records {
+		for _, p := range exporters.Points(record) {
+			got, ok := w.otlp.points[pointKey(p, p.At.UnixNano())]
+			switch {
+			case !ok:
+				lost++
+				w.t.Logf("missing: %s %v at %s", p.Name, p.Attrs, p.At)
+			case p.Kind == exporters.Gauge && got != p.Value:
+				wrong++
+			case p.Kind == exporters.Counter:
+				key := pointKey(p, 0)
+				totals[key] += p.Value
+			}
+		}
+	}
+	if lost > 0 || wrong > 0 {
+		w.t.Errorf("otel metrics: %d points missing, %d gauges wrong", lost, wrong)
+	}
+	for key, highest := range w.otlp.highest {
+		if want := totals[key]; highest > want*(1+1e-9) {
+			w.t.Errorf("otel counter %s reached %v, the store adds up to %v", key, highest, want)
+		}
+	}
+}
+
+func pointKey(p exporters.Point, at int64) string {
+	var b strings.Builder
+	b.WriteString(p.Name)
+	for _, a := range p.Attrs {
+		b.WriteString("|" + a.Key + "=" + a.Value)
+	}
+	fmt.Fprintf(&b, "@%d", at)
+	return b.String()
+}
+
+func (w *world) checkStatsd(records []checks.Record) {
+	w.t.Helper()
+	w.statsd.mu.Lock()
+	defer w.statsd.mu.Unlock()
+	lost := 0
+	for _, record := range records {
+		for _, p := range exporters.Points(record) {
+			tags := make([]string, 0, len(p.Attrs))
+			for _, a := range p.Attrs {
+				tags = append(tags, strings.ToLower(a.Key+":"+a.Value))
+			}
+			if !w.statsd.has(exporters.DatadogName(p.Name), p.At.Unix(), tags) {
+				lost++
+				w.t.Logf("missing: %s %v at %d", exporters.DatadogName(p.Name), tags, p.At.Unix())
+			}
+		}
+	}
+	if lost > 0 {
+		w.t.Errorf("datadog: %d points missing", lost)
+	}
+}
+
+// scrape reads /metrics; nil where nobody answers.
+func (w *world) scrape() map[string]*dto.MetricFamily {
+	status, body := fetch(http.MethodGet, "http://"+w.listen+"/metrics", "")
+	if status != http.StatusOK {
+		return nil
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(body))
+	if err != nil {
+		w.t.Fatalf("reading the scrape: %v", err)
+	}
+	return families
+}
+
+func (w *world) settledScrape() map[string]*dto.MetricFamily { return w.scrape() }
+
+// checkScrape wants the totals of a moment that the store knows: for every check a count of runs that the store had
+// reached, and never more than the store holds.
+func (w *world) checkScrape(records []checks.Record, families map[string]*dto.MetricFamily) {
+	w.t.Helper()
+	want := map[string]float64{}
+	for _, record := range records {
+		for _, p := range exporters.Points(record) {
+			if p.Name == "probe.runs" {
+				want[label(p.Attrs, "check")] += p.Value
+			}
+		}
+	}
+	got := map[string]float64{}
+	for _, m := range families["probe_runs_total"].GetMetric() {
+		for _, l := range m.GetLabel() {
+			if l.GetName() == "check" {
+				got[l.GetValue()] += m.GetCounter().GetValue()
+			}
+		}
+	}
+	for _, check := range slices.Sorted(maps.Keys(want)) {
+		// the scrape came before the end: the last few runs may be missing, none may be too many
+		if got[check] > want[check] || got[check] < want[check]/2 || math.IsNaN(got[check]) {
+			w.t.Errorf("prometheus: probe_runs_total of %s is %v, the store adds up to %v", check, got[check], want[check])
+		}
+	}
+}
+
+func label(attrs []exporters.Attr, key string) string {
+	for _, a := range attrs {
+		if a.Key == key {
+			return a.Value
+		}
+	}
+	return ""
+}
+
+// checkCanary wants the key nowhere in what the agent wrote or sent.
+func (w *world) checkCanary() {
+	w.t.Helper()
+	for _, name := range []string{"stdout", "stderr", "state/windsock.db", "state/windsock.db-wal"} {
+		data, err := os.ReadFile(filepath.Join(w.dir, name))
+		if err != nil && !os.IsNotExist(err) {
+			w.t.Error(err)
+		}
+		leaks(w.t, name, string(data))
+	}
+	w.otlp.mu.Lock()
+	defer w.otlp.mu.Unlock()
+	leaks(w.t, "otlp", w.otlp.raw.String())
+	w.statsd.mu.Lock()
+	defer w.statsd.mu.Unlock()
+	leaks(w.t, "statsd", strings.Join(w.statsd.lines, "\n"))
+}
+
+// otlpSink is a collector: it decodes what it gets with the official types, and can be down.
+type otlpSink struct {
+	down    atomic.Bool
+	refused atomic.Int64
+
+	mu      sync.Mutex
+	ids     map[string]int     // of records, from log events
+	points  map[string]float64 // by name, attributes and time
+	highest map[string]float64 // of monotonic sums
+	raw     strings.Builder
+}
+
+func (s *otlpSink) events() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.ids)
+}
+
+func (s *otlpSink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.down.Load() {
+		s.refused.Add(1)
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
+	body := io.Reader(r.Body)
+	if r.Header.Get("Content-Encoding") == "gzip" {
+		unzipped, err := gzip.NewReader(r.Body)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		body = unzipped
+	}
+	data, err := io.ReadAll(body)
+	if err == nil {
+		err = s.take(r.URL.Path, data)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+	}
+}
+
+func (s *otlpSink) take(path string, data []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.raw.Write(data)
+	switch path {
+	case "/v1/metrics":
+		var req colmetrics.ExportMetricsServiceRequest
+		if err := proto.Unmarshal(data, &req); err != nil {
+			return err
+		}
+		s.metrics(&req)
+	case "/v1/logs":
+		var req collogs.ExportLogsServiceRequest
+		if err := proto.Unmarshal(data, &req); err != nil {
+			return err
+		}
+		s.logs(&req)
+	}
+	return nil
+}
+
+func (s *otlpSink) logs(req *collogs.ExportLogsServiceRequest) {
+	for _, resource := range req.GetResourceLogs() {
+		for _, scope := range resource.GetScopeLogs() {
+			for _, record := range scope.GetLogRecords() {
+				for _, a := range record.GetAttributes() {
+					if strings.HasSuffix(a.GetKey(), "record.id") {
+						s.ids[a.GetValue().GetStringValue()]++
+					}
+				}
+			}
+		}
+	}
+}
+
+func (s *otlpSink) metrics(req *colmetrics.ExportMetricsServiceRequest) {
+	if s.highest == nil {
+		s.highest = map[string]float64{}
+	}
+	for _, resource := range req.GetResourceMetrics() {
+		for _, scope := range resource.GetScopeMetrics() {
+			for _, m := range scope.GetMetrics() {
+				for _, p := range m.GetGauge().GetDataPoints() {
+					s.points[protoKey(m.GetName(), p.GetAttributes(), p.GetTimeUnixNano())] = p.GetAsDouble()
+				}
+				for _, p := range m.GetSum().GetDataPoints() {
+					s.points[protoKey(m.GetName(), p.GetAttributes(), p.GetTimeUnixNano())] = p.GetAsDouble()
+					total := protoKey(m.GetName(), p.GetAttributes(), 0)
+					s.highest[total] = max(s.highest[total], p.GetAsDouble())
+				}
+				for _, p := range m.GetHistogram().GetDataPoints() {
+					s.points[protoKey(m.GetName(), p.GetAttributes(), p.GetTimeUnixNano())] = float64(p.GetCount())
+				}
+			}
+		}
+	}
+}
+
+func protoKey(name string, attrs []*commonpb.KeyValue, at uint64) string {
+	p := exporters.Point{Name: name}
+	for _, a := range attrs {
+		p.Attrs = append(p.Attrs, exporters.Attr{Key: a.GetKey(), Value: a.GetValue().GetStringValue()})
+	}
+	slices.SortFunc(p.Attrs, func(a, b exporters.Attr) int { return strings.Compare(a.Key, b.Key) })
+	return pointKey(p, int64(at))
+}
+
+// statsdSink is a Datadog agent's socket.
+type statsdSink struct {
+	mu    sync.Mutex
+	lines []string
+	index map[string][]string // name and timestamp → tag lists
+}
+
+func newStatsdSink(t *testing.T, path string) *statsdSink {
+	t.Helper()
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.SetReadBuffer(8 << 20)
+	s := &statsdSink{index: map[string][]string{}}
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		buffer := make([]byte, 64<<10)
+		for {
+			n, _, err := conn.ReadFromUnix(buffer)
+			if err != nil {
+				return
+			}
+			s.take(string(buffer[:n]))
+		}
+	})
+	t.Cleanup(func() { _ = conn.Close(); reading.Wait() })
+	return s
+}
+
+func (s *statsdSink) take(datagram string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for line := range strings.SplitSeq(strings.TrimSpace(datagram), "\n") {
+		s.lines = append(s.lines, line)
+		name, rest, _ := strings.Cut(line, ":")
+		var at, tags string
+		for field := range strings.SplitSeq(rest, "|") {
+			if v, ok := strings.CutPrefix(field, "T"); ok {
+				at = v
+			}
+			if v, ok := strings.CutPrefix(field, "#"); ok {
+				tags = "," + v + ","
+			}
+		}
+		key := name + "@" + at
+		s.index[key] = append(s.index[key], tags)
+	}
+}
+
+func (s *statsdSink) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.lines)
+}
+
+func (s *statsdSink) has(name string, at int64, tags []string) bool {
+	return slices.ContainsFunc(s.index[fmt.Sprintf("%s@%d", name, at)], func(line string) bool {
+		return !slices.ContainsFunc(tags, func(tag string) bool { return !strings.Contains(line, ","+tag+",") })
+	})
+}

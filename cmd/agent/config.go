@@ -1,0 +1,52 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+
+	checkkinds "github.com/windsock-monitor/windsock/checks/all"
+	exporterkinds "github.com/windsock-monitor/windsock/exporters/all"
+	"github.com/windsock-monitor/windsock/internal/config"
+	"github.com/windsock-monitor/windsock/internal/secret"
+)
+
+// loader reads the configuration, at the start and at each reload.
+type loader struct {
+	path     string
+	getenv   func(string) string
+	log      *slog.Logger
+	scrubber *secret.Scrubber
+}
+
+func registry() config.Registry {
+	return config.Registry{Checks: checkkinds.Kinds(), Exporters: exporterkinds.Kinds()}
+}
+
+func (l loader) options() config.Options {
+	return config.Options{
+		Path: l.path, Registry: registry(), Getenv: l.getenv,
+		Secrets: secret.NewResolver(secret.Options{Getenv: l.getenv, Log: l.log, Scrubber: l.scrubber}),
+	}
+}
+
+func (l loader) load() (*config.Config, error) {
+	cfg, err := config.Load(l.options())
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range cfg.Warnings {
+		l.log.Warn("configuration", "file", w.File, "line", w.Line, "warning", w.Message)
+	}
+	return cfg, nil
+}
+
+// configError gives a configuration that cannot be used its exit code: code where the file is at fault, also where it
+// is not there.
+func configError(err error, code int) error {
+	var wrong *config.Errors
+	if errors.As(err, &wrong) || errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
+		return exit(code, err)
+	}
+	return exit(code, err)
+}

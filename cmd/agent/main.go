@@ -1,0 +1,13 @@
+// Command windsock is a synthetic-monitoring agent for teams that run Mistral AI in production.
+package main
+
+import "os"
+
+// version is set by the linker.
+var version = "dev" //nolint:gochecknoglobals // set by -ldflags -X, which needs a variable
+
+func main() {
+	os.Exit(windsock(process{
+		args: os.Args[1:], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv,
+	}))
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/windsock-monitor/windsock/internal/agent"
+	"github.com/windsock-monitor/windsock/internal/config"
+	"github.com/windsock-monitor/windsock/internal/secret"
+)
+
+func newRun(p process) *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run the agent until SIGTERM; SIGHUP reads the configuration again",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return run(cmd, p, path) },
+	}
+	cmd.Flags().StringVarP(&path, "config", "c", "", "the configuration (default ./schedules.yaml, then /etc/windsock/schedules.yaml)")
+	return cmd
+}
+
+func run(cmd *cobra.Command, p process, path string) error {
+	scrubber := secret.NewScrubber()
+	first := slog.New(slog.NewTextHandler(scrubber.Writer(p.stderr), nil))
+	load := loader{path: path, getenv: p.getenv, log: first, scrubber: scrubber}
+	cfg, err := load.load()
+	if err != nil {
+		return configError(err, exitConfig)
+	}
+	log := newLog(scrubber.Writer(p.stderr), cfg.Log)
+	load.log = log
+	options := agent.Options{
+		Config: cfg, Reload: load.load, Registry: registry(), Version: version, Log: log, Getenv: p.getenv, Stdout: p.stdout,
+	}
+	if systemd := agent.NewSystemd(p.getenv, log); systemd != nil {
+		options.Notify = systemd
+	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	signal.Ignore(syscall.SIGPIPE)
+	running, err := agent.New(cmd.Context(), options)
+	if err != nil {
+		return exit(exitCannot, fmt.Errorf("starting: %w", err))
+	}
+	if err := running.Run(cmd.Context(), hup); err != nil {
+		return exit(exitCannot, err)
+	}
+	return nil
+}
+
+func newLog(w io.Writer, cfg config.Log) *slog.Logger {
+	options := &slog.HandlerOptions{Level: cfg.Level}
+	if cfg.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/internal/config"
+	"github.com/windsock-monitor/windsock/internal/secret"
+	"github.com/windsock-monitor/windsock/internal/status"
+
+	"log/slog"
+)
+
+type statusFlags struct{ config, address, output string }
+
+func newStatus(p process) *cobra.Command {
+	var f statusFlags
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show how the running agent and its checks are",
+		Long:  "Read /health of the running agent. Exit code 0: healthy or degraded; 3: unhealthy; 1: no agent answers.",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return showStatus(cmd.Context(), p, f) },
+	}
+	cmd.Flags().StringVarP(&f.config, "config", "c", "", "the configuration that names the address (default ./schedules.yaml, then /etc/windsock/schedules.yaml)")
+	cmd.Flags().StringVar(&f.address, "address", "", "the agent's address, HOST:PORT, instead of the configuration's listen")
+	outputFlag(cmd, &f.output)
+	return cmd
+}
+
+func showStatus(ctx context.Context, p process, f statusFlags) error {
+	asJSON, err := wantOutput(f.output)
+	if err != nil {
+		return err
+	}
+	address := f.address
+	if address == "" {
+		cfg, err := config.Load(loader{path: f.config, getenv: p.getenv, log: slog.New(slog.DiscardHandler), scrubber: secret.NewScrubber()}.options())
+		if err != nil {
+			return configError(err, exitUsage)
+		}
+		if address = cfg.Listen; address == "" {
+			return exit(exitUsage, fmt.Errorf("%s has `listen` off: there is nothing to ask", cfg.Path))
+		}
+	}
+	body, err := fetchHealth(ctx, address)
+	if err != nil {
+		return exit(exitCannot, err)
+	}
+	var health status.Health
+	if err := json.Unmarshal(body, &health); err != nil || health.Status == "" {
+		return exit(exitCannot, fmt.Errorf("%s does not answer as a windsock agent", address))
+	}
+	if asJSON {
+		_, _ = p.stdout.Write(body)
+	} else {
+		printHealth(p.stdout, &health)
+	}
+	if health.Status == status.Unhealthy {
+		return exit(exitBadNews, nil)
+	}
+	return nil
+}
+
+func fetchHealth(ctx context.Context, address string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, fmt.Errorf("address %q: want HOST:PORT", address)
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/health", nil)
+	if err != nil {
+		return nil, fmt.Errorf("asking the agent: %w", err)
+	}
+	client := &http.Client{Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("no agent answers: %w", err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
+	if err != nil {
+		return nil, fmt.Errorf("reading the agent's answer: %w", err)
+	}
+	return body, nil
+}
+
+func printHealth(w io.Writer, h *status.Health) {
+	fmt.Fprintf(w, "agent     %s  %s, up %s", h.Status, h.Version, h.Now.Sub(h.StartedAt).Round(time.Second))
+	if h.Location != "" {
+		fmt.Fprintf(w, ", at %s", h.Location)
+	}
+	fmt.Fprintln(w)
+	for _, problem := range h.Problems {
+		fmt.Fprintf(w, "          %s: %s\n", problem.Part, problem.What)
+		if problem.Hint != "" {
+			fmt.Fprintf(w, "          hint: %s\n", problem.Hint)
+		}
+	}
+	for name, service := range h.Services {
+		fmt.Fprintf(w, "provider  %s  %s %s\n", service.Status, name, service.Error)
+	}
+	for _, c := range h.Checks {
+		printHealthCheck(w, h.Now, &c)
+	}
+	for _, e := range h.Exporters {
+		fmt.Fprintf(w, "exporter  %-10s %-16s sent %d, queue %d", state(e.Held, e.Problem), e.Name, e.Sent, e.Queue)
+		if e.Problem != "" {
+			fmt.Fprintf(w, ", %s", e.Problem)
+		}
+		fmt.Fprintln(w)
+	}
+	for _, b := range h.Budget {
+		fmt.Fprintf(w, "budget    %s $%.6f of $%.6f\n", strings.ReplaceAll(b.Window, "_", " "), b.SpentUSD, b.LimitUSD)
+	}
+}
+
+func printHealthCheck(w io.Writer, now time.Time, c *status.Check) {
+	fmt.Fprintf(w, "check     %-10s %-16s", c.Status, c.Name)
+	if !c.LastRun.IsZero() {
+		fmt.Fprintf(w, " %s ago", now.Sub(c.LastRun).Round(time.Second))
+	}
+	if c.Overdue {
+		fmt.Fprint(w, " OVERDUE")
+	}
+	if c.Cause != checks.CauseNone {
+		fmt.Fprintf(w, "  %s (%s): %s", c.Cause, c.Blame, c.Summary)
+	}
+	fmt.Fprintln(w)
+}
+
+func state(held bool, problem string) string {
+	switch {
+	case held:
+		return "held"
+	case problem != "":
+		return "retrying"
+	}
+	return "well"
+}

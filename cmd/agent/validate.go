@@ -1,0 +1,129 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"github.com/windsock-monitor/windsock/internal/agent"
+	"github.com/windsock-monitor/windsock/internal/config"
+	"github.com/windsock-monitor/windsock/internal/secret"
+)
+
+type validateFlags struct {
+	config, output string
+	online         bool
+}
+
+func newValidate(p process) *cobra.Command {
+	var f validateFlags
+	cmd := &cobra.Command{
+		Use:   "validate [FILE]",
+		Short: "Check a configuration without touching the network",
+		Long: `Check everything that can be checked without the network and without the secrets, print every
+error with its place, and what the schedule can cost. With --online, also read each secret, resolve
+each name and send one record of the agent's own through each exporter.
+Exit code 0: usable; 2: not; with --online 3: usable, but something does not answer.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				f.config = args[0]
+			}
+			return validate(cmd, p, f)
+		},
+	}
+	cmd.Flags().StringVarP(&f.config, "config", "c", "", "the configuration (default ./schedules.yaml, then /etc/windsock/schedules.yaml)")
+	cmd.Flags().BoolVar(&f.online, "online", false, "also try each secret, DNS name and exporter")
+	outputFlag(cmd, &f.output)
+	return cmd
+}
+
+// validation is the JSON form of what validate found.
+type validation struct {
+	File     string           `json:"file"`
+	OK       bool             `json:"ok"`
+	Errors   []config.Problem `json:"errors,omitempty"`
+	Warnings []config.Problem `json:"warnings,omitempty"`
+	Error    string           `json:"error,omitempty"`
+	Checks   int              `json:"checks"`
+	Cost     *agent.Cost      `json:"cost,omitempty"`
+	Online   []agent.Finding  `json:"online,omitempty"`
+}
+
+func validate(cmd *cobra.Command, p process, f validateFlags) error {
+	asJSON, err := wantOutput(f.output)
+	if err != nil {
+		return err
+	}
+	scrubber := secret.NewScrubber()
+	quiet := slog.New(slog.DiscardHandler)
+	cfg, err := config.Load(loader{path: f.config, getenv: p.getenv, log: quiet, scrubber: scrubber}.options())
+	if err == nil {
+		err = agent.Buildable(cfg, registry(), p.getenv)
+	}
+	result := validation{File: f.config, OK: err == nil}
+	if err != nil {
+		return refuse(p, asJSON, result, err)
+	}
+	result.File, result.Checks, result.Warnings = cfg.Path, len(cfg.Checks), cfg.Warnings
+	cost := agent.CostOf(cfg, registry())
+	result.Cost = &cost
+	if f.online {
+		result.Online = agent.Probe(cmd.Context(), cfg, agent.ProbeOptions{
+			Registry: registry(), Version: version, Log: quiet, Getenv: p.getenv,
+		})
+	}
+	out := scrubber.Writer(p.stdout)
+	if asJSON {
+		_ = json.NewEncoder(out).Encode(result)
+	} else {
+		printValidation(process{stdout: out, stderr: p.stderr}, result)
+	}
+	for _, finding := range result.Online {
+		if !finding.OK {
+			return exit(exitBadNews, nil)
+		}
+	}
+	return nil
+}
+
+func refuse(p process, asJSON bool, result validation, err error) error {
+	var wrong *config.Errors
+	if errors.As(err, &wrong) {
+		result.Errors = wrong.List()
+	} else {
+		result.Error = err.Error()
+	}
+	if !asJSON {
+		return exit(exitUsage, err)
+	}
+	_ = json.NewEncoder(p.stdout).Encode(result)
+	return exit(exitUsage, nil)
+}
+
+func printValidation(p process, v validation) {
+	for _, w := range v.Warnings {
+		fmt.Fprintf(p.stdout, "warning: %s:%d: %s\n", w.File, w.Line, w.Message)
+	}
+	for _, finding := range v.Online {
+		mark := "✓"
+		if !finding.OK {
+			mark = "✗"
+		}
+		fmt.Fprintf(p.stdout, "%s %s: %s\n", mark, finding.Subject, finding.Detail)
+		if finding.Hint != "" {
+			fmt.Fprintf(p.stdout, "  hint: %s\n", finding.Hint)
+		}
+	}
+	fmt.Fprintf(p.stdout, "%s: %d checks, usable\n", v.File, v.Checks)
+	if c := v.Cost; c.WorstPerDay > 0 {
+		fmt.Fprintf(p.stdout, "cost at worst: %s a day, %s in 30 days", c.WorstPerDay, 30*c.WorstPerDay)
+		if !c.PricesKnown {
+			fmt.Fprint(p.stdout, " (a model without a known price counts at the dearest one)")
+		}
+		fmt.Fprintf(p.stdout, "; prices of %s\n", c.PriceDate)
+	}
+}

@@ -1,0 +1,295 @@
+// Package agent is the composition root: it builds every part from the configuration, runs them, reloads them and stops
+// them in order. It holds no rule of its own.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/internal/config"
+	"github.com/windsock-monitor/windsock/internal/pipeline"
+	"github.com/windsock-monitor/windsock/internal/schedule"
+	"github.com/windsock-monitor/windsock/internal/status"
+	"github.com/windsock-monitor/windsock/internal/store"
+)
+
+// Options is what an Agent needs.
+type Options struct {
+	Config   *config.Config
+	Reload   func() (*config.Config, error) // reads the file again; nil: there is nothing to reload
+	Registry config.Registry
+	Version  string
+	Log      *slog.Logger
+	Getenv   func(string) string
+	Stdout   io.Writer
+	Notify   Notifier // systemd; nil where nobody listens
+}
+
+// Notifier tells the service manager. *Systemd implements it.
+type Notifier interface {
+	Ready(status string)
+	Reloading()
+	Stopping()
+	Watchdog()               // the scheduler has ticked
+	Interval() time.Duration // between two Watchdog calls; 0: none wanted
+}
+
+// Agent is a running agent.
+type Agent struct {
+	o         Options
+	store     *store.Store
+	breakers  *pipeline.Breakers
+	pipeline  *pipeline.Pipeline
+	scheduler *schedule.Scheduler
+	server    *status.Server // nil where nothing is served
+	started   time.Time
+
+	mu       sync.Mutex // guards the rest
+	gen      *generation
+	ready    bool
+	reload   status.Config
+	last     map[string]*checks.Report // the last final report of each check
+	previous counters                  // at the snapshot before
+}
+
+// New opens the state directory and builds every part; nothing runs before Run. A state directory that another agent
+// holds is a *store.LockedError.
+func New(ctx context.Context, o Options) (*Agent, error) {
+	dir, err := StateDir(o.Config, o.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := store.Open(ctx, store.Options{
+		Dir: dir, MaxAge: o.Config.Store.MaxAge, MaxBytes: o.Config.Store.MaxSize, Log: o.Log.With("part", "store"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	a := &Agent{o: o, store: opened, started: time.Now(), last: map[string]*checks.Report{}}
+	if err := a.assemble(ctx); err != nil {
+		return nil, errors.Join(err, opened.Close())
+	}
+	return a, nil
+}
+
+// StateDir is where the store lives: `state_dir`, else $STATE_DIRECTORY, else $XDG_STATE_HOME/windsock, else
+// ~/.local/state/windsock.
+func StateDir(cfg *config.Config, getenv func(string) string) (string, error) {
+	for _, dir := range []string{cfg.StateDir, getenv("STATE_DIRECTORY")} {
+		if dir != "" {
+			return filepath.SplitList(dir)[0], nil
+		}
+	}
+	if base := getenv("XDG_STATE_HOME"); base != "" {
+		return filepath.Join(base, "windsock"), nil
+	}
+	if home := getenv("HOME"); home != "" {
+		return filepath.Join(home, ".local", "state", "windsock"), nil
+	}
+	return "", errors.New("no place for state: set state_dir in the configuration, or STATE_DIRECTORY, XDG_STATE_HOME or HOME")
+}
+
+func (a *Agent) assemble(ctx context.Context) error {
+	a.breakers = pipeline.NewBreakers(a.store, a.o.Log.With("part", "breaker"))
+	gen, err := a.build(ctx, a.o.Config)
+	if err != nil {
+		return err
+	}
+	a.gen = gen
+	a.reload = status.Config{Path: a.o.Config.Path, LoadedAt: a.started, ReloadOK: true}
+	a.breakers.Configure(ctx, gen.breakers)
+	a.remember(ctx)
+	a.pipeline = pipeline.New(gen.plan, pipeline.Options{
+		Store: recorder{a}, Ledger: a.store.Ledger(), Breakers: a.breakers, Log: a.o.Log.With("part", "pipeline"),
+	})
+	a.scheduler, err = schedule.New(a.entries(ctx, gen.cfg), schedule.Options{
+		Run: a.pipeline.Run, Skip: a.skip, Location: gen.cfg.Location, MaxConcurrent: gen.cfg.Concurrency.Global,
+		PerHost: gen.cfg.Concurrency.PerHost, Log: a.o.Log.With("part", "schedule"),
+	})
+	if err != nil {
+		return fmt.Errorf("building the schedule: %w", err)
+	}
+	if gen.cfg.Listen != "" {
+		a.server = status.New(gen.cfg.Listen, a, a.o.Log.With("part", "status"))
+	}
+	return nil
+}
+
+// remember warms the memory of last results from the store, so that a restart does not forget what it knew.
+func (a *Agent) remember(ctx context.Context) {
+	records, err := a.store.LastRecords(ctx)
+	if err != nil {
+		a.o.Log.Warn("reading the last results", "error", err)
+	}
+	for _, record := range records {
+		if record.Report != nil {
+			a.last[record.Report.Check] = record.Report
+		}
+	}
+}
+
+// recorder is the pipeline's store: it keeps the record and remembers the last final report of each check.
+type recorder struct{ a *Agent }
+
+// Append implements pipeline.Store.
+func (r recorder) Append(ctx context.Context, records ...checks.Record) error {
+	err := r.a.store.Append(ctx, records...)
+	r.a.mu.Lock()
+	defer r.a.mu.Unlock()
+	for _, record := range records {
+		if record.Report != nil && record.Report.Final {
+			r.a.last[record.Report.Check] = record.Report
+		}
+	}
+	return err
+}
+
+func (a *Agent) skip(name string, cause checks.Cause, from time.Time, slots int, why string) {
+	a.pipeline.Skip(context.Background(), name, from, slots, checks.Skip(cause, why))
+}
+
+// Run runs the agent until ctx ends, then drains it within the grace period. Each value on reload is a wish to read the
+// configuration again.
+func (a *Agent) Run(ctx context.Context, reload <-chan os.Signal) error {
+	base, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	var background sync.WaitGroup
+	background.Go(func() {
+		if err := a.store.Run(base); err != nil {
+			a.o.Log.Error("store upkeep ended", "error", err)
+		}
+	})
+	if a.server != nil {
+		background.Go(func() { a.server.Run(base) })
+	}
+	background.Go(func() { a.control(base) })
+	a.startDelivery(base)
+	scheduled := make(chan error, 1)
+	go func() { scheduled <- a.scheduler.Run(ctx) }()
+	a.becomeReady()
+	a.turn(ctx, base, reload)
+	err := a.drain(scheduled)
+	end()
+	background.Wait()
+	return errors.Join(err, a.store.Close())
+}
+
+// turn is the agent's own loop: reloads, the minute's snapshot, the watchdog.
+func (a *Agent) turn(ctx, base context.Context, reload <-chan os.Signal) {
+	minute := time.NewTicker(a.snapshotEvery())
+	defer minute.Stop()
+	watchdog := a.watchdog()
+	defer watchdog.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-reload:
+			a.handleReload(ctx, base)
+		case <-minute.C:
+			a.snapshot(base)
+		case <-watchdog.C:
+			a.feed()
+		}
+	}
+}
+
+func (a *Agent) watchdog() *time.Ticker {
+	if a.o.Notify != nil && a.o.Notify.Interval() > 0 {
+		return time.NewTicker(a.o.Notify.Interval())
+	}
+	idle := time.NewTicker(time.Hour)
+	idle.Stop()
+	return idle
+}
+
+// feed tells the service manager's watchdog that the scheduler ticks. It says nothing where it does not.
+func (a *Agent) feed() {
+	if a.Alive() {
+		a.o.Notify.Watchdog()
+	}
+}
+
+func (a *Agent) becomeReady() {
+	a.mu.Lock()
+	a.ready = true
+	count, exporters := len(a.gen.cfg.Checks), len(a.gen.cfg.Exporters)
+	a.mu.Unlock()
+	a.o.Log.Info("agent started", "version", a.o.Version, "checks", count, "exporters", exporters)
+	if a.o.Notify != nil {
+		a.o.Notify.Ready(fmt.Sprintf("%d checks, %d exporters", count, exporters))
+	}
+}
+
+// drain is the shutdown: runs in flight end, the last records are stored, exporters get what is left of the grace period.
+// What they do not deliver is still in the store.
+func (a *Agent) drain(scheduled <-chan error) error {
+	a.o.Log.Info("stopping")
+	if a.o.Notify != nil {
+		a.o.Notify.Stopping()
+	}
+	a.mu.Lock()
+	a.ready = false
+	grace := a.gen.cfg.Grace
+	a.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	cut := time.AfterFunc(grace/2, a.pipeline.Cut)
+	err := <-scheduled
+	cut.Stop()
+	a.pipeline.Cut()
+	a.snapshot(ctx)
+	a.stopDelivery(ctx)
+	a.closeGeneration()
+	a.o.Log.Info("stopped")
+	return err
+}
+
+// Once runs the named checks by hand, in that order, and hands each final report to each.
+func (a *Agent) Once(ctx context.Context, names []string, each func(*checks.Report)) error {
+	for _, name := range names {
+		report, err := a.pipeline.Once(ctx, name, checks.TriggerManual)
+		if err != nil {
+			return err
+		}
+		each(report)
+	}
+	return nil
+}
+
+// Close ends an agent that was not run.
+func (a *Agent) Close() error {
+	a.pipeline.Cut()
+	a.closeGeneration()
+	return a.store.Close()
+}
+
+// Address is where the status pages are, "" where they are off.
+func (a *Agent) Address() string {
+	if a.server == nil {
+		return ""
+	}
+	return a.server.Address()
+}
+
+// Handlers implements status.Source: the exporters' own pages.
+func (a *Agent) Handlers() map[string]http.Handler {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	pages := map[string]http.Handler{}
+	for _, d := range a.gen.deliveries {
+		if path, page := d.page(); page != nil {
+			pages[path] = page
+		}
+	}
+	return pages
+}

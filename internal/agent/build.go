@@ -1,0 +1,185 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/internal/config"
+	"github.com/windsock-monitor/windsock/internal/mistral"
+	"github.com/windsock-monitor/windsock/internal/outbound"
+	"github.com/windsock-monitor/windsock/internal/pipeline"
+	"github.com/windsock-monitor/windsock/internal/schedule"
+	"github.com/windsock-monitor/windsock/internal/store"
+)
+
+// generation is everything that one configuration builds. A reload builds a whole new one before it touches the old.
+type generation struct {
+	cfg        *config.Config
+	network    *outbound.Network
+	plan       pipeline.Plan
+	breakers   map[string]pipeline.BreakerSettings
+	deliveries []*delivering
+
+	stop context.CancelFunc // ends delivery at once
+	soft chan struct{}      // closed: deliver what is there, then end
+	done sync.WaitGroup
+}
+
+func (a *Agent) build(_ context.Context, cfg *config.Config) (*generation, error) {
+	network, err := outbound.New(outbound.Options{
+		HTTPProxy: cfg.Network.HTTPProxy, HTTPSProxy: cfg.Network.HTTPSProxy, NoProxy: cfg.Network.NoProxy,
+		CAFile: cfg.Network.CAFile, AllowAddresses: cfg.Network.AllowAddresses,
+		UserAgent: "windsock/" + a.o.Version + " (synthetic)",
+	})
+	if err != nil {
+		return nil, fmt.Errorf("building the way out: %w", err)
+	}
+	gen := &generation{cfg: cfg, network: network, breakers: map[string]pipeline.BreakerSettings{}, soft: make(chan struct{})}
+	clients, err := gen.providers(cfg)
+	if err != nil {
+		return nil, err
+	}
+	gen.plan = pipeline.Plan{
+		Location: cfg.Location, Labels: cfg.Labels, Limits: limits(cfg.Budget), Listers: map[string]pipeline.Lister{},
+	}
+	for name, client := range clients {
+		gen.plan.Listers[name] = lister(client)
+	}
+	for i := range cfg.Checks {
+		job, err := a.job(gen, &cfg.Checks[i], clients)
+		if err != nil {
+			return nil, err
+		}
+		gen.plan.Jobs = append(gen.plan.Jobs, job)
+	}
+	if err := a.exporters(gen); err != nil {
+		return nil, err
+	}
+	return gen, nil
+}
+
+func (gen *generation) providers(cfg *config.Config) (map[string]*mistral.Client, error) {
+	clients := map[string]*mistral.Client{}
+	for i := range cfg.Providers {
+		p := &cfg.Providers[i]
+		client, err := mistral.New(mistral.Options{
+			BaseURL: p.BaseURL, APIKey: p.APIKey, Out: gen.network, ReuseConnections: p.ReuseConnections,
+			StallAfter: p.StallAfter,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("provider %q: %w", p.Name, err)
+		}
+		clients[p.Name] = client
+		gen.breakers[p.Name] = pipeline.BreakerSettings{Failures: p.Breaker.Failures, Reset: p.Breaker.Reset}
+	}
+	return clients, nil
+}
+
+func lister(client *mistral.Client) pipeline.Lister {
+	return func(ctx context.Context) (checks.Cause, string) {
+		models, call := client.Models(ctx)
+		if call.OK() {
+			return checks.CauseNone, fmt.Sprintf("%d models listed", len(models))
+		}
+		return call.Cause, call.Summary
+	}
+}
+
+func limits(b config.Budget) []store.Limit {
+	var out []store.Limit
+	if b.PerHour > 0 {
+		out = append(out, store.Limit{Name: "per_hour", Window: time.Hour, Amount: b.PerHour})
+	}
+	if b.PerDay > 0 {
+		out = append(out, store.Limit{Name: "per_day", Window: 24 * time.Hour, Amount: b.PerDay})
+	}
+	return out
+}
+
+func (a *Agent) job(gen *generation, check *config.Check, clients map[string]*mistral.Client) (*pipeline.Job, error) {
+	env := checks.Env{
+		Log: a.o.Log.With("check", check.Name), Name: check.Name, Location: gen.cfg.Location, Timeout: check.Timeout,
+		Network: gen.network, Memory: a.store.Memory(check.Name), Ledger: a.store.Ledger(), History: a.store.History(check.Name),
+	}
+	if client := clients[check.Provider]; client != nil {
+		env.Provider = client
+	}
+	for _, kind := range a.o.Registry.Checks {
+		if kind.Name != check.Kind {
+			continue
+		}
+		built, err := kind.New(check.With, env)
+		if err != nil {
+			return nil, check.Place(err)
+		}
+		return &pipeline.Job{
+			Name: check.Name, Kind: check.Kind, Provider: check.Provider, Labels: check.Labels, Check: built,
+			Timeout: check.Timeout, DegradedAbove: check.DegradedAbove, Confirm: check.Confirm,
+		}, nil
+	}
+	return nil, fmt.Errorf("check %q: no kind %q", check.Name, check.Kind)
+}
+
+// entries is the schedule of a configuration, with the memory of what ran before.
+func (a *Agent) entries(ctx context.Context, cfg *config.Config) []schedule.Entry {
+	runs := a.lastSlots(ctx)
+	hosts := map[string]string{}
+	for _, p := range cfg.Providers {
+		if u, err := url.Parse(p.BaseURL); err == nil {
+			hosts[p.Name] = u.Host
+		}
+	}
+	entries := make([]schedule.Entry, 0, len(cfg.Checks))
+	for i := range cfg.Checks {
+		c := &cfg.Checks[i]
+		entries = append(entries, schedule.Entry{
+			Name: c.Name, Spec: c.Schedule, Overlap: c.Overlap, Missed: c.Missed, RunAtStart: c.RunAtStart,
+			Host: hosts[c.Provider], LastRun: lastSlot(runs[c.Name], c.Schedule),
+		})
+	}
+	return entries
+}
+
+// slots is what the store knows of a check's newest record: its slot, and how many slots it stands for.
+type slots struct {
+	from  time.Time
+	count int
+}
+
+func (a *Agent) lastSlots(ctx context.Context) map[string]slots {
+	out := map[string]slots{}
+	runs, err := a.store.LastRuns(ctx)
+	if err != nil {
+		a.o.Log.Warn("reading the last runs", "error", err)
+	}
+	for name, at := range runs {
+		out[name] = slots{at, 1}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for name, r := range a.last {
+		if !r.ScheduledAt.Before(out[name].from) {
+			out[name] = slots{r.ScheduledAt, r.Slots}
+		}
+	}
+	return out
+}
+
+// lastSlot is the newest slot that a record stands for.
+func lastSlot(s slots, spec schedule.Spec) time.Time {
+	at := s.from
+	if at.IsZero() || s.count <= 1 {
+		return at
+	}
+	return spec.Advance(at, s.count)
+}
+
+func (a *Agent) closeGeneration() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.gen.network.Close()
+}

@@ -1,0 +1,121 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+
+	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/exporters"
+	"github.com/windsock-monitor/windsock/internal/config"
+	"github.com/windsock-monitor/windsock/internal/delivery"
+)
+
+// delivering is one exporter with its worker. The exporter is built late, by the worker, from the state that the cursor
+// carries; until then there is no page of its to serve.
+type delivering struct {
+	name, kind string
+	worker     *delivery.Worker
+
+	mu       sync.Mutex // guards exporter
+	exporter exporters.Exporter
+}
+
+func (d *delivering) set(e exporters.Exporter) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.exporter = e
+}
+
+// page is what the exporter serves on the agent's listener; a nil handler where it serves nothing.
+func (d *delivering) page() (string, http.Handler) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if h, ok := d.exporter.(exporters.Handler); ok {
+		return h.Handler()
+	}
+	return "", nil
+}
+
+// exporters makes a worker per exporter; nothing is opened before the worker runs.
+func (a *Agent) exporters(gen *generation) error {
+	for i := range gen.cfg.Exporters {
+		e := &gen.cfg.Exporters[i]
+		at := slices.IndexFunc(a.o.Registry.Exporters, func(k exporters.Kind) bool { return k.Name == e.Kind })
+		if at < 0 {
+			return fmt.Errorf("exporter %q: no kind %q", e.Name, e.Kind)
+		}
+		kind := a.o.Registry.Exporters[at]
+		if err := kind.Validate(e.With); err != nil {
+			return e.Place(err)
+		}
+		d := &delivering{name: e.Name, kind: e.Kind}
+		d.worker = delivery.New(delivery.Options{
+			Name: e.Name, Queue: a.store, MaxAge: e.MaxAge, BatchSize: e.BatchSize, Timeout: e.Timeout, Replay: e.Replay,
+			Log: a.o.Log.With("exporter", e.Name),
+			Open: func(ctx context.Context, state []byte) (exporters.Exporter, error) {
+				built, err := kind.New(e.With, a.exporterEnv(ctx, gen, e, state))
+				if err != nil {
+					return nil, e.Place(err)
+				}
+				d.set(built)
+				return built, nil
+			},
+		})
+		gen.deliveries = append(gen.deliveries, d)
+	}
+	return nil
+}
+
+func (a *Agent) exporterEnv(ctx context.Context, gen *generation, e *config.Exporter, state []byte) exporters.Env {
+	warm, err := a.store.LastRecords(ctx)
+	if err != nil {
+		a.o.Log.Warn("reading the last results", "exporter", e.Name, "error", err)
+	}
+	return exporters.Env{
+		Log: a.o.Log.With("exporter", e.Name), Name: e.Name, Version: a.o.Version, Instance: a.store.Instance(),
+		Location: gen.cfg.Location, Labels: gen.cfg.Labels, State: state, Warm: warm, Network: gen.network,
+		Stdout: a.o.Stdout, Getenv: a.o.Getenv,
+	}
+}
+
+// startDelivery starts the workers of the present generation.
+func (a *Agent) startDelivery(ctx context.Context) {
+	a.mu.Lock()
+	gen := a.gen
+	a.mu.Unlock()
+	ctx, gen.stop = context.WithCancel(ctx)
+	for _, d := range gen.deliveries {
+		gen.done.Go(func() {
+			if err := d.worker.Run(ctx, gen.soft); err != nil {
+				a.o.Log.Error("delivery ended", "exporter", d.name, "error", err)
+			}
+		})
+	}
+}
+
+// stopDelivery lets the workers deliver what is there until ctx ends, and waits for them.
+func (a *Agent) stopDelivery(ctx context.Context) {
+	a.mu.Lock()
+	gen := a.gen
+	a.mu.Unlock()
+	gen.endDelivery(ctx)
+}
+
+func (gen *generation) endDelivery(ctx context.Context) {
+	close(gen.soft)
+	ended := context.AfterFunc(ctx, gen.stop)
+	gen.done.Wait()
+	ended()
+	gen.stop()
+}
+
+// probeRecord is what `validate --online` sends: the agent's own build, which no reader can take for a result.
+func probeRecord(version, id string) checks.Record {
+	return checks.Record{ID: id, Agent: &checks.Snapshot{
+		Version:      version,
+		Measurements: []checks.Measurement{{Name: "windsock.build_info", Value: 1, Attrs: map[string]string{"version": version}}},
+	}}
+}

@@ -1,0 +1,220 @@
+package agent
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/internal/status"
+)
+
+// aliveFor is how long after its last tick the scheduler counts as alive: it sleeps one second at most.
+const aliveFor = 10 * time.Second
+
+// overdueAfter is how many intervals without a result make a check overdue.
+const overdueAfter = 3
+
+// Alive implements status.Source: the scheduler has ticked.
+func (a *Agent) Alive() bool { return time.Since(a.scheduler.Stats().LastTick) < aliveFor }
+
+// Health implements status.Source.
+func (a *Agent) Health(ctx context.Context) status.Health {
+	now := time.Now()
+	slots := a.scheduler.Stats()
+	kept := a.store.Health()
+	h := status.Health{
+		Version: a.o.Version, Instance: a.store.Instance(), StartedAt: a.started, Now: now, Config: a.config(),
+		Schedule: status.Schedule{
+			LastTick: slots.LastTick, Scheduled: slots.Scheduled, Done: slots.Done, Skipped: sum(slots.Skipped),
+			Missed: sum(slots.Missed), Running: slots.Running, ClockSteps: slots.ClockSteps, Abandoned: a.pipeline.Abandoned(),
+			Overdue: a.overdue(now),
+		},
+		Store: status.Store{
+			OK: kept.OK, Problem: kept.Problem, Records: kept.Records, Bytes: kept.Bytes, RingRecords: kept.RingRecords,
+			RingDropped: kept.RingDropped, Expired: kept.Expired, CorruptMoved: kept.CorruptMoved,
+		},
+		Budget: a.budget(ctx, now), Breakers: a.breakers.Words(), Exporters: a.exporterStates(ctx, now),
+		Checks: a.checkStates(now), Services: a.services(now),
+	}
+	a.mu.Lock()
+	h.Location, h.Ready = a.gen.cfg.Location, a.ready
+	a.mu.Unlock()
+	h.Problems = a.problems(&h)
+	h.Status = status.Healthy
+	for _, p := range h.Problems {
+		if p.Status == status.Unhealthy || h.Status == status.Healthy {
+			h.Status = p.Status
+		}
+	}
+	return h
+}
+
+func (a *Agent) problems(h *status.Health) []status.Problem {
+	var out []status.Problem
+	say := func(verdict status.Verdict, part, what, hint string) {
+		out = append(out, status.Problem{Part: part, Status: verdict, What: what, Hint: hint})
+	}
+	if !a.Alive() {
+		say(status.Unhealthy, "schedule", "the scheduler does not tick", "restart the agent and keep its log")
+	}
+	if !h.Store.OK {
+		say(status.Degraded, "store", h.Store.Problem, "free space or mend the disk; records wait in memory until then")
+	}
+	if !h.Config.ReloadOK {
+		say(status.Degraded, "config", "the last reload was refused, the configuration before it runs on", "windsock validate "+h.Config.Path)
+	}
+	if n := len(h.Schedule.Overdue); n > 0 {
+		say(status.Degraded, "schedule", "checks without a result for three intervals: "+join(h.Schedule.Overdue), "")
+	}
+	if h.Schedule.Abandoned > 0 {
+		say(status.Degraded, "schedule", "runs ignored their deadline and have not come back", "")
+	}
+	if a.server != nil && a.server.Problem() != "" {
+		say(status.Degraded, "listener", a.server.Problem(), "free the port or change `listen`")
+	}
+	for _, c := range h.Checks {
+		if c.Status == checks.Error {
+			say(status.Degraded, "check "+c.Name, c.Summary, "")
+		}
+	}
+	for _, e := range h.Exporters {
+		if e.Problem != "" {
+			say(status.Degraded, "exporter "+e.Name, e.Problem, "nothing is lost before its max_age")
+		}
+	}
+	return out
+}
+
+func join(names []string) string {
+	const most = 5
+	if len(names) > most {
+		names = append(slices.Clone(names[:most]), "…")
+	}
+	text := ""
+	for i, name := range names {
+		if i > 0 {
+			text += ", "
+		}
+		text += name
+	}
+	return text
+}
+
+// overdue lists the checks without a final result for three intervals: missing is never green.
+func (a *Agent) overdue(now time.Time) []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var out []string
+	for i := range a.gen.cfg.Checks {
+		check := &a.gen.cfg.Checks[i]
+		if a.late(check.Name, overdueAfter*check.Schedule.Interval()+check.Timeout, now) {
+			out = append(out, check.Name)
+		}
+	}
+	return out
+}
+
+// late reports whether the check has had no result for longer than after, counted from the start of the agent where it
+// had none since. The caller holds the lock.
+func (a *Agent) late(check string, after time.Duration, now time.Time) bool {
+	since := a.started
+	if r := a.last[check]; r != nil && r.At().After(since) {
+		since = r.At()
+	}
+	return now.Sub(since) > after
+}
+
+func (a *Agent) checkStates(now time.Time) []status.Check {
+	next := map[string]time.Time{}
+	for _, entry := range a.scheduler.Stats().Entries {
+		next[entry.Name] = entry.NextSlot
+	}
+	overdue := a.overdue(now)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := make([]status.Check, 0, len(a.gen.cfg.Checks))
+	for i := range a.gen.cfg.Checks {
+		check := &a.gen.cfg.Checks[i]
+		state := status.Check{
+			Name: check.Name, Kind: check.Kind, Provider: check.Provider, NextRun: next[check.Name],
+			Overdue: slices.Contains(overdue, check.Name),
+		}
+		if r := a.last[check.Name]; r != nil {
+			state.Status, state.Cause, state.Blame, state.Summary = r.Status, r.Cause, r.Blame, r.Summary
+			state.LastRun, state.Took = r.At(), r.Took.Seconds()
+		}
+		out = append(out, state)
+	}
+	return out
+}
+
+func (a *Agent) services(now time.Time) map[string]status.Service {
+	overdue := a.overdue(now)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	seen := map[string][]status.Observation{}
+	for _, job := range a.gen.plan.Jobs {
+		if job.Provider == "" {
+			continue
+		}
+		_, paid := job.Check.(checks.Paid)
+		seen[job.Provider] = append(seen[job.Provider], status.Observation{
+			Report: a.last[job.Name], Paid: paid, Overdue: slices.Contains(overdue, job.Name),
+		})
+	}
+	out := map[string]status.Service{}
+	for i := range a.gen.cfg.Providers {
+		name := a.gen.cfg.Providers[i].Name
+		out[name] = status.Judge(name, seen[name])
+	}
+	return out
+}
+
+func (a *Agent) budget(ctx context.Context, now time.Time) []status.Budget {
+	a.mu.Lock()
+	limits := a.gen.plan.Limits
+	a.mu.Unlock()
+	out := make([]status.Budget, 0, len(limits))
+	for _, limit := range limits {
+		spent, err := a.store.Ledger().Spent(ctx, now.Add(-limit.Window), now)
+		if err != nil {
+			a.o.Log.Warn("reading the ledger", "error", err)
+			continue
+		}
+		out = append(out, status.Budget{Window: limit.Name, LimitUSD: limit.Amount.USD(), SpentUSD: spent.USD()})
+	}
+	return out
+}
+
+func (a *Agent) exporterStates(ctx context.Context, now time.Time) []status.Exporter {
+	totals, err := a.store.Deliveries(ctx)
+	if err != nil {
+		a.o.Log.Warn("reading the cursors", "error", err)
+	}
+	a.mu.Lock()
+	deliveries := slices.Clone(a.gen.deliveries)
+	a.mu.Unlock()
+	out := make([]status.Exporter, 0, len(deliveries))
+	for _, d := range deliveries {
+		live := d.worker.Status()
+		state := status.Exporter{
+			Name: d.name, Kind: d.kind, Held: live.Held, Problem: live.Reason, Stuck: live.Stuck, NextTry: live.NextTry, LastSentAt: live.LastSentAt,
+		}
+		for _, t := range totals {
+			if t.Exporter != d.name {
+				continue
+			}
+			state.Sent, state.Rejected, state.Expired = t.Counts.Sent, maps.Clone(t.Counts.Rejected), maps.Clone(t.Counts.Expired)
+			n, oldest, err := a.store.Backlog(ctx, t.Cursor.Pos)
+			if err == nil && n > 0 {
+				state.Queue, state.QueueAge = n, max(now.Sub(oldest).Seconds(), 0)
+			}
+		}
+		out = append(out, state)
+	}
+	return out
+}
+
+var _ status.Source = (*Agent)(nil)

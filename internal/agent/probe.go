@@ -1,0 +1,192 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/exporters"
+	"github.com/windsock-monitor/windsock/internal/config"
+	"github.com/windsock-monitor/windsock/internal/outbound"
+	"github.com/windsock-monitor/windsock/internal/pricing"
+)
+
+// Cost is what a schedule can cost, at the worst.
+type Cost struct {
+	WorstPerDay checks.PicoUSD `json:"worst_per_day_pico_usd"`
+	PricesKnown bool           `json:"prices_known"`
+	PriceDate   string         `json:"price_date"`
+}
+
+// CostOf adds up the worst cost of every paid run of a day.
+func CostOf(cfg *config.Config, registry config.Registry) Cost {
+	cost := Cost{PricesKnown: true, PriceDate: pricing.Default().Date()}
+	for i := range cfg.Checks {
+		check := &cfg.Checks[i]
+		for _, kind := range registry.Checks {
+			if kind.Name != check.Kind {
+				continue
+			}
+			built, err := kind.New(check.With, checks.Env{Log: slog.New(slog.DiscardHandler), Name: check.Name, Timeout: check.Timeout})
+			if err != nil {
+				continue // Buildable has said so
+			}
+			if paid, ok := built.(checks.Paid); ok {
+				worst, known := paid.MaxCost(time.Now())
+				runs := 24 * time.Hour / max(check.Schedule.Interval(), time.Second)
+				if check.Confirm > 0 {
+					runs *= 2
+				}
+				cost.WorstPerDay += worst * checks.PicoUSD(runs)
+				cost.PricesKnown = cost.PricesKnown && known
+			}
+		}
+	}
+	return cost
+}
+
+// Buildable builds every check and checks every exporter's parameters, starts nothing and reads no secret. The error
+// carries the places in the file.
+func Buildable(cfg *config.Config, registry config.Registry, getenv func(string) string) error {
+	network, err := networkOf(cfg, "validate")
+	if err != nil {
+		return err
+	}
+	defer network.Close()
+	if _, err := StateDir(cfg, getenv); err != nil {
+		return err
+	}
+	for i := range cfg.Checks {
+		check := &cfg.Checks[i]
+		for _, kind := range registry.Checks {
+			if kind.Name != check.Kind {
+				continue
+			}
+			env := checks.Env{Log: slog.New(slog.DiscardHandler), Name: check.Name, Timeout: check.Timeout, Network: network}
+			if _, err := kind.New(check.With, env); err != nil {
+				return check.Place(err)
+			}
+		}
+	}
+	return nil
+}
+
+func networkOf(cfg *config.Config, version string) (*outbound.Network, error) {
+	network, err := outbound.New(outbound.Options{
+		HTTPProxy: cfg.Network.HTTPProxy, HTTPSProxy: cfg.Network.HTTPSProxy, NoProxy: cfg.Network.NoProxy,
+		CAFile: cfg.Network.CAFile, AllowAddresses: cfg.Network.AllowAddresses,
+		UserAgent: "windsock/" + version + " (synthetic)",
+	})
+	if err != nil {
+		return nil, fmt.Errorf("building the way out: %w", err)
+	}
+	return network, nil
+}
+
+// Finding is one thing that `validate --online` tried.
+type Finding struct {
+	Subject string `json:"subject"` // "secret of provider mistral", "host api.mistral.ai", "exporter collector"
+	OK      bool   `json:"ok"`
+	Detail  string `json:"detail"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+// ProbeOptions is what Probe needs.
+type ProbeOptions struct {
+	Registry config.Registry
+	Version  string
+	Log      *slog.Logger
+	Getenv   func(string) string
+}
+
+// Probe tries each secret, each provider's host and each exporter, with one record of the agent's own.
+func Probe(ctx context.Context, cfg *config.Config, o ProbeOptions) []Finding {
+	network, err := networkOf(cfg, o.Version)
+	if err != nil {
+		return []Finding{{Subject: "network", Detail: err.Error()}}
+	}
+	defer network.Close()
+	var findings []Finding
+	for i := range cfg.Providers {
+		p := &cfg.Providers[i]
+		findings = append(findings, probeSecret(ctx, "secret of provider "+p.Name, p.APIKey), probeHost(ctx, p.BaseURL))
+	}
+	for name, named := range cfg.Secrets {
+		findings = append(findings, probeSecret(ctx, "secret "+name, named))
+	}
+	for i := range cfg.Exporters {
+		findings = append(findings, probeExporter(ctx, cfg, &cfg.Exporters[i], network, o))
+	}
+	return findings
+}
+
+func probeSecret(ctx context.Context, subject string, s checks.Secret) Finding {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	if _, err := s.Reveal(ctx); err != nil {
+		return Finding{
+			Subject: subject, Detail: err.Error(),
+			Hint: "put the value where one of the sources looks; the agent starts without it and its checks say error config",
+		}
+	}
+	return Finding{Subject: subject, OK: true, Detail: "present, from " + s.Where()}
+}
+
+func probeHost(ctx context.Context, base string) Finding {
+	u, err := url.Parse(base)
+	if err != nil {
+		return Finding{Subject: "host", Detail: err.Error()}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	addresses, err := net.DefaultResolver.LookupHost(ctx, u.Hostname())
+	if err != nil {
+		return Finding{
+			Subject: "host " + u.Hostname(), Detail: err.Error(),
+			Hint: "behind a proxy that resolves for us this is harmless; else look at the resolver",
+		}
+	}
+	return Finding{Subject: "host " + u.Hostname(), OK: true, Detail: fmt.Sprintf("resolves to %d addresses", len(addresses))}
+}
+
+func probeExporter(ctx context.Context, cfg *config.Config, e *config.Exporter, network *outbound.Network, o ProbeOptions) Finding {
+	finding := Finding{Subject: "exporter " + e.Name}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for _, kind := range o.Registry.Exporters {
+		if kind.Name != e.Kind {
+			continue
+		}
+		built, err := kind.New(e.With, exporters.Env{
+			Log: o.Log, Name: e.Name, Version: o.Version, Instance: "validate", Location: cfg.Location, Labels: cfg.Labels,
+			Network: network, Stdout: discard{}, Getenv: o.Getenv, Probing: true,
+		})
+		if err == nil {
+			_, err = built.Export(ctx, []checks.Record{probeRecord(o.Version, ulid.Make().String())})
+			closeExporter(built)
+		}
+		if err != nil {
+			finding.Detail, finding.Hint = err.Error(), hint(err)
+			return finding
+		}
+	}
+	finding.OK, finding.Detail = true, "took one record"
+	return finding
+}
+
+func hint(err error) string {
+	if exporters.IsHold(err) {
+		return "the backend refuses us: look at the endpoint's path and the credentials; nothing is dropped before max_age"
+	}
+	return "the agent starts without it and delivers when it is back, up to max_age"
+}
+
+type discard struct{}
+
+func (discard) Write(p []byte) (int, error) { return len(p), nil }

@@ -1,0 +1,161 @@
+package agent
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/exporters"
+	"github.com/windsock-monitor/windsock/internal/schedule"
+)
+
+// counters are running totals by a name and its attributes, of which a snapshot carries the increments.
+type counters map[string]float64
+
+// snapshotEvery is a minute: the agent's own telemetry travels the same road as every result.
+func (a *Agent) snapshotEvery() time.Duration { return time.Minute }
+
+// snapshot stores the agent's own state.
+func (a *Agent) snapshot(ctx context.Context) {
+	now := time.Now()
+	s := &snapshotting{attrs: map[string]map[string]string{}, totals: counters{}}
+	a.observeSelf(s, now)
+	a.observeSchedule(s, a.scheduler.Stats(), a.scheduler.TakeLateness())
+	a.observeMoney(ctx, s, now)
+	a.observeStore(ctx, s, now)
+	a.mu.Lock()
+	s.increments(a.previous)
+	a.previous = s.totals
+	location := a.gen.cfg.Location
+	a.mu.Unlock()
+	record := checks.Record{ID: ulid.Make().String(), At: now, Agent: &checks.Snapshot{
+		Version: a.o.Version, Location: location, StartedAt: a.started, Measurements: s.out,
+	}}
+	if err := a.store.Append(ctx, record); err != nil {
+		a.o.Log.Error("storing the agent's own state", "error", err)
+	}
+}
+
+// snapshotting gathers the measurements of one snapshot.
+type snapshotting struct {
+	out    []checks.Measurement
+	attrs  map[string]map[string]string
+	names  []string // keys of totals in the order in which they came
+	totals counters
+}
+
+func (s *snapshotting) gauge(name string, value float64, attrs map[string]string) {
+	s.out = append(s.out, checks.Measurement{Name: name, Value: value, Attrs: attrs})
+}
+
+// total notes a running total; the snapshot carries what it grew by.
+func (s *snapshotting) total(name string, value float64, attrs map[string]string) {
+	key := name
+	for _, k := range slices.Sorted(maps.Keys(attrs)) {
+		key += "\x00" + k + "\x00" + attrs[k]
+	}
+	s.names = append(s.names, key)
+	s.attrs[key] = attrs
+	s.totals[key] = value
+}
+
+// increments turns the totals into what they grew by since the snapshot before. A total that shrank began anew.
+func (s *snapshotting) increments(previous counters) {
+	for _, key := range s.names {
+		grown := s.totals[key] - previous[key]
+		if grown < 0 {
+			grown = s.totals[key]
+		}
+		s.out = append(s.out, checks.Measurement{Name: nameOf(key), Value: grown, Attrs: s.attrs[key]})
+	}
+}
+
+func nameOf(key string) string {
+	for i := range len(key) {
+		if key[i] == 0 {
+			return key[:i]
+		}
+	}
+	return key
+}
+
+func (a *Agent) observeSelf(s *snapshotting, now time.Time) {
+	s.gauge("windsock.build_info", 1, map[string]string{"version": a.o.Version})
+	s.gauge("windsock.uptime", now.Sub(a.started).Seconds(), nil)
+	s.gauge("windsock.run.abandoned", float64(a.pipeline.Abandoned()), nil)
+	reload := a.config()
+	s.gauge("windsock.config.reload_success", zeroOne(reload.ReloadOK), nil)
+	s.gauge("windsock.config.reload_time", float64(reload.LoadedAt.UnixNano())/1e9, nil)
+	for provider, state := range a.breakers.States() {
+		s.gauge("windsock.breaker.state", float64(state), map[string]string{"provider": provider})
+	}
+	s.gauge("windsock.schedule.overdue", float64(len(a.overdue(now))), nil)
+}
+
+func (a *Agent) observeSchedule(s *snapshotting, stats schedule.Stats, lateness schedule.Lateness) {
+	if lateness.Runs > 0 {
+		s.gauge("windsock.schedule.lateness", lateness.P50.Seconds(), map[string]string{"q": "0.5"})
+		s.gauge("windsock.schedule.lateness", lateness.P99.Seconds(), map[string]string{"q": "0.99"})
+		s.gauge("windsock.schedule.lateness", lateness.Max.Seconds(), map[string]string{"q": "1"})
+	}
+	for outcome, n := range map[string]int64{
+		"scheduled": stats.Scheduled, "done": stats.Done, "skipped": sum(stats.Skipped), "missed": sum(stats.Missed),
+	} {
+		s.total("windsock.schedule.slots", float64(n), map[string]string{"outcome": outcome})
+	}
+	s.total("windsock.schedule.clock_steps", float64(stats.ClockSteps), nil)
+}
+
+func sum(byReason map[string]int64) int64 {
+	var total int64
+	for _, n := range byReason {
+		total += n
+	}
+	return total
+}
+
+func (a *Agent) observeMoney(ctx context.Context, s *snapshotting, now time.Time) {
+	for _, b := range a.budget(ctx, now) {
+		attrs := map[string]string{"window": b.Window}
+		s.gauge("windsock.budget.spent.usd", b.SpentUSD, attrs)
+		s.gauge("windsock.budget.limit.usd", b.LimitUSD, attrs)
+	}
+}
+
+func (a *Agent) observeStore(ctx context.Context, s *snapshotting, now time.Time) {
+	health := a.store.Health()
+	s.gauge("windsock.store.records", float64(health.Records), nil)
+	s.gauge("windsock.store.size", float64(health.Bytes), nil)
+	s.gauge("windsock.store.ring", float64(health.RingRecords), nil)
+	s.gauge("windsock.store.degraded", zeroOne(!health.OK), nil)
+	for _, e := range a.exporterStates(ctx, now) {
+		attrs := map[string]string{"exporter": e.Name}
+		s.gauge("windsock.export.queue", float64(e.Queue), attrs)
+		s.gauge("windsock.export.queue.age", e.QueueAge, attrs)
+		s.gauge("windsock.export.held", zeroOne(e.Held), attrs)
+		s.total("windsock.export.sent", float64(e.Sent), attrs)
+		for reason, n := range e.Rejected {
+			s.total("windsock.export.rejected", float64(n), map[string]string{"exporter": e.Name, "reason": reason})
+		}
+		for reason, n := range e.Expired {
+			s.total("windsock.export.expired", float64(n), map[string]string{"exporter": e.Name, "reason": reason})
+		}
+	}
+}
+
+func zeroOne(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func closeExporter(e exporters.Exporter) {
+	if c, ok := e.(interface{ Close() error }); ok {
+		_ = c.Close()
+	}
+}
