@@ -31,6 +31,18 @@ type builder struct {
 // at is the place of a dotted path in the file.
 func (b *builder) at(path string) place { return locate(b.root, path, placeOf(b.root)) }
 
+// keyAt is the place of a key itself, in the mapping at a path.
+func (b *builder) keyAt(path, key string) place {
+	if m, ok := asMapping(b.nodeAt(path)); ok {
+		for _, v := range m.Values {
+			if text, _ := keyText(v.Key); text == key {
+				return placeOfToken(v.Key.GetToken())
+			}
+		}
+	}
+	return b.at(path)
+}
+
 // secrets reads `secrets` before everything else, because references name its entries.
 func (b *builder) secrets() {
 	for _, p := range b.pairsOf("secrets") {
@@ -147,7 +159,7 @@ func (b *builder) labels(path string, labels map[string]string) {
 	}
 	own := map[string]bool{"check": true, "kind": true, "provider": true, "location": true, "instance": true, "job": true}
 	for _, key := range sortedKeys(labels) {
-		at := b.at(path + "." + key)
+		at := b.keyAt(path, key)
 		switch {
 		case !regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,63}$`).MatchString(key):
 			b.add(at, "", "found the label %s, want letters, digits, _, . and -, beginning with a letter", quote(key))
@@ -297,7 +309,8 @@ func (b *builder) providers() {
 	for _, p := range b.pairs(m) {
 		b.name(p.key, p.at)
 		written := element(reflect.TypeFor[provider]())
-		b.field(p.value, written, field{name: p.key})
+		b.field(p.value, written, field{name: p.key, at: p.at})
+		b.settle()
 		v, _ := written.Addr().Interface().(*provider)
 		path := "providers." + p.key
 		b.between(path+".breaker.failures", v.Breaker.Failures, 1, 1000)

@@ -199,10 +199,11 @@ func Parse(name string, data []byte, o Options) (*Config, error) {
 	b.file = defaults()
 	b.secrets()
 	b.decode(root, reflect.ValueOf(&b.file).Elem())
+	b.settle()
 	b.build()
 	if err := rep.err(); err != nil {
 		return nil, err
 	}
-	b.cfg.Warnings = sorted(rep.warnings)
+	b.cfg.Warnings = rep.sorted(rep.warnings)
 	return b.cfg, nil
 }

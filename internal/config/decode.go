@@ -120,6 +120,7 @@ func (d *decoder) wrong(n ast.Node, want string) {
 // field is one key of a struct.
 type field struct {
 	name     string
+	at       place // of the key, in the mapping that is read
 	index    []int
 	enum     []string
 	required bool
@@ -180,6 +181,7 @@ func (d *decoder) structure(n ast.Node, v reflect.Value) {
 			d.unknown(p, v, names)
 			continue
 		}
+		f.at = p.at
 		d.field(p.value, v.FieldByIndex(f.index), f)
 	}
 	for _, f := range fields {
@@ -191,7 +193,7 @@ func (d *decoder) structure(n ast.Node, v reflect.Value) {
 
 func (d *decoder) field(n ast.Node, v reflect.Value, f field) {
 	if _, null := n.(*ast.NullNode); null && !nullable(v) {
-		d.add(placeOfToken(n.GetToken()), "", "the key %q has no value", f.name)
+		d.add(f.at, "", "the key %q has no value", f.name)
 		return
 	}
 	before := len(d.problems)
@@ -275,7 +277,7 @@ func (d *decoder) mapOf(n ast.Node, v reflect.Value) {
 			continue
 		}
 		element := element(v.Type().Elem())
-		d.field(p.value, element, field{name: p.key})
+		d.field(p.value, element, field{name: p.key, at: p.at})
 		fresh.SetMapIndex(reflect.ValueOf(p.key).Convert(v.Type().Key()), element)
 	}
 	v.Set(fresh)

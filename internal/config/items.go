@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -46,24 +47,29 @@ func (b *builder) unique(path, name string, names map[string]int) {
 
 // given reports whether the mapping at path has the key.
 func (b *builder) given(path, key string) bool {
+	_, ok := keyIn(b.nodeAt(path), key)
+	return ok
+}
+
+// nodeAt is the part of the file at a path of names without dots; nil where there is none.
+func (b *builder) nodeAt(path string) ast.Node {
 	var n ast.Node = b.root
 	for step := range strings.SplitSeq(path, ".") {
 		if s, ok := n.(*ast.SequenceNode); ok {
-			var i int
-			if _, err := fmt.Sscanf(step, "%d", &i); err != nil || i >= len(s.Values) {
-				return false
+			i, err := strconv.Atoi(step)
+			if err != nil || i < 0 || i >= len(s.Values) {
+				return nil
 			}
 			n = s.Values[i]
 			continue
 		}
 		next, ok := keyIn(n, step)
 		if !ok {
-			return false
+			return nil
 		}
 		n = next
 	}
-	_, ok := keyIn(n, key)
-	return ok
+	return n
 }
 
 func (b *builder) check(path string, c *check) Check {
@@ -97,12 +103,14 @@ func (b *builder) providerOf(path string, c *check) string {
 		names = append(names, p.key)
 	}
 	switch {
+	case c.Provider != "" && len(names) == 0:
+		b.add(b.at(path+".provider"), "", "no provider %s: there are none in `providers:`", quote(c.Provider))
 	case c.Provider != "" && !slices.Contains(names, c.Provider):
 		b.add(b.at(path+".provider"), nearest(c.Provider, names), "no provider %s, %s", quote(c.Provider), oneOf(names))
 	case c.Provider == "" && len(names) == 1:
 		return names[0]
 	case c.Provider == "" && len(names) > 1:
-		b.add(b.at(path), "", "there are %d providers, so the check must say `provider:`, %s", len(names), oneOf(names))
+		b.add(b.at(path+".name"), "", "there are %d providers, so the check must say `provider:`, %s", len(names), oneOf(names))
 	}
 	return c.Provider
 }
@@ -131,10 +139,10 @@ func (b *builder) times(path string, c *check, out *Check) {
 		b.atLeast(path+".timeout", out.Timeout, 10*time.Millisecond)
 	}
 	if interval > 0 && out.Timeout >= interval {
-		b.add(b.at(path+".timeout"), "", "the timeout of %s is not below the interval of %s (%s)", short(out.Timeout), short(interval), out.Schedule)
+		b.add(b.at(path+".timeout"), "", "the timeout of %s is not below the interval of %s (%s)", short(out.Timeout), short(interval), c.Schedule)
 	}
 	if interval > 0 && out.Confirm >= interval {
-		b.add(b.at(path+".confirm"), "", "confirm after %s is not below the interval of %s (%s)", short(out.Confirm), short(interval), out.Schedule)
+		b.add(b.at(path+".confirm"), "", "confirm after %s is not below the interval of %s (%s)", short(out.Confirm), short(interval), c.Schedule)
 	}
 	if c.DegradedAbove != nil && *c.DegradedAbove >= out.Timeout {
 		b.warn(b.at(path+".degraded_above"), "degraded_above %s is never reached: the run ends after %s", short(*c.DegradedAbove), short(out.Timeout))
@@ -177,11 +185,11 @@ func (b *builder) unknownKind(path, kind, what string, names []string) {
 	at := b.at(path + ".kind")
 	switch names := sortedCopy(names); {
 	case strings.Contains(kind, "/"):
-		b.add(at, "", "the kind %s is a plugin's, and plugins are not part of this version; %s", quote(kind), oneOf(names))
+		b.add(at, "", "the kind %s is a plugin's, and plugins are not part of this version, %s", quote(kind), oneOf(names))
 	case slices.Contains(later, kind):
-		b.add(at, "", "the kind %s of %s is not part of this version; %s", quote(kind), what, oneOf(names))
+		b.add(at, "", "the %s kind %s is not part of this version, %s", what, quote(kind), oneOf(names))
 	default:
-		b.add(at, nearest(kind, names), "no kind of %s is called %s, %s", what, quote(kind), oneOf(names))
+		b.add(at, nearest(kind, names), "no %s kind is called %s, %s", what, quote(kind), oneOf(names))
 	}
 }
 

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -47,6 +48,7 @@ type Errors struct {
 	problems []Problem
 	more     int // beyond maxProblems
 	causes   []error
+	masked   map[int]int // as in report
 }
 
 // Error is every problem, each with its line.
@@ -79,10 +81,12 @@ type report struct {
 	causes   []error
 	seen     map[Problem]bool
 	more     int
+	settled  map[place]bool // places that need no second word
+	masked   map[int]int    // by line: the column from which it holds a credential; shared with forks
 }
 
 func newReport(file string, data []byte) *report {
-	r := &report{file: file, seen: map[Problem]bool{}}
+	r := &report{file: file, seen: map[Problem]bool{}, masked: map[int]int{}}
 	if len(data) <= MaxSize {
 		r.lines = strings.Split(strings.ToValidUTF8(string(data), "\uFFFD"), "\n")
 	}
@@ -91,13 +95,34 @@ func newReport(file string, data []byte) *report {
 
 // fork is a report on the same file that has no problems yet.
 func (r *report) fork() *report {
-	return &report{file: r.file, lines: r.lines, seen: map[Problem]bool{}}
+	return &report{file: r.file, lines: r.lines, seen: map[Problem]bool{}, masked: maps.Clone(r.masked)}
+}
+
+// settle keeps what follows from being said of places that have a problem already: a timeout that is not a duration is
+// not also too short.
+func (r *report) settle() {
+	r.settled = map[place]bool{}
+	for _, p := range r.problems {
+		r.settled[place{p.Line, p.Column}] = p.Line > 0
+	}
+}
+
+// addSecret reports a credential that stands in the file, and hides it and all behind it on its line.
+func (r *report) addSecret(at place) {
+	r.mask(at)
+	r.add(at, "take the key out of this file, and out of its history", "found the credential itself; %s", onlyByReference)
+}
+
+func (r *report) mask(at place) {
+	if from, hidden := r.masked[at.line]; !hidden || at.column < from {
+		r.masked[at.line] = at.column
+	}
 }
 
 func (r *report) add(at place, hint, format string, args ...any) {
 	p := r.problem(at, hint, fmt.Sprintf(format, args...))
 	switch {
-	case r.seen[p]:
+	case r.seen[p], r.settled[at]:
 	case len(r.problems) >= maxProblems:
 		r.more++
 	default:
@@ -116,14 +141,18 @@ func (r *report) warn(at place, format string, args ...any) {
 
 func (r *report) problem(at place, hint, message string) Problem {
 	return Problem{
-		File: r.file, Line: at.line, Column: at.column, Message: oneLine(maskWords(message)), Hint: oneLine(hint), Source: r.source(at),
+		File: r.file, Line: at.line, Column: at.column, Message: oneLine(maskWords(message)), Hint: oneLine(hint),
 	}
 }
 
 // merge takes over what an error holds: placed problems as they are, parameters by their path, the rest at fallback.
 func (r *report) merge(err error, locate func(path string) place) {
 	if placed, ok := errors.AsType[*Errors](err); ok {
+		for line, column := range placed.masked {
+			r.mask(place{line, column})
+		}
 		for _, p := range placed.problems {
+			p.Source = ""
 			if !r.seen[p] {
 				r.seen[p] = true
 				r.problems = append(r.problems, p)
@@ -151,11 +180,15 @@ func (r *report) err() error {
 	if len(r.problems) == 0 {
 		return nil
 	}
-	return &Errors{problems: sorted(r.problems), more: r.more, causes: r.causes}
+	return &Errors{problems: r.sorted(r.problems), more: r.more, causes: r.causes, masked: r.masked}
 }
 
-func sorted(problems []Problem) []Problem {
+// sorted returns the problems in the order of the file, each with its line as it may be shown.
+func (r *report) sorted(problems []Problem) []Problem {
 	sorted := slices.Clone(problems)
+	for i := range sorted {
+		sorted[i].Source = r.source(place{sorted[i].Line, sorted[i].Column})
+	}
 	slices.SortStableFunc(sorted, func(a, b Problem) int {
 		if a.Line != b.Line {
 			return a.Line - b.Line
@@ -173,6 +206,11 @@ func (r *report) source(at place) string {
 		return ""
 	}
 	line := []rune(maskLine(printable(r.lines[at.line-1])))
+	if from, hidden := r.masked[at.line]; hidden {
+		for i := max(from-1, 0); i < len(line); i++ {
+			line[i] = '*'
+		}
+	}
 	column := min(max(at.column, 1), len(line)+1)
 	from := 0
 	if len(line) > width && column > width/2 {
@@ -207,7 +245,7 @@ func oneLine(s string) string {
 
 // maskLine hides the values of keys that sound like credentials, the password of a URL, and words that look random.
 func maskLine(line string) string {
-	named := regexp.MustCompile(`(?i)(?:api_?key|apikey|key|token|secret|passw(?:or)?d|passphrase|authorization|bearer|cookie|credential)"?'?\s*[:=]\s*["']?([^\s"'\[{][^"'#}]*)`)
+	named := regexp.MustCompile(`(?i)(?:api_?key|apikey|key|token|secret|passw(?:or)?d|passphrase|authorization|bearer|cookie)"?'?\s*[:=]\s*["']?([^\s"'\[{][^"'#}]*)`)
 	userinfo := regexp.MustCompile(`://([^/@\s]+)@`)
 	for _, re := range []*regexp.Regexp{named, userinfo} {
 		line = maskGroups(line, re)
@@ -234,7 +272,7 @@ func maskGroups(text string, re *regexp.Regexp) string {
 	for _, m := range re.FindAllStringSubmatchIndex(text, -1) {
 		b.WriteString(text[end:m[2]])
 		group := text[m[2]:m[3]]
-		if isReference(group) {
+		if harmless(group) {
 			b.WriteString(group)
 		} else {
 			b.WriteString(strings.Repeat("*", utf8.RuneCountInString(group)))
@@ -244,8 +282,7 @@ func maskGroups(text string, re *regexp.Regexp) string {
 	return b.String() + text[end:]
 }
 
-// isReference reports whether a value only says where a credential is: a path, or the name of a variable or of a secret.
-func isReference(value string) bool {
-	value = strings.TrimSpace(value)
-	return strings.HasPrefix(value, "/") || regexp.MustCompile(`^([A-Z][A-Z0-9]*_[A-Z0-9_]*|[a-z]+(-[a-z]+)*)$`).MatchString(value)
+// harmless reports whether a value is a small number, a duration or a truth value: `max_tokens: 16` is no credential.
+func harmless(value string) bool {
+	return regexp.MustCompile(`^([0-9.]{1,6}[a-z]{0,2}|true|false)(,.*)?\s*$`).MatchString(value)
 }

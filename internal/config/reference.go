@@ -3,6 +3,7 @@ package config
 import (
 	"path/filepath"
 	"reflect"
+	"strings"
 
 	"github.com/goccy/go-yaml/ast"
 
@@ -30,7 +31,7 @@ func (d *decoder) secret(n ast.Node, into *checks.Secret) {
 	case *ast.MappingNode, *ast.MappingValueNode:
 		items = []ast.Node{n}
 	default:
-		d.add(placeOf(n), "take the key out of this file, and out of its history", "found the credential itself; %s", onlyByReference)
+		d.addSecret(placeOf(n))
 		return
 	}
 	if len(items) == 0 {
@@ -73,7 +74,7 @@ func (d *decoder) source(n ast.Node) (ref secret.Ref, named string, ok bool) {
 		if _, list := n.(*ast.SequenceNode); list {
 			d.wrong(n, "one source, not a list within a list")
 		} else {
-			d.add(placeOf(n), "take the key out of this file, and out of its history", "found the credential itself; %s", onlyByReference)
+			d.addSecret(placeOf(n))
 		}
 		return ref, "", false
 	}
@@ -93,6 +94,12 @@ func (d *decoder) source(n ast.Node) (ref secret.Ref, named string, ok bool) {
 			return ref, "", false
 		}
 		return ref, s.Secret, true
+	}
+	for key, name := range map[string]string{"credential": s.Credential, "env": s.Env} {
+		if maskWords(name) != name && strings.ToUpper(name) != name {
+			d.addSecret(locate(m, key, placeOf(n))) // a name is shown in errors: it must be one
+			return ref, "", false
+		}
 	}
 	if s.File != "" && !filepath.IsAbs(s.File) {
 		s.File = filepath.Join(d.dir, s.File)

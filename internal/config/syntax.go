@@ -246,6 +246,9 @@ func describe(n ast.Node) string {
 	case *ast.LiteralNode:
 		return "a block of text"
 	case *ast.SequenceNode:
+		if len(v.Values) == 0 {
+			return "an empty list"
+		}
 		return "a list"
 	}
 	if _, ok := asMapping(n); ok {
