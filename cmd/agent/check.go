@@ -65,6 +65,7 @@ func check(ctx context.Context, p process, f checkFlags, names []string) error {
 		}
 	}
 	out := scrubber.Writer(p.stdout)
+	defer func() { _ = out.Flush() }()
 	worst := exitWell
 	err = runChecks(ctx, p, cfg, log, names, func(r *checks.Report) {
 		worst = worse(worst, r.Status)

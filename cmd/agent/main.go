@@ -1,12 +1,17 @@
 // Command windsock is a synthetic-monitoring agent for teams that run Mistral AI in production.
 package main
 
-import "os"
+import (
+	"os"
+	"os/signal"
+	"syscall"
+)
 
 // version is set by the linker.
 var version = "dev" //nolint:gochecknoglobals // set by -ldflags -X, which needs a variable
 
 func main() {
+	signal.Ignore(syscall.SIGXFSZ) // a file that may not grow is an error of write, not the end of the process
 	os.Exit(windsock(process{
 		args: os.Args[1:], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv,
 	}))

@@ -77,6 +77,7 @@ func validate(cmd *cobra.Command, p process, f validateFlags) error {
 		})
 	}
 	out := scrubber.Writer(p.stdout)
+	defer func() { _ = out.Flush() }()
 	if asJSON {
 		_ = json.NewEncoder(out).Encode(result)
 	} else {

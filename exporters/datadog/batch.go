@@ -85,8 +85,7 @@ func (b *batch) record(rec *checks.Record) {
 
 // did books a line that the client took, or that is too large for a packet. Other errors come out of the socket later.
 func (b *batch) did(t *tally, err error) {
-	var long statsd.MessageTooLongError
-	if errors.As(err, &long) {
+	if _, long := errors.AsType[statsd.MessageTooLongError](err); long {
 		t.large++
 		return
 	}

@@ -102,7 +102,7 @@ func (e *Exporter) Export(ctx context.Context, batch []checks.Record) (exporters
 	}
 	stop := e.wire.begin(ctx, e.params.Timeout)
 	defer stop()
-	e.faults.take()
+	_ = e.faults.take() // of the attempt before
 	next := e.ledger.next(batch)
 	b := newBatch(e, next, time.Now())
 	for i := range batch {

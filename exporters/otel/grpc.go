@@ -96,9 +96,11 @@ func (t *target) grpcConn(last *exchange) (*grpc.ClientConn, error) {
 // intercept puts our headers on and writes down what the call came to.
 func (x *exchange) intercept(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption) error { //nolint:revive // the signature is gRPC's
 	x.tried = true
+	pairs := make([]string, 0, 2*len(x.headers))
 	for name, value := range x.headers {
-		ctx = metadata.AppendToOutgoingContext(ctx, name, value)
+		pairs = append(pairs, name, value)
 	}
+	ctx = metadata.AppendToOutgoingContext(ctx, pairs...)
 	if message, ok := req.(proto.Message); ok {
 		x.size = proto.Size(message)
 	}

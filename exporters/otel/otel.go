@@ -36,7 +36,6 @@ func Kind() exporters.Kind {
 // Exporter is an exporters.Exporter for OTLP. Make one with New. It is not safe for concurrent use.
 type Exporter struct {
 	log     *slog.Logger
-	traces  bool
 	max     int
 	state   []byte // as handed over, until the first batch
 	tally   *exporters.Tally
@@ -61,12 +60,11 @@ func New(p Params, env exporters.Env) (*Exporter, error) {
 	who := newIdentity(env)
 	return &Exporter{
 		log:         env.Log,
-		traces:      p.Traces,
 		max:         p.MaxSeries,
 		state:       env.State,
 		metrics:     &metricsBuilder{resource: who.resource, scope: who.scope},
 		logs:        &logBuilder{identity: who, events: p.Events, traces: p.Traces},
-		spans:       &spanBuilder{identity: who},
+		spans:       &spanBuilder{identity: who, wanted: p.Traces},
 		metricsLine: newMetricsLine(targets[signalMetrics]),
 		logsLine:    newLogsLine(targets[signalLogs]),
 		tracesLine:  newTracesLine(targets[signalTraces]),
@@ -79,32 +77,36 @@ func (e *Exporter) Export(ctx context.Context, batch []checks.Record) (exporters
 	if len(batch) == 0 {
 		return exporters.Outcome{}, nil
 	}
-	out := exporters.Outcome{}
+	var out exporters.Outcome
 	next := e.next(batch)
+	if err := e.send(ctx, batch, next, &out); err != nil {
+		return exporters.Outcome{}, lone(batch, err)
+	}
 	if next != nil {
-		if rm := e.metrics.build(batch, next); rm != nil {
-			if err := report(ctx, e, e.metricsLine, rm, &out); err != nil {
-				return exporters.Outcome{}, lone(batch, err)
-			}
-		}
 		out.State = next.Encode()
-	}
-	if records := e.logs.build(batch); len(records) > 0 {
-		if err := report(ctx, e, e.logsLine, records, &out); err != nil {
-			return exporters.Outcome{}, lone(batch, err)
-		}
-	}
-	if e.traces {
-		if spans := e.spans.build(batch); len(spans) > 0 {
-			if err := report(ctx, e, e.tracesLine, spans, &out); err != nil {
-				return exporters.Outcome{}, lone(batch, err)
-			}
-		}
-	}
-	if next != nil {
 		e.tally.Done(batch, next)
 	}
 	return out, nil
+}
+
+// send sends the signals one after the other, as far as there is something to send.
+func (e *Exporter) send(ctx context.Context, batch []checks.Record, next *exporters.Totals, out *exporters.Outcome) error {
+	if next != nil {
+		if rm := e.metrics.build(batch, next); rm != nil {
+			if err := report(ctx, e, e.metricsLine, rm, out); err != nil {
+				return err
+			}
+		}
+	}
+	if records := e.logs.build(batch); len(records) > 0 {
+		if err := report(ctx, e, e.logsLine, records, out); err != nil {
+			return err
+		}
+	}
+	if spans := e.spans.build(batch); len(spans) > 0 {
+		return report(ctx, e, e.tracesLine, spans, out)
+	}
+	return nil
 }
 
 // lone makes Poison of a batch of one that is too large.

@@ -41,12 +41,7 @@ func TestTheSuiteOverHTTP(t *testing.T) {
 		Page: "../../docs/exporters/otel.md",
 		Backend: func(t *testing.T, fault exportertest.Fault) (exportertest.Case, bool) {
 			t.Helper()
-			url := ""
-			if fault == exportertest.Hangs {
-				url = "http://" + mute(t)
-			} else {
-				url = exportertest.HTTPBackend(t, fault, &backend{})
-			}
+			url := backendURL(t, fault)
 			return exportertest.Case{With: "endpoint: " + url + "\nevents: all\ntraces: true\nsecret_headers: {authorization: {env: KEY}}\n"}, true
 		},
 		Refused: refused(),
@@ -65,6 +60,14 @@ func TestTheSuiteOverGRPC(t *testing.T) {
 		},
 		Refused: refused(),
 	})
+}
+
+func backendURL(t *testing.T, fault exportertest.Fault) string {
+	t.Helper()
+	if fault == exportertest.Hangs {
+		return "http://" + mute(t)
+	}
+	return exportertest.HTTPBackend(t, fault, &backend{})
 }
 
 // grpcFault is a backend whose service answers with the status that gRPC has for a fault.

@@ -18,9 +18,13 @@ const sampled = 1
 // record, so that a run that is sent again is the same span.
 type spanBuilder struct {
 	identity identity
+	wanted   bool
 }
 
 func (b *spanBuilder) build(batch []checks.Record) []*tracepb.ResourceSpans {
+	if !b.wanted {
+		return nil
+	}
 	var spans []*tracepb.Span
 	for _, rec := range batch {
 		if rec.Report != nil && !rec.Report.StartedAt.IsZero() {

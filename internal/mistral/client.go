@@ -58,6 +58,9 @@ func New(o Options) (*Client, error) {
 
 var _ API = (*Client)(nil)
 
+// BaseURL is the address that every path is appended to; it ends in /v1. Prices depend on its host.
+func (c *Client) BaseURL() string { return c.base }
+
 // request is one call as this package wants it.
 type request struct {
 	method, path string
