@@ -3,6 +3,7 @@ package all
 
 import (
 	"github.com/windsock-monitor/windsock/exporters"
+	"github.com/windsock-monitor/windsock/exporters/datadog"
 	"github.com/windsock-monitor/windsock/exporters/otel"
 	"github.com/windsock-monitor/windsock/exporters/prometheus"
 	"github.com/windsock-monitor/windsock/exporters/stdout"
@@ -11,6 +12,7 @@ import (
 // Kinds are the built-in kinds, in the order of the documentation.
 func Kinds() []exporters.Kind {
 	return []exporters.Kind{
+		datadog.Kind(),
 		otel.Kind(),
 		prometheus.Kind(),
 		stdout.Kind(),
