@@ -26,7 +26,7 @@ func TestEveryKindHasItsOwnNameGoodDefaultsAndAPage(t *testing.T) {
 			t.Errorf("%s: %v", kind.Name, err)
 		}
 		page, err := os.ReadFile("../../docs/exporters/" + kind.Name + ".md")
-		if err != nil || !strings.HasPrefix(string(page), "# "+kind.Name+"\n") {
+		if err != nil || !strings.HasPrefix(string(page), "# The `"+kind.Name+"` exporter\n") {
 			t.Errorf("%s has no page of its name: %v", kind.Name, err)
 		}
 	}
