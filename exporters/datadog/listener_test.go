@@ -160,10 +160,10 @@ func listenStream(t *testing.T, path string) *agent {
 }
 
 // hermetic takes from the process what datadog-go reads by itself.
-func hermetic(t *testing.T) {
-	t.Helper()
+func hermetic(tb testing.TB) {
+	tb.Helper()
 	for _, name := range []string{"DD_ENV", "DD_SERVICE", "DD_VERSION", "DD_ENTITY_ID", "DD_AGENT_HOST", "DD_DOGSTATSD_URL", "DD_CARDINALITY", "DATADOG_CARDINALITY", "DD_EXTERNAL_ENV"} {
-		t.Setenv(name, "")
+		tb.Setenv(name, "")
 	}
 }
 

@@ -120,6 +120,10 @@ func TestABackendWithoutLogsIsToldApart(t *testing.T) {
 			if !exporters.IsHold(err) || !strings.Contains(err.Error(), "events: none") {
 				t.Errorf("%v, want a Hold that says what to do", err)
 			}
+			trial := build(t, start(t), exporters.Env{Probing: true}) // events: failures, and no failure
+			if _, err := trial.Export(t.Context(), exportertest.Records(1, 1)); !exporters.IsHold(err) {
+				t.Errorf("a trial says %v, want the Hold that the first failure would meet", err)
+			}
 		})
 	}
 }

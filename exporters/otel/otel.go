@@ -57,6 +57,9 @@ func New(p Params, env exporters.Env) (*Exporter, error) {
 	if env.Log == nil {
 		env.Log = slog.New(slog.DiscardHandler)
 	}
+	if env.Probing && p.Events != EventsNone { // a backend without logs is to be found now, not at the first failure
+		p.Events = EventsAll
+	}
 	who := newIdentity(env)
 	return &Exporter{
 		log:         env.Log,
