@@ -142,8 +142,8 @@ func listen(t *testing.T) net.Listener {
 // start runs the agent as a process of its own; what it prints is appended to the files of the run before.
 func (w *world) start() *exec.Cmd {
 	w.t.Helper()
-	cmd := exec.Command("windsock", "run", "--config", w.config)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "STATE_DIRECTORY=" + filepath.Join(w.dir, "state"), "MISTRAL_API_KEY=" + canaryKey}
+	cmd := exec.CommandContext(context.WithoutCancel(w.t.Context()), "windsock", "run", "--config", w.config)
+	cmd.Env = []string{"STATE_DIRECTORY=" + filepath.Join(w.dir, "state"), "MISTRAL_API_KEY=" + canaryKey}
 	cmd.Stdout, cmd.Stderr = w.appendTo("stdout"), w.appendTo("stderr")
 	if err := cmd.Start(); err != nil {
 		w.t.Fatal(err)
@@ -173,10 +173,10 @@ func kill(t *testing.T, cmd *exec.Cmd, with syscall.Signal) {
 	}
 }
 
-func (w *world) until(what string, true func() bool) {
+func (w *world) until(what string, holds func() bool) {
 	w.t.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if true() {
+		if holds() {
 			return
 		}
 	}

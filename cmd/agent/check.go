@@ -13,7 +13,6 @@ import (
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/agent"
-	"github.com/windsock-monitor/windsock/internal/config"
 	"github.com/windsock-monitor/windsock/internal/secret"
 	"github.com/windsock-monitor/windsock/internal/store"
 )
@@ -57,7 +56,7 @@ func check(ctx context.Context, p process, f checkFlags, names []string) error {
 	load := loader{path: f.config, getenv: p.getenv, log: log, scrubber: scrubber}
 	cfg, err := load.load()
 	if err != nil {
-		return configError(err, exitUsage)
+		return exit(exitUsage, err)
 	}
 	for _, name := range names {
 		if err := knownCheck(cfg, name); err != nil {
@@ -67,7 +66,9 @@ func check(ctx context.Context, p process, f checkFlags, names []string) error {
 	out := scrubber.Writer(p.stdout)
 	defer func() { _ = out.Flush() }()
 	worst := exitWell
-	err = runChecks(ctx, p, cfg, log, names, func(r *checks.Report) {
+	err = runChecks(ctx, p, agent.Options{
+		Config: cfg, Registry: registry(), Version: version, Log: log, Getenv: p.getenv, Stdout: p.stdout,
+	}, names, func(r *checks.Report) {
 		worst = worse(worst, r.Status)
 		if asJSON {
 			_ = json.NewEncoder(out).Encode(checks.OfReport(r))
@@ -85,7 +86,8 @@ func check(ctx context.Context, p process, f checkFlags, names []string) error {
 }
 
 // runChecks makes the runs here, or has the agent make them that holds the state directory: the money is counted once.
-func runChecks(ctx context.Context, p process, cfg *config.Config, log *slog.Logger, names []string, each func(*checks.Report)) error {
+func runChecks(ctx context.Context, p process, o agent.Options, names []string, each func(*checks.Report)) error {
+	cfg := o.Config
 	if len(names) == 0 {
 		for i := range cfg.Checks {
 			names = append(names, cfg.Checks[i].Name)
@@ -96,11 +98,8 @@ func runChecks(ctx context.Context, p process, cfg *config.Config, log *slog.Log
 		return err
 	}
 	cfg.Listen, cfg.Exporters = "", nil
-	once, err := agent.New(ctx, agent.Options{
-		Config: cfg, Registry: registry(), Version: version, Log: log, Getenv: p.getenv, Stdout: p.stdout,
-	})
-	var locked *store.LockedError
-	if errors.As(err, &locked) {
+	once, err := agent.New(ctx, o)
+	if _, locked := errors.AsType[*store.LockedError](err); locked {
 		for _, name := range names {
 			report, askErr := agent.Ask(ctx, socket, name)
 			if askErr != nil {

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"errors"
 	"log/slog"
-	"os"
 
 	checkkinds "github.com/windsock-monitor/windsock/checks/all"
 	exporterkinds "github.com/windsock-monitor/windsock/exporters/all"
@@ -39,14 +37,4 @@ func (l loader) load() (*config.Config, error) {
 		l.log.Warn("configuration", "file", w.File, "line", w.Line, "warning", w.Message)
 	}
 	return cfg, nil
-}
-
-// configError gives a configuration that cannot be used its exit code: code where the file is at fault, also where it
-// is not there.
-func configError(err error, code int) error {
-	var wrong *config.Errors
-	if errors.As(err, &wrong) || errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
-		return exit(code, err)
-	}
-	return exit(code, err)
 }

@@ -30,7 +30,7 @@ const storyLength = 10 * time.Minute
 const demoKey = "demo-key-for-the-simulator-only"
 
 //go:embed demo.yaml
-var demoConfig string //nolint:gochecknoglobals // embedded, never written
+var demoConfig string
 
 type demoFlags struct {
 	length  time.Duration

@@ -8,7 +8,7 @@ import (
 )
 
 // version is set by the linker.
-var version = "dev" //nolint:gochecknoglobals // set by -ldflags -X, which needs a variable
+var version = "dev"
 
 func main() {
 	signal.Ignore(syscall.SIGXFSZ) // a file that may not grow is an error of write, not the end of the process

@@ -66,8 +66,7 @@ func windsock(p process) int {
 	}
 	if exited.err != nil {
 		fmt.Fprintf(p.stderr, "windsock: %v\n", exited.err)
-		var locked *store.LockedError
-		if errors.As(exited.err, &locked) {
+		if _, locked := errors.AsType[*store.LockedError](exited.err); locked {
 			fmt.Fprintln(p.stderr, "hint: one agent per state directory; stop the other one, or give this one another state_dir")
 		}
 	}

@@ -33,7 +33,7 @@ func run(cmd *cobra.Command, p process, path string) error {
 	load := loader{path: path, getenv: p.getenv, log: first, scrubber: scrubber}
 	cfg, err := load.load()
 	if err != nil {
-		return configError(err, exitConfig)
+		return exit(exitConfig, err)
 	}
 	log := newLog(scrubber.Writer(p.stderr), cfg.Log)
 	load.log = log

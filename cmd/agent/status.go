@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -16,8 +17,6 @@ import (
 	"github.com/windsock-monitor/windsock/internal/config"
 	"github.com/windsock-monitor/windsock/internal/secret"
 	"github.com/windsock-monitor/windsock/internal/status"
-
-	"log/slog"
 )
 
 type statusFlags struct{ config, address, output string }
@@ -46,7 +45,7 @@ func showStatus(ctx context.Context, p process, f statusFlags) error {
 	if address == "" {
 		cfg, err := config.Load(loader{path: f.config, getenv: p.getenv, log: slog.New(slog.DiscardHandler), scrubber: secret.NewScrubber()}.options())
 		if err != nil {
-			return configError(err, exitUsage)
+			return exit(exitUsage, err)
 		}
 		if address = cfg.Listen; address == "" {
 			return exit(exitUsage, fmt.Errorf("%s has `listen` off: there is nothing to ask", cfg.Path))

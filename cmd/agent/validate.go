@@ -92,8 +92,7 @@ func validate(cmd *cobra.Command, p process, f validateFlags) error {
 }
 
 func refuse(p process, asJSON bool, result validation, err error) error {
-	var wrong *config.Errors
-	if errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[*config.Errors](err); ok {
 		result.Errors = wrong.List()
 	} else {
 		result.Error = err.Error()

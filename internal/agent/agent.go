@@ -177,7 +177,7 @@ func (a *Agent) Run(ctx context.Context, reload <-chan os.Signal) error {
 	go func() { scheduled <- a.scheduler.Run(ctx) }()
 	a.becomeReady()
 	a.turn(ctx, base, reload)
-	err := a.drain(scheduled)
+	err := a.drain(base, scheduled)
 	end()
 	background.Wait()
 	return errors.Join(err, a.store.Close())
@@ -232,7 +232,7 @@ func (a *Agent) becomeReady() {
 
 // drain is the shutdown: runs in flight end, the last records are stored, exporters get what is left of the grace period.
 // What they do not deliver is still in the store.
-func (a *Agent) drain(scheduled <-chan error) error {
+func (a *Agent) drain(base context.Context, scheduled <-chan error) error {
 	a.o.Log.Info("stopping")
 	if a.o.Notify != nil {
 		a.o.Notify.Stopping()
@@ -241,7 +241,7 @@ func (a *Agent) drain(scheduled <-chan error) error {
 	a.ready = false
 	grace := a.gen.cfg.Grace
 	a.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	ctx, cancel := context.WithTimeout(base, grace)
 	defer cancel()
 	cut := time.AfterFunc(grace/2, a.pipeline.Cut)
 	err := <-scheduled

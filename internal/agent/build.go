@@ -30,13 +30,9 @@ type generation struct {
 }
 
 func (a *Agent) build(_ context.Context, cfg *config.Config) (*generation, error) {
-	network, err := outbound.New(outbound.Options{
-		HTTPProxy: cfg.Network.HTTPProxy, HTTPSProxy: cfg.Network.HTTPSProxy, NoProxy: cfg.Network.NoProxy,
-		CAFile: cfg.Network.CAFile, AllowAddresses: cfg.Network.AllowAddresses,
-		UserAgent: "windsock/" + a.o.Version + " (synthetic)",
-	})
+	network, err := networkOf(cfg, a.o.Version)
 	if err != nil {
-		return nil, fmt.Errorf("building the way out: %w", err)
+		return nil, err
 	}
 	gen := &generation{cfg: cfg, network: network, breakers: map[string]pipeline.BreakerSettings{}, soft: make(chan struct{})}
 	clients, err := gen.providers(cfg)

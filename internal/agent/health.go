@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
@@ -92,14 +93,7 @@ func join(names []string) string {
 	if len(names) > most {
 		names = append(slices.Clone(names[:most]), "…")
 	}
-	text := ""
-	for i, name := range names {
-		if i > 0 {
-			text += ", "
-		}
-		text += name
-	}
-	return text
+	return strings.Join(names, ", ")
 }
 
 // overdue lists the checks without a final result for three intervals: missing is never green.

@@ -29,26 +29,38 @@ func CostOf(cfg *config.Config, registry config.Registry) Cost {
 	cost := Cost{PricesKnown: true, PriceDate: pricing.Default().Date()}
 	for i := range cfg.Checks {
 		check := &cfg.Checks[i]
-		for _, kind := range registry.Checks {
-			if kind.Name != check.Kind {
-				continue
-			}
-			built, err := kind.New(check.With, checks.Env{Log: slog.New(slog.DiscardHandler), Name: check.Name, Timeout: check.Timeout})
-			if err != nil {
-				continue // Buildable has said so
-			}
-			if paid, ok := built.(checks.Paid); ok {
-				worst, known := paid.MaxCost(time.Now())
-				runs := 24 * time.Hour / max(check.Schedule.Interval(), time.Second)
-				if check.Confirm > 0 {
-					runs *= 2
-				}
-				cost.WorstPerDay += worst * checks.PicoUSD(runs)
-				cost.PricesKnown = cost.PricesKnown && known
-			}
+		built, err := buildOnly(check, registry, nil)
+		if err != nil {
+			continue // Buildable has said so
+		}
+		if paid, ok := built.(checks.Paid); ok {
+			worst, known := paid.MaxCost(time.Now())
+			cost.WorstPerDay += worst * checks.PicoUSD(runsPerDay(check))
+			cost.PricesKnown = cost.PricesKnown && known
 		}
 	}
 	return cost
+}
+
+// runsPerDay is how often the check runs at the most, confirmations included.
+func runsPerDay(check *config.Check) int64 {
+	runs := int64(24 * time.Hour / max(check.Schedule.Interval(), time.Second))
+	if check.Confirm > 0 {
+		runs *= 2
+	}
+	return runs
+}
+
+// buildOnly builds a check that will not run.
+func buildOnly(check *config.Check, registry config.Registry, network any) (checks.Check, error) {
+	for _, kind := range registry.Checks {
+		if kind.Name == check.Kind {
+			return kind.New(check.With, checks.Env{
+				Log: slog.New(slog.DiscardHandler), Name: check.Name, Timeout: check.Timeout, Network: network,
+			})
+		}
+	}
+	return nil, fmt.Errorf("check %q: no kind %q", check.Name, check.Kind)
 }
 
 // Buildable builds every check and checks every exporter's parameters, starts nothing and reads no secret. The error
@@ -63,15 +75,8 @@ func Buildable(cfg *config.Config, registry config.Registry, getenv func(string)
 		return err
 	}
 	for i := range cfg.Checks {
-		check := &cfg.Checks[i]
-		for _, kind := range registry.Checks {
-			if kind.Name != check.Kind {
-				continue
-			}
-			env := checks.Env{Log: slog.New(slog.DiscardHandler), Name: check.Name, Timeout: check.Timeout, Network: network}
-			if _, err := kind.New(check.With, env); err != nil {
-				return check.Place(err)
-			}
+		if _, err := buildOnly(&cfg.Checks[i], registry, network); err != nil {
+			return cfg.Checks[i].Place(err)
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -54,10 +55,11 @@ func (s *snapshotting) gauge(name string, value float64, attrs map[string]string
 
 // total notes a running total; the snapshot carries what it grew by.
 func (s *snapshotting) total(name string, value float64, attrs map[string]string) {
-	key := name
+	parts := []string{name}
 	for _, k := range slices.Sorted(maps.Keys(attrs)) {
-		key += "\x00" + k + "\x00" + attrs[k]
+		parts = append(parts, k, attrs[k])
 	}
+	key := strings.Join(parts, "\x00")
 	s.names = append(s.names, key)
 	s.attrs[key] = attrs
 	s.totals[key] = value
@@ -75,12 +77,8 @@ func (s *snapshotting) increments(previous counters) {
 }
 
 func nameOf(key string) string {
-	for i := range len(key) {
-		if key[i] == 0 {
-			return key[:i]
-		}
-	}
-	return key
+	name, _, _ := strings.Cut(key, "\x00")
+	return name
 }
 
 func (a *Agent) observeSelf(s *snapshotting, now time.Time) {
