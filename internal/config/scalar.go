@@ -18,7 +18,7 @@ import (
 
 // The forms of scalars that the schema gives as patterns too.
 const (
-	durationPattern = `^([0-9]+d)?([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))*$`
+	durationPattern = `^([0-9]+d)?([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$|^[0-9]+d$`
 	sizePattern     = `^[0-9]+ ?(B|KiB|MiB|GiB|TiB|kB|MB|GB|TB)$`
 	namePattern     = `^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`
 )

@@ -1,0 +1,188 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/invopop/jsonschema"
+
+	"github.com/windsock-monitor/windsock/checks"
+)
+
+const secretRef = "#/$defs/secret"
+
+// Schema is the JSON Schema (2020-12) of the file, for editors and for tools that write it. It is made of the structs that
+// the file is decoded into, with the parameters of every kind of reg. It knows less than Load: names that must be unique
+// and times that must fit are not in it.
+func Schema(reg Registry) ([]byte, error) {
+	root := reflector().ReflectFromType(reflect.TypeFor[file]())
+	root.Version = jsonschema.Version
+	root.Title = "Windsock configuration"
+	root.Definitions = jsonschema.Definitions{"secret": secretSchema()}
+	fill(root, reflect.ValueOf(defaults()))
+	if err := itemKinds(root, "checks", reflect.ValueOf(*presetOf[check]()), checkKinds(reg)); err != nil {
+		return nil, err
+	}
+	if err := itemKinds(root, "exporters", reflect.ValueOf(*presetOf[exporter]()), exporterKinds(reg)); err != nil {
+		return nil, err
+	}
+	data, err := json.MarshalIndent(root, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("writing the schema: %w", err)
+	}
+	return append(data, '\n'), nil
+}
+
+func presetOf[T any]() *T {
+	v := new(T)
+	if p, ok := any(v).(presetter); ok {
+		p.preset()
+	}
+	return v
+}
+
+// kindInfo is what the schema and the reference say of a kind.
+type kindInfo struct {
+	name, doc string
+	defaults  any
+}
+
+func checkKinds(reg Registry) []kindInfo {
+	out := make([]kindInfo, 0, len(reg.Checks))
+	for _, k := range reg.Checks {
+		out = append(out, kindInfo{k.Name, k.Doc, k.Defaults})
+	}
+	return out
+}
+
+func exporterKinds(reg Registry) []kindInfo {
+	out := make([]kindInfo, 0, len(reg.Exporters))
+	for _, k := range reg.Exporters {
+		out = append(out, kindInfo{k.Name, k.Doc, k.Defaults})
+	}
+	return out
+}
+
+func reflector() *jsonschema.Reflector {
+	return &jsonschema.Reflector{
+		Anonymous: true, DoNotReference: true, ExpandedStruct: true, RequiredFromJSONSchemaTags: true, FieldNameTag: "yaml",
+		Mapper: mapped,
+	}
+}
+
+// mapped are the types that have a form of their own.
+func mapped(t reflect.Type) *jsonschema.Schema {
+	switch t {
+	case reflect.TypeFor[time.Duration]():
+		return &jsonschema.Schema{Type: "string", Pattern: durationPattern, Examples: []any{"500ms", "5s", "10m", "24h"}}
+	case reflect.TypeFor[checks.PicoUSD]():
+		return &jsonschema.Schema{Type: "number", ExclusiveMinimum: "0", Maximum: "100000"}
+	case reflect.TypeFor[size]():
+		return &jsonschema.Schema{Type: "string", Pattern: sizePattern}
+	case reflect.TypeFor[checks.Secret]():
+		return &jsonschema.Schema{Ref: secretRef}
+	case reflect.TypeFor[section]():
+		return &jsonschema.Schema{Type: "object"}
+	case reflect.TypeFor[providers]():
+		one := reflector().ReflectFromType(reflect.TypeFor[provider]())
+		one.Version = ""
+		fill(one, reflect.ValueOf(*presetOf[provider]()))
+		return &jsonschema.Schema{
+			Type: "object", PropertyNames: &jsonschema.Schema{Pattern: namePattern}, AdditionalProperties: one,
+		}
+	}
+	return nil
+}
+
+func secretSchema() *jsonschema.Schema {
+	one := reflector().ReflectFromType(reflect.TypeFor[source]())
+	one.Version = ""
+	least, most := uint64(1), uint64(1)
+	one.MinProperties, one.MaxProperties = &least, &most
+	return &jsonschema.Schema{
+		Description: "A credential by reference: one source, or a list of which the first present wins.",
+		AnyOf:       []*jsonschema.Schema{one, {Type: "array", MinItems: &least, Items: one}},
+	}
+}
+
+// itemKinds gives the items of a list the parameters of each kind, under the condition of its name.
+func itemKinds(root *jsonschema.Schema, key string, preset reflect.Value, kinds []kindInfo) error {
+	list, ok := root.Properties.Get(key)
+	if !ok || list.Items == nil {
+		return fmt.Errorf("the schema has no list %q", key)
+	}
+	item := list.Items
+	fill(item, preset)
+	for _, name := range []string{"name", "provider"} {
+		if p, ok := item.Properties.Get(name); ok {
+			p.Pattern = namePattern
+		}
+	}
+	kind, ok := item.Properties.Get("kind")
+	if !ok {
+		return fmt.Errorf("the schema of %q has no kind", key)
+	}
+	slices.SortFunc(kinds, func(a, b kindInfo) int { return strings.Compare(a.name, b.name) })
+	for _, k := range kinds {
+		kind.Enum = append(kind.Enum, k.name)
+		params := reflector().ReflectFromType(reflect.TypeOf(k.defaults))
+		params.Version, params.Description = "", k.doc
+		fill(params, reflect.ValueOf(k.defaults))
+		then := &jsonschema.Schema{Properties: jsonschema.NewProperties()}
+		then.Properties.Set("with", params)
+		if len(params.Required) > 0 {
+			then.Required = []string{"with"}
+		}
+		when := &jsonschema.Schema{Properties: jsonschema.NewProperties(), Required: []string{"kind"}}
+		when.Properties.Set("kind", &jsonschema.Schema{Const: k.name})
+		item.AllOf = append(item.AllOf, &jsonschema.Schema{If: when, Then: then})
+	}
+	return nil
+}
+
+// fill writes the defaults of a struct into the schema of its fields.
+func fill(s *jsonschema.Schema, v reflect.Value) {
+	if s.Properties == nil || v.Kind() != reflect.Struct {
+		return
+	}
+	for _, f := range fieldsOf(v.Type()) {
+		property, ok := s.Properties.Get(f.name)
+		if !ok {
+			continue
+		}
+		value := v.FieldByIndex(f.index)
+		if property.Properties != nil {
+			fill(property, value)
+		} else if d := defaultOf(value); d != nil && property.Default == nil {
+			property.Default = d
+		}
+	}
+}
+
+// defaultOf is the default as the file would say it; nil where zero is no default worth telling.
+func defaultOf(v reflect.Value) any {
+	if v.IsZero() {
+		return nil
+	}
+	switch value := v.Interface().(type) {
+	case time.Duration:
+		return short(value)
+	case size:
+		return fmt.Sprintf("%dMiB", value>>20)
+	}
+	switch v.Kind() { //nolint:exhaustive // all others are sections
+	case reflect.String:
+		return v.String()
+	case reflect.Bool:
+		return v.Bool()
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return v.Int()
+	case reflect.Float32, reflect.Float64:
+		return v.Float()
+	}
+	return nil
+}
