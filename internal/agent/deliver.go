@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/exporters"
@@ -27,6 +28,12 @@ func (d *delivering) set(e exporters.Exporter) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.exporter = e
+}
+
+func (d *delivering) get() exporters.Exporter {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.exporter
 }
 
 // page is what the exporter serves on the agent's listener; a nil handler where it serves nothing.
@@ -114,8 +121,10 @@ func (gen *generation) endDelivery(ctx context.Context) {
 
 // probeRecord is what `validate --online` sends: the agent's own build, which no reader can take for a result.
 func probeRecord(version, id string) checks.Record {
-	return checks.Record{ID: id, Agent: &checks.Snapshot{
+	now := time.Now()
+	return checks.Record{ID: id, At: now, Agent: &checks.Snapshot{
 		Version:      version,
+		StartedAt:    now,
 		Measurements: []checks.Measurement{{Name: "windsock.build_info", Value: 1, Attrs: map[string]string{"version": version}}},
 	}}
 }

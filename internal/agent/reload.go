@@ -66,12 +66,24 @@ func (a *Agent) reloadOnce(ctx, base context.Context) error {
 	bounded, cancel := context.WithTimeout(base, cfg.Grace)
 	defer cancel()
 	old.endDelivery(bounded) // cursors have one reader: the new workers start where the old ones ended
+	gen.inheritPages(old)
 	a.mu.Lock()
 	a.gen = gen
 	a.mu.Unlock()
 	a.startDelivery(base)
 	old.network.Close()
 	return nil
+}
+
+// inheritPages lets a page be served by the exporter of the generation before until its own is open.
+func (gen *generation) inheritPages(old *generation) {
+	for _, d := range gen.deliveries {
+		for _, before := range old.deliveries {
+			if before.name == d.name && before.kind == d.kind {
+				d.set(before.get())
+			}
+		}
+	}
 }
 
 // unchangeable refuses what only a restart can change.

@@ -80,6 +80,10 @@ func (r *round) accepted(ctx context.Context, batch []Entry, outcome exporters.O
 		seen[rejection.Index] = true
 		rejected[reasonOf(rejection.Reason)]++
 	}
+	if outcome.RejectedPoints > 0 {
+		rejected[RejectedPoints] += outcome.RejectedPoints
+		r.w.log.Warn("backend took the records but refused points of them", "points", outcome.RejectedPoints)
+	}
 	counts := Counts{Sent: int64(len(batch) - len(seen)), Rejected: rejected}
 	if len(seen) > 0 {
 		r.w.log.Warn("backend rejected records", "records", len(seen), "reasons", fmt.Sprint(rejected))

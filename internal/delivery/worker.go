@@ -16,6 +16,7 @@ const (
 	RejectedByBackend = "rejected"   // where the exporter gave no word of its own
 	RejectedPoison    = "poison"     // the one record of a batch that can never be accepted
 	RejectedTooLarge  = "too_large"  // a single record beyond the backend's limit
+	RejectedPoints    = "points"     // counts points, not records: parts of records that were taken otherwise
 	ExpiredMaxAge     = "max_age"    // older than Options.MaxAge before it could be sent
 	ExpiredStoreFull  = "store_full" // dropped by the store before it could be read
 )

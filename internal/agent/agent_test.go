@@ -1,0 +1,313 @@
+package agent_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/windsock-monitor/windsock/checks"
+	checkkinds "github.com/windsock-monitor/windsock/checks/all"
+	exporterkinds "github.com/windsock-monitor/windsock/exporters/all"
+	"github.com/windsock-monitor/windsock/internal/agent"
+	"github.com/windsock-monitor/windsock/internal/config"
+	"github.com/windsock-monitor/windsock/internal/secret"
+	"github.com/windsock-monitor/windsock/internal/simulator"
+	"github.com/windsock-monitor/windsock/internal/status"
+)
+
+// host is an agent's surroundings: a simulator, a state directory, a file that can be changed.
+type host struct {
+	t        *testing.T
+	dir      string
+	provider string
+	env      map[string]string
+	text     string
+	log      *strings.Builder
+	mu       sync.Mutex // guards text and log
+}
+
+func newHost(t *testing.T) *host {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		if err := simulator.New(simulator.Options{Seed: 1}).Serve(ctx, listener); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() { stop(); serving.Wait() })
+	knock(t, listener.Addr().String())
+	h := &host{t: t, dir: t.TempDir(), provider: listener.Addr().String(), log: &strings.Builder{}, env: map[string]string{"KEY": "k-0123456789"}}
+	h.text = fmt.Sprintf(`
+listen: 127.0.0.1:0
+grace: 2s
+providers: {mistral: {base_url: "http://%s", api_key: {env: KEY}}}
+checks:
+  - {name: models, kind: models, schedule: "@every 1s", timeout: 900ms, run_at_start: true, with: {expect: [mistral-small-latest]}}
+  - {name: chat, kind: chat, schedule: "@every 1s", timeout: 900ms, run_at_start: true, with: {model: mistral-small-latest}}
+exporters: [{name: scrape, kind: prometheus}]
+budget: {per_hour: 1, per_day: 1}
+`, h.provider)
+	return h
+}
+
+// knock waits until the simulator serves.
+func knock(t *testing.T, address string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/admin/stats", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Close = true
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	_ = resp.Body.Close()
+}
+
+func (h *host) Write(p []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.log.Write(p)
+}
+
+func (h *host) getenv(name string) string { return h.env[name] }
+
+func (h *host) load() (*config.Config, error) {
+	h.mu.Lock()
+	text := h.text
+	h.mu.Unlock()
+	log := slog.New(slog.DiscardHandler)
+	cfg, err := config.Parse("test.yaml", []byte(text), config.Options{
+		Registry: h.registry(), Getenv: h.getenv, Secrets: secret.NewResolver(secret.Options{Getenv: h.getenv, Log: log}),
+	})
+	if err == nil {
+		cfg.StateDir = filepath.Join(h.dir, "state")
+	}
+	return cfg, err
+}
+
+func (h *host) change(old, fresh string) {
+	h.t.Helper()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !strings.Contains(h.text, old) {
+		h.t.Fatalf("the file does not hold %q", old)
+	}
+	h.text = strings.ReplaceAll(h.text, old, fresh)
+}
+
+func (h *host) registry() config.Registry {
+	return config.Registry{Checks: checkkinds.Kinds(), Exporters: exporterkinds.Kinds()}
+}
+
+// start runs the agent; the function that comes back stops it and wants a clean end.
+func (h *host) start() (running *agent.Agent, reload chan<- os.Signal, stop func()) {
+	h.t.Helper()
+	cfg, err := h.load()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	running, err = agent.New(h.t.Context(), agent.Options{
+		Config: cfg, Reload: h.load, Registry: h.registry(), Version: "test", Log: slog.New(slog.NewTextHandler(h, nil)),
+		Getenv: h.getenv, Stdout: io.Discard,
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	signals, ended := make(chan os.Signal, 1), make(chan error, 1)
+	go func() { ended <- running.Run(ctx, signals) }()
+	var once sync.Once
+	stop = func() {
+		once.Do(func() {
+			cancel()
+			if err := <-ended; err != nil {
+				h.t.Errorf("the agent ended with %v", err)
+			}
+		})
+	}
+	h.t.Cleanup(stop)
+	return running, signals, stop
+}
+
+func (h *host) until(what string, holds func() bool) {
+	h.t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for range 4000 {
+		if holds() {
+			return
+		}
+		<-tick.C
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.t.Fatalf("never: %s; the log:\n%s", what, h.log)
+}
+
+func check(health status.Health, name string) status.Check {
+	for _, c := range health.Checks {
+		if c.Name == name {
+			return c
+		}
+	}
+	return status.Check{}
+}
+
+func TestAWellAgentIsHealthy(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	running, _, _ := h.start()
+	h.until("both checks ok", func() bool {
+		health := running.Health(t.Context())
+		return check(health, "models").Status == checks.OK && check(health, "chat").Status == checks.OK
+	})
+	health := running.Health(t.Context())
+	if health.Status != status.Healthy || health.Services["mistral"].Status != status.Healthy {
+		t.Errorf("agent %s (%v), provider %v; want both healthy", health.Status, health.Problems, health.Services["mistral"])
+	}
+	if !running.Alive() || !health.Ready {
+		t.Errorf("alive %v, ready %v", running.Alive(), health.Ready)
+	}
+	if len(health.Budget) != 2 || health.Budget[0].SpentUSD <= 0 {
+		t.Errorf("the budget does not show what was spent: %+v", health.Budget)
+	}
+}
+
+// TestBeforeTheFirstResultNothingIsGreen: missing is never green.
+func TestBeforeTheFirstResultNothingIsGreen(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	h.change("run_at_start: true", "run_at_start: false")
+	h.change(`"@every 1s"`, `"@every 1h"`)
+	running, _, _ := h.start()
+	h.until("ready", func() bool { return running.Health(t.Context()).Ready })
+	health := running.Health(t.Context())
+	if got := health.Services["mistral"].Status; got == status.Healthy {
+		t.Errorf("the provider is %s without a result", got)
+	}
+	if got := check(health, "chat").Status; got != checks.Unknown {
+		t.Errorf("the check is %s without a result, want unknown", got)
+	}
+}
+
+// TestNothingOfTheWorldKeepsTheAgentFromStarting: no key, no backend, no port.
+func TestNothingOfTheWorldKeepsTheAgentFromStarting(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	holder, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = holder.Close() }()
+	delete(h.env, "KEY")
+	h.change("127.0.0.1:0", holder.Addr().String())
+	h.change("{name: scrape, kind: prometheus}", `{name: dead, kind: otel, with: {endpoint: "http://127.0.0.1:1"}}`)
+	running, _, _ := h.start()
+	h.until("the missing key, the dead backend and the taken port are said", func() bool {
+		health, parts := running.Health(t.Context()), ""
+		for _, p := range health.Problems {
+			parts += p.Part + ";"
+		}
+		return strings.Contains(parts, "check chat") && strings.Contains(parts, "exporter dead") && strings.Contains(parts, "listener")
+	})
+	c := check(running.Health(t.Context()), "chat")
+	if c.Status != checks.Error || c.Cause != checks.CauseConfig || c.Blame != checks.BlameOurs {
+		t.Errorf("without a key the check is %s %s %s, want error config ours", c.Status, c.Cause, c.Blame)
+	}
+}
+
+func TestReload(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	running, reload, _ := h.start()
+	h.until("ready", func() bool { return running.Health(t.Context()).Ready })
+	reloaded := func() time.Time { return running.Health(t.Context()).Config.ReloadedAt }
+	do := func(wantOK bool) {
+		t.Helper()
+		before := reloaded()
+		reload <- syscall.SIGHUP
+		h.until("the reload is over", func() bool { return reloaded().After(before) })
+		if got := running.Health(t.Context()).Config; got.ReloadOK != wantOK {
+			t.Fatalf("reload ok is %v (%s), want %v", got.ReloadOK, got.Error, wantOK)
+		}
+	}
+	h.change("name: chat", "name: talk")
+	do(true)
+	h.until("the renamed check runs", func() bool { return check(running.Health(t.Context()), "talk").Status == checks.OK })
+	h.change("kind: chat", "kind: chatt")
+	do(false)
+	if got := running.Health(t.Context()); check(got, "talk").Name == "" || got.Status != status.Degraded {
+		t.Errorf("after a refused reload: %s, checks %v; want the old ones, degraded", got.Status, got.Checks)
+	}
+	h.change("kind: chatt", "kind: chat")
+	h.until("the page is open", func() bool { return len(running.Handlers()) == 1 })
+	for range 20 {
+		do(true)
+	}
+	if got := len(running.Handlers()); got != 1 {
+		t.Errorf("%d pages after the reloads, want 1", got)
+	}
+}
+
+// TestAnEndLeavesNothingRunning: every goroutine is waited for.
+func TestAnEndLeavesNothingRunning(t *testing.T) {
+	h := newHost(t)
+	before := goleak.IgnoreCurrent()
+	running, reload, stop := h.start()
+	h.until("a result", func() bool { return check(running.Health(context.Background()), "chat").Status == checks.OK })
+	reload <- syscall.SIGHUP
+	h.until("a reload", func() bool { return !running.Health(context.Background()).Config.ReloadedAt.IsZero() })
+	stop()
+	goleak.VerifyNone(t, before)
+}
+
+func TestTheLastResultsOutliveARestart(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	first, _, stop := h.start()
+	h.until("a result", func() bool { return check(first.Health(t.Context()), "chat").Status == checks.OK })
+	stop()
+	h.change(`"@every 1s"`, `"@every 1h"`)
+	h.change("run_at_start: true", "run_at_start: false")
+	second, _, _ := h.start()
+	if got := check(second.Health(t.Context()), "chat"); got.Status != checks.OK || got.LastRun.IsZero() {
+		t.Errorf("after the restart the check is %s, last run %s; want ok and its time", got.Status, got.LastRun)
+	}
+}
+
+func TestCostOf(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	cfg, err := h.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cost := agent.CostOf(cfg, h.registry())
+	if cost.WorstPerDay <= 0 || !cost.PricesKnown || cost.PriceDate == "" {
+		t.Errorf("got %+v", cost)
+	}
+	cfg.Checks = append(cfg.Checks, cfg.Checks[1])
+	if twice := agent.CostOf(cfg, h.registry()); twice.WorstPerDay != 2*cost.WorstPerDay {
+		t.Errorf("two chats cost %s, one %s", twice.WorstPerDay, cost.WorstPerDay)
+	}
+}
