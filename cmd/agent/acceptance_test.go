@@ -46,7 +46,7 @@ location: acceptance
 labels: {env: test, service: checkout}
 listen: %s
 providers:
-  mistral: {base_url: "http://%s", api_key: {env: MISTRAL_API_KEY}}
+  mistral: {base_url: "http://%s", api_key: {env: MISTRAL_API_KEY}, breaker: {failures: 1000, reset: 60s}}
 checks:
   - {name: models, kind: models, schedule: "@every 1s", timeout: 900ms, with: {expect: [mistral-small-latest]}}
   - {name: chat-a, kind: chat, schedule: "@every 1s", timeout: 900ms, with: {model: mistral-small-latest}}
@@ -101,6 +101,7 @@ type world struct {
 	listen string
 	otlp   *otlpSink
 	statsd *statsdSink
+	sim    *simulator.Server
 }
 
 func newWorld(t *testing.T) *world {
@@ -111,9 +112,10 @@ func newWorld(t *testing.T) *world {
 	w.statsd = newStatsdSink(t, filepath.Join(w.dir, "dsd.sock"))
 	provider := listen(t)
 	ctx, stop := context.WithCancel(context.Background())
+	w.sim = simulator.New(simulator.Options{Keys: map[string]bool{canaryKey: true}, Seed: 1, Speed: 10, Log: slog.New(slog.DiscardHandler)})
 	var served sync.WaitGroup
 	served.Go(func() {
-		if err := simulator.New(simulator.Options{Keys: map[string]bool{canaryKey: true}, Seed: 1, Speed: 10, Log: slog.New(slog.DiscardHandler)}).Serve(ctx, provider); err != nil {
+		if err := w.sim.Serve(ctx, provider); err != nil {
 			t.Error(err)
 		}
 	})
