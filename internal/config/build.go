@@ -88,8 +88,8 @@ func (b *builder) build() {
 	b.budget()
 	b.network()
 	c.Concurrency = Concurrency{f.Concurrency.Global, f.Concurrency.PerHost}
-	b.between("concurrency.global", c.Concurrency.Global, 1, 10_000)
-	b.between("concurrency.per_host", c.Concurrency.PerHost, 1, 10_000)
+	b.upTo("concurrency.global", c.Concurrency.Global, 10_000)
+	b.upTo("concurrency.per_host", c.Concurrency.PerHost, 10_000)
 	c.Store = StoreConfig{f.Store.MaxAge, int64(f.Store.MaxSize)}
 	b.atLeast("store.max_age", c.Store.MaxAge, time.Minute)
 	if c.Store.MaxSize < 1<<20 {
@@ -108,9 +108,9 @@ func (b *builder) absolute(path string) string {
 	return filepath.Join(b.dir, path)
 }
 
-func (b *builder) between(path string, got, least, most int) {
-	if got < least || got > most {
-		b.add(b.at(path), "", "found %d, want %d to %d", got, least, most)
+func (b *builder) upTo(path string, got, most int) {
+	if got < 1 || got > most {
+		b.add(b.at(path), "", "found %d, want 1 to %d", got, most)
 	}
 }
 
@@ -134,7 +134,7 @@ func short(d time.Duration) string {
 
 // name checks a name of something; "" is reported by the rule that it is required.
 func (b *builder) name(name string, at place) bool {
-	if regexp.MustCompile(namePattern).MatchString(name) {
+	if isName(name) {
 		return true
 	}
 	if name != "" {
@@ -143,6 +143,14 @@ func (b *builder) name(name string, at place) bool {
 		b.add(at, "", "the name is empty")
 	}
 	return false
+}
+
+// isName is namePattern.
+func isName(name string) bool {
+	other := func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_'
+	}
+	return name != "" && len(name) <= 64 && strings.IndexFunc(name, other) < 0 && name[0] != '-' && name[0] != '_'
 }
 
 func (b *builder) locationAndLabels() {
@@ -311,9 +319,9 @@ func (b *builder) providers() {
 		written := element(reflect.TypeFor[provider]())
 		b.field(p.value, written, field{name: p.key, at: p.at})
 		b.settle()
-		v, _ := written.Addr().Interface().(*provider)
+		v, _ := reflect.TypeAssert[*provider](written.Addr())
 		path := "providers." + p.key
-		b.between(path+".breaker.failures", v.Breaker.Failures, 1, 1000)
+		b.upTo(path+".breaker.failures", v.Breaker.Failures, 1000)
 		b.atLeast(path+".breaker.reset", v.Breaker.Reset, time.Second)
 		b.atLeast(path+".stall_after", v.StallAfter, 100*time.Millisecond)
 		if _, given := keyIn(p.value, "api_key"); !given {

@@ -324,3 +324,33 @@ func TestFileIsLookedFor(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// What would make a parser slow is refused before it is parsed.
+func TestTextThatWouldTakeLongIsRefused(t *testing.T) {
+	for name, tt := range map[string]struct{ text, want string }{
+		"a million quotes":          {strings.Repeat(`"`, 1<<20), "on one line"},
+		"keys without end":          {strings.Repeat("a: 1\n", 200_000), "keys in one place"},
+		"dashes on one line":        {strings.Repeat("- ", 100_000), "deep"},
+		"brackets":                  {strings.Repeat("[", 1<<20), "deep"},
+		"braces over lines":         {strings.Repeat("{\n", 1<<19), "deep"},
+		"commas":                    {"a: [" + strings.Repeat("1,", 500_000) + "1]", "on one line"},
+		"commas over lines":         {"a: [" + strings.Repeat("1,\n", 300_000) + "1]", "words and marks"},
+		"anchors":                   {strings.Repeat("&a ", 300_000), "anchors"},
+		"documents":                 {strings.Repeat("---\n", 200_000), "empty"},
+		"a list of a million":       {"a:\n" + strings.Repeat("- b\n", 200_000), "words and marks"},
+		"an unclosed quote":         {`a: "` + strings.Repeat("x\n", 500_000), "not YAML"},
+		"one word of a megabyte":    {strings.Repeat("x", 1<<20), "found the text"},
+		"a block of a megabyte":     {"a: |\n" + strings.Repeat("  x\n", 250_000), "unknown key"},
+		"one byte more than it may": {strings.Repeat("#", 1<<20+1), "larger than 1048576"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := config.Parse("x.yaml", []byte(tt.text), options(nil))
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %.300v, want %q in it", err, tt.want)
+			}
+			if err != nil && len(err.Error()) > 5000 {
+				t.Errorf("the error has %d bytes", len(err.Error()))
+			}
+		})
+	}
+}

@@ -2,11 +2,11 @@ package config
 
 import (
 	"encoding"
-	"fmt"
 	"maps"
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -43,7 +43,7 @@ func (d *decoder) decode(n ast.Node, v reflect.Value) {
 	if d.special(n, v) {
 		return
 	}
-	switch v.Kind() {
+	switch v.Kind() { //nolint:exhaustive // all others are scalars
 	case reflect.Struct:
 		d.structure(n, v)
 	case reflect.Map:
@@ -208,7 +208,7 @@ func (d *decoder) field(n ast.Node, v reflect.Value, f field) {
 func nullable(v reflect.Value) bool {
 	switch v.Kind() { //nolint:exhaustive // all others are scalars
 	case reflect.Struct:
-		_, secret := v.Interface().(checks.Secret)
+		_, secret := reflect.TypeAssert[checks.Secret](v)
 		return !secret
 	case reflect.Map, reflect.Slice:
 		return true
@@ -218,7 +218,7 @@ func nullable(v reflect.Value) bool {
 }
 
 func (d *decoder) unknown(p pair, v reflect.Value, names []string) {
-	if r, ok := v.Addr().Interface().(reserver); ok && slices.Contains(r.reserved(), p.key) {
+	if r, ok := reflect.TypeAssert[reserver](v.Addr()); ok && slices.Contains(r.reserved(), p.key) {
 		d.add(p.at, "take it out", "%q is not part of this version", p.key)
 		return
 	}
@@ -313,7 +313,7 @@ func (d *decoder) list(n ast.Node, v reflect.Value) {
 // element is a new value with the defaults of its type.
 func element(t reflect.Type) reflect.Value {
 	v := reflect.New(t)
-	if p, ok := v.Interface().(presetter); ok {
+	if p, ok := reflect.TypeAssert[presetter](v); ok {
 		p.preset()
 	}
 	return v.Elem()
@@ -368,14 +368,20 @@ func locate(n ast.Node, path string, fallback place) place {
 		}
 		return fallback
 	}
-	if s, ok := n.(*ast.SequenceNode); ok {
-		head, rest, _ := strings.Cut(path, ".")
-		var i int
-		if _, err := fmt.Sscanf(head, "%d", &i); err == nil && i >= 0 && i < len(s.Values) {
-			return locate(s.Values[i], rest, placeOf(s.Values[i]))
-		}
+	head, rest, _ := strings.Cut(path, ".")
+	if item := itemOf(n, head); item != nil {
+		return locate(item, rest, placeOf(item))
 	}
 	return fallback
+}
+
+// itemOf is the item of a list at an index in text; nil where there is none.
+func itemOf(n ast.Node, index string) ast.Node {
+	s, ok := n.(*ast.SequenceNode)
+	if i, err := strconv.Atoi(index); ok && err == nil && i >= 0 && i < len(s.Values) {
+		return s.Values[i]
+	}
+	return nil
 }
 
 func placeOfValue(v *ast.MappingValueNode) place {

@@ -64,3 +64,20 @@ func TestBrokenFiles(t *testing.T) {
 		})
 	}
 }
+
+// A key far behind in a line of a megabyte is as hidden as in a short one.
+func TestKeysInLongLinesAreMasked(t *testing.T) {
+	for name, text := range map[string]string{
+		"the key itself":    `providers: {` + strings.Repeat(" ", 50_000) + `m: {api_key: "canary words"}}`,
+		"a key beside":      `providers: {` + strings.Repeat(" ", 50_000) + `m: {base_ur: x, api_key: "canary words"}}`,
+		"behind the fault":  `providers: {m: {base_ur: x,` + strings.Repeat(" ", 50) + `api_key: "canary words"}}`,
+		"a header by value": `exporters: [{name: a, kind: otel, ` + strings.Repeat(" ", 5000) + `wth: {}, with: {headers: {x-api-key: canary words}}}]`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := config.Parse("x.yaml", []byte(text), options(nil))
+			if err == nil || strings.Contains(err.Error(), "canary") || !strings.Contains(err.Error(), "***") {
+				t.Errorf("got %v, want the key masked", err)
+			}
+		})
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -55,19 +54,13 @@ func (b *builder) given(path, key string) bool {
 func (b *builder) nodeAt(path string) ast.Node {
 	var n ast.Node = b.root
 	for step := range strings.SplitSeq(path, ".") {
-		if s, ok := n.(*ast.SequenceNode); ok {
-			i, err := strconv.Atoi(step)
-			if err != nil || i < 0 || i >= len(s.Values) {
-				return nil
-			}
-			n = s.Values[i]
-			continue
-		}
 		next, ok := keyIn(n, step)
 		if !ok {
+			next = itemOf(n, step)
+		}
+		if n = next; n == nil {
 			return nil
 		}
-		n = next
 	}
 	return n
 }
@@ -201,7 +194,7 @@ func (b *builder) exporters() {
 		b.unique(path, e.Name, names)
 		b.atLeast(path+".max_age", e.MaxAge, time.Second)
 		b.atLeast(path+".timeout", e.Timeout, 10*time.Millisecond)
-		b.between(path+".batch_size", e.BatchSize, 1, 10_000)
+		b.upTo(path+".batch_size", e.BatchSize, 10_000)
 		with := b.with(path, e.With)
 		b.cfg.Exporters = append(b.cfg.Exporters, Exporter{
 			Name: e.Name, Kind: e.Kind, MaxAge: e.MaxAge, Replay: e.Replay, BatchSize: e.BatchSize, Timeout: e.Timeout,

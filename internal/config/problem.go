@@ -44,7 +44,7 @@ func (p Problem) String() string {
 }
 
 // Errors are all faults of a file, in its order.
-type Errors struct {
+type Errors struct { //nolint:errname // it is a list, and callers name it so
 	problems []Problem
 	more     int // beyond maxProblems
 	causes   []error
@@ -161,7 +161,7 @@ func (r *report) merge(err error, locate func(path string) place) {
 		r.more += placed.more
 		return
 	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the tree itself is walked
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, e := range joined.Unwrap() {
 			r.merge(e, locate)
 		}
@@ -201,17 +201,21 @@ func (r *report) sorted(problems []Problem) []Problem {
 // source is the line with a caret under the place. What looks like a credential is masked: the fault may be that a key
 // stands in the file, and errors go to logs.
 func (r *report) source(at place) string {
-	const width = 160
+	const width, margin = 160, 2048
 	if at.line < 1 || at.line > len(r.lines) {
 		return ""
 	}
-	line := []rune(maskLine(printable(r.lines[at.line-1])))
-	if from, hidden := r.masked[at.line]; hidden {
-		for i := max(from-1, 0); i < len(line); i++ {
-			line[i] = '*'
-		}
+	line, column := []rune(printable(r.lines[at.line-1])), max(at.column, 1)
+	if skip := column - margin; skip > 0 && skip < len(line) { // masking needs what stands before, but not a megabyte of it
+		line, column = line[skip:], column-skip
 	}
-	column := min(max(at.column, 1), len(line)+1)
+	hidden, masked := r.masked[at.line]
+	hidden -= max(at.column, 1) - column
+	line = []rune(maskLine(string(line[:min(len(line), column+margin)])))
+	for i := max(hidden-1, 0); masked && i < len(line); i++ {
+		line[i] = '*'
+	}
+	column = min(column, len(line)+1)
 	from := 0
 	if len(line) > width && column > width/2 {
 		from = column - width/2

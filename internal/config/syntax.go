@@ -101,14 +101,14 @@ func (r *report) text(data []byte) bool {
 // what this file has no use for.
 func (r *report) bounded(tokens token.Tokens) bool {
 	g := guard{report: r}
-	if len(tokens) > maxTokens {
-		r.add(place{}, "", "the file holds more than %d words and marks, want less", maxTokens)
-		return false
-	}
 	for _, tk := range tokens {
 		if !g.accept(tk) {
 			return false
 		}
+	}
+	if len(tokens) > maxTokens {
+		r.add(place{}, "", "the file holds more than %d words and marks, want less", maxTokens)
+		return false
 	}
 	return true
 }

@@ -57,27 +57,33 @@ func rows(b *strings.Builder, prefix string, t reflect.Type, v reflect.Value) {
 		for kind.Kind() == reflect.Pointer {
 			kind = kind.Elem()
 		}
-		def := ""
-		if value := v.FieldByIndex(f.index); f.required {
-			def = "required"
-		} else if d := defaultOf(value); d != nil && kind.Kind() != reflect.Struct {
-			def = fmt.Sprintf("`%v`", d)
-		} else if d := tagOf(sf, "default"); d != "" {
-			def = "`" + d + "`"
-		}
-		fmt.Fprintf(b, "| `%s%s` | %s | %s | %s |\n", prefix, f.name, valueOf(kind, f), def, cell(sf.Tag.Get("jsonschema_description")))
+		value := v.FieldByIndex(f.index)
+		fmt.Fprintf(b, "| `%s%s` | %s | %s | %s |\n", prefix, f.name, valueOf(kind, f), defaultText(f, sf, value), cell(sf.Tag.Get("jsonschema_description")))
 		if inner, list := sectionOf(kind); inner != nil {
 			under := prefix + f.name + "."
 			if list {
 				under = prefix + f.name + "[]."
 			}
 			preset := reflect.Zero(inner)
-			if value := v.FieldByIndex(f.index); value.Type() == inner {
+			if value.Type() == inner {
 				preset = value
 			}
 			rows(b, under, inner, preset)
 		}
 	}
+}
+
+func defaultText(f field, sf reflect.StructField, value reflect.Value) string {
+	if f.required {
+		return "required"
+	}
+	if d := defaultOf(value); d != nil && value.Kind() != reflect.Struct {
+		return fmt.Sprintf("`%v`", d)
+	}
+	if d := tagOf(sf, "default"); d != "" {
+		return "`" + d + "`"
+	}
+	return ""
 }
 
 func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }

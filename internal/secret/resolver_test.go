@@ -21,6 +21,9 @@ const canary = "canary-9f3c2b7a1d5e4f60"
 
 func write(t *testing.T, path, text string, mode os.FileMode) {
 	t.Helper()
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) { // it may be read-only
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -17,8 +17,8 @@ func main() {
 	root := flag.String("root", ".", "the folder of the repository")
 	flag.Parse()
 	if err := generate(*root); err != nil {
-		fmt.Fprintln(os.Stderr, "generate:", err)
-		os.Exit(1)
+		fmt.Fprintln(os.Stderr, "generate:", err) //nolint:forbidigo // this is a main, for developers
+		os.Exit(1)                                //nolint:forbidigo // this is a main, for developers
 	}
 }
 
