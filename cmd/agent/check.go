@@ -7,13 +7,16 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/agent"
+	"github.com/windsock-monitor/windsock/internal/config"
 	"github.com/windsock-monitor/windsock/internal/secret"
+	"github.com/windsock-monitor/windsock/internal/status"
 	"github.com/windsock-monitor/windsock/internal/store"
 )
 
@@ -97,15 +100,14 @@ func runChecks(ctx context.Context, p process, o agent.Options, names []string, 
 	if err != nil {
 		return err
 	}
+	if running := controlOfRunning(ctx, cfg); running != "" {
+		return askRunning(ctx, running, names, each)
+	}
 	cfg.Listen, cfg.Exporters = "", nil
 	once, err := agent.New(ctx, o)
 	if _, locked := errors.AsType[*store.LockedError](err); locked {
-		for _, name := range names {
-			report, askErr := agent.Ask(ctx, socket, name)
-			if askErr != nil {
-				return errors.Join(err, askErr)
-			}
-			each(report)
+		if askErr := askRunning(ctx, socket, names, each); askErr != nil {
+			return errors.Join(err, askErr)
 		}
 		return nil
 	}
@@ -113,6 +115,38 @@ func runChecks(ctx context.Context, p process, o agent.Options, names []string, 
 		return err
 	}
 	return errors.Join(once.Once(ctx, names, each), once.Close())
+}
+
+// controlOfRunning is the control socket of the agent that runs with this configuration, as its /health says; "" where
+// none does. An operator's shell does not know the service's directories, and the money must be counted once.
+func controlOfRunning(ctx context.Context, cfg *config.Config) string {
+	if cfg.Listen == "" {
+		return ""
+	}
+	body, err := fetchHealth(ctx, cfg.Listen)
+	if err != nil {
+		return ""
+	}
+	var health status.Health
+	if json.Unmarshal(body, &health) != nil {
+		return ""
+	}
+	mine, err := filepath.Abs(cfg.Path)
+	if err != nil || health.Config.Path != mine && health.Config.Path != cfg.Path {
+		return ""
+	}
+	return health.Control
+}
+
+func askRunning(ctx context.Context, socket string, names []string, each func(*checks.Report)) error {
+	for _, name := range names {
+		report, err := agent.Ask(ctx, socket, name)
+		if err != nil {
+			return err
+		}
+		each(report)
+	}
+	return nil
 }
 
 // worse is the exit code of several verdicts: bad news before our own errors before "cannot tell".

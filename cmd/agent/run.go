@@ -28,10 +28,17 @@ func newRun(p process) *cobra.Command {
 }
 
 func run(cmd *cobra.Command, p process, path string) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP) // first of all: a SIGHUP that comes early must not end us
+	defer signal.Stop(hup)
+	signal.Ignore(syscall.SIGPIPE)
 	scrubber := secret.NewScrubber()
 	first := slog.New(slog.NewTextHandler(scrubber.Writer(p.stderr), nil))
 	load := loader{path: path, getenv: p.getenv, log: first, scrubber: scrubber}
 	cfg, err := load.load()
+	if err == nil {
+		err = agent.Buildable(cfg, registry(), p.getenv)
+	}
 	if err != nil {
 		return exit(exitConfig, err)
 	}
@@ -43,10 +50,6 @@ func run(cmd *cobra.Command, p process, path string) error {
 	if systemd := agent.NewSystemd(p.getenv, log); systemd != nil {
 		options.Notify = systemd
 	}
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	signal.Ignore(syscall.SIGPIPE)
 	running, err := agent.New(cmd.Context(), options)
 	if err != nil {
 		return exit(exitCannot, fmt.Errorf("starting: %w", err))

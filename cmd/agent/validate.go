@@ -49,6 +49,7 @@ type validation struct {
 	Warnings []config.Problem `json:"warnings,omitempty"`
 	Error    string           `json:"error,omitempty"`
 	Checks   int              `json:"checks"`
+	Limited  bool             `json:"limited"` // a budget bounds what paid checks spend
 	Cost     *agent.Cost      `json:"cost,omitempty"`
 	Online   []agent.Finding  `json:"online,omitempty"`
 }
@@ -70,7 +71,7 @@ func validate(cmd *cobra.Command, p process, f validateFlags) error {
 	}
 	result.File, result.Checks, result.Warnings = cfg.Path, len(cfg.Checks), cfg.Warnings
 	cost := agent.CostOf(cfg, registry())
-	result.Cost = &cost
+	result.Cost, result.Limited = &cost, cfg.Budget.Set
 	if f.online {
 		result.Online = agent.Probe(cmd.Context(), cfg, agent.ProbeOptions{
 			Registry: registry(), Version: version, Log: quiet, Getenv: p.getenv,
@@ -120,6 +121,9 @@ func printValidation(p process, v validation) {
 	}
 	fmt.Fprintf(p.stdout, "%s: %d checks, usable\n", v.File, v.Checks)
 	if c := v.Cost; c.WorstPerDay > 0 {
+		if !v.Limited {
+			fmt.Fprintln(p.stdout, "warning: there is no `budget`: nothing limits what the paid checks spend")
+		}
 		fmt.Fprintf(p.stdout, "cost at worst: %s a day, %s in 30 days", c.WorstPerDay, 30*c.WorstPerDay)
 		if !c.PricesKnown {
 			fmt.Fprint(p.stdout, " (a model without a known price counts at the dearest one)")

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -56,6 +57,7 @@ type Agent struct {
 	mu       sync.Mutex // guards the rest
 	gen      *generation
 	ready    bool
+	socket   string // of the control socket, once it is open
 	reload   status.Config
 	last     map[string]*checks.Report // the last final report of each check
 	previous counters                  // at the snapshot before
@@ -105,9 +107,10 @@ func (a *Agent) assemble(ctx context.Context) error {
 		return err
 	}
 	a.gen = gen
-	a.reload = status.Config{Path: a.o.Config.Path, LoadedAt: a.started, ReloadOK: true}
+	a.reload = status.Config{Path: absolute(a.o.Config.Path), LoadedAt: a.started, ReloadOK: true}
 	a.breakers.Configure(ctx, gen.breakers)
 	a.remember(ctx)
+	a.previous = a.durableTotals(ctx)
 	a.pipeline = pipeline.New(gen.plan, pipeline.Options{
 		Store: recorder{a}, Ledger: a.store.Ledger(), Breakers: a.breakers, Log: a.o.Log.With("part", "pipeline"),
 	})
@@ -122,6 +125,14 @@ func (a *Agent) assemble(ctx context.Context) error {
 		a.server = status.New(gen.cfg.Listen, a, a.o.Log.With("part", "status"))
 	}
 	return nil
+}
+
+// absolute is the path as any other process would write it.
+func absolute(path string) string {
+	if full, err := filepath.Abs(path); err == nil {
+		return full
+	}
+	return path
 }
 
 // remember warms the memory of last results from the store, so that a restart does not forget what it knew.
@@ -146,11 +157,16 @@ func (r recorder) Append(ctx context.Context, records ...checks.Record) error {
 	r.a.mu.Lock()
 	defer r.a.mu.Unlock()
 	for _, record := range records {
-		if record.Report != nil && record.Report.Final {
+		if record.Report != nil && record.Report.Final && r.a.has(record.Report.Check) {
 			r.a.last[record.Report.Check] = record.Report
 		}
 	}
 	return err
+}
+
+// has reports whether the configuration has the check. The caller holds the lock.
+func (a *Agent) has(check string) bool {
+	return slices.ContainsFunc(a.gen.cfg.Checks, func(c config.Check) bool { return c.Name == check })
 }
 
 func (a *Agent) skip(name string, cause checks.Cause, from time.Time, slots int, why string) {
@@ -194,7 +210,9 @@ func (a *Agent) turn(ctx, base context.Context, reload <-chan os.Signal) {
 		case <-ctx.Done():
 			return
 		case <-reload:
-			a.handleReload(ctx, base)
+			if ctx.Err() == nil {
+				a.handleReload(ctx, base)
+			}
 		case <-minute.C:
 			a.snapshot(base)
 		case <-watchdog.C:

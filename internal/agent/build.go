@@ -158,7 +158,7 @@ func (a *Agent) lastSlots(ctx context.Context) map[string]slots {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for name, r := range a.last {
-		if !r.ScheduledAt.Before(out[name].from) {
+		if r.Slots > 0 && !r.ScheduledAt.Before(out[name].from) {
 			out[name] = slots{r.ScheduledAt, r.Slots}
 		}
 	}

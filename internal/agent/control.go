@@ -38,6 +38,9 @@ func (a *Agent) control(ctx context.Context) {
 		a.o.Log.Warn("control socket not open; `windsock check` cannot reach this agent", "error", err)
 		return
 	}
+	a.mu.Lock()
+	a.socket = listener.Addr().String()
+	a.mu.Unlock()
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/checks/{name}/run", a.runByHand)
 	server := &http.Server{
@@ -59,7 +62,9 @@ func (a *Agent) openControl(ctx context.Context) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	// the lock of the state directory is ours, so a socket that stands there is a dead agent's
+	if conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "unix", path); err == nil {
+		return nil, errors.Join(fmt.Errorf("another agent listens on %q", path), conn.Close())
+	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("removing the old socket: %w", err)
 	}

@@ -81,6 +81,9 @@ func (a *Agent) exporterEnv(ctx context.Context, gen *generation, e *config.Expo
 	if err != nil {
 		a.o.Log.Warn("reading the last results", "exporter", e.Name, "error", err)
 	}
+	warm = slices.DeleteFunc(warm, func(r checks.Record) bool {
+		return r.Report == nil || !slices.ContainsFunc(gen.cfg.Checks, func(c config.Check) bool { return c.Name == r.Report.Check })
+	})
 	return exporters.Env{
 		Log: a.o.Log.With("exporter", e.Name), Name: e.Name, Version: a.o.Version, Instance: a.store.Instance(),
 		Location: gen.cfg.Location, Labels: gen.cfg.Labels, State: state, Warm: warm, Network: gen.network,

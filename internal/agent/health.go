@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -13,6 +14,9 @@ import (
 
 // aliveFor is how long after its last tick the scheduler counts as alive: it sleeps one second at most.
 const aliveFor = 10 * time.Second
+
+// oldQueue is how long a record may wait for its exporter before that is a problem to tell.
+const oldQueue = time.Minute
 
 // overdueAfter is how many intervals without a result make a check overdue.
 const overdueAfter = 3
@@ -40,7 +44,7 @@ func (a *Agent) Health(ctx context.Context) status.Health {
 		Checks: a.checkStates(now), Services: a.services(now),
 	}
 	a.mu.Lock()
-	h.Location, h.Ready = a.gen.cfg.Location, a.ready
+	h.Location, h.Ready, h.Control = a.gen.cfg.Location, a.ready, a.socket
 	a.mu.Unlock()
 	h.Problems = a.problems(&h)
 	h.Status = status.Healthy
@@ -63,6 +67,12 @@ func (a *Agent) problems(h *status.Health) []status.Problem {
 	if !h.Store.OK {
 		say(status.Degraded, "store", h.Store.Problem, "free space or mend the disk; records wait in memory until then")
 	}
+	if h.Store.CorruptMoved != "" {
+		say(status.Degraded, "store", "the database was damaged or removed; what is left of it: "+h.Store.CorruptMoved, "docs/store.md says how to read it; a restart clears this")
+	}
+	if h.Store.RingDropped > 0 {
+		say(status.Degraded, "store", fmt.Sprintf("%d records were lost because the memory that stands in for the disk was full", h.Store.RingDropped), "")
+	}
 	if !h.Config.ReloadOK {
 		say(status.Degraded, "config", "the last reload was refused, the configuration before it runs on", "windsock validate "+h.Config.Path)
 	}
@@ -80,9 +90,17 @@ func (a *Agent) problems(h *status.Health) []status.Problem {
 			say(status.Degraded, "check "+c.Name, c.Summary, "")
 		}
 	}
+	if n := stoppedByBudget(h.Checks); n > 0 {
+		say(status.Degraded, "budget", fmt.Sprintf("the budget keeps %d checks from running", n), "windsock status shows what is spent; raise `budget` or run them less often")
+	}
 	for _, e := range h.Exporters {
-		if e.Problem != "" {
+		switch {
+		case e.Problem != "":
 			say(status.Degraded, "exporter "+e.Name, e.Problem, "nothing is lost before its max_age")
+		case e.Stuck:
+			say(status.Degraded, "exporter "+e.Name, "an attempt to send has outlived its deadline", "")
+		case e.QueueAge > oldQueue.Seconds():
+			say(status.Degraded, "exporter "+e.Name, fmt.Sprintf("the oldest of %d records waits for %.0f s", e.Queue, e.QueueAge), "")
 		}
 	}
 	return out
@@ -94,6 +112,16 @@ func join(names []string) string {
 		names = append(slices.Clone(names[:most]), "…")
 	}
 	return strings.Join(names, ", ")
+}
+
+func stoppedByBudget(all []status.Check) int {
+	n := 0
+	for i := range all {
+		if all[i].Status == checks.Skipped && all[i].Cause == checks.CauseBudget {
+			n++
+		}
+	}
+	return n
 }
 
 // overdue lists the checks without a final result for three intervals: missing is never green.
@@ -110,11 +138,11 @@ func (a *Agent) overdue(now time.Time) []string {
 	return out
 }
 
-// late reports whether the check has had no result for longer than after, counted from the start of the agent where it
-// had none since. The caller holds the lock.
+// late reports whether the check has had no result for longer than after, counted from the start of the agent where
+// there is none at all: what the store remembers of a time long before is not green. The caller holds the lock.
 func (a *Agent) late(check string, after time.Duration, now time.Time) bool {
 	since := a.started
-	if r := a.last[check]; r != nil && r.At().After(since) {
+	if r := a.last[check]; r != nil {
 		since = r.At()
 	}
 	return now.Sub(since) > after

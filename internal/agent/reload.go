@@ -4,9 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"reflect"
+	"slices"
 	"time"
 
+	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/config"
+	"github.com/windsock-monitor/windsock/internal/pipeline"
 	"github.com/windsock-monitor/windsock/internal/status"
 )
 
@@ -57,22 +62,40 @@ func (a *Agent) reloadOnce(ctx, base context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.pipeline.Swap(union(gen.plan, old.plan)) // no slot finds its check gone, whichever schedule it is from
 	if err := a.scheduler.Swap(a.entries(ctx, cfg)); err != nil {
+		a.pipeline.Swap(old.plan)
 		gen.network.Close()
 		return fmt.Errorf("changing the schedule: %w", err)
 	}
 	a.breakers.Configure(ctx, gen.breakers)
-	a.pipeline.Swap(gen.plan)
-	bounded, cancel := context.WithTimeout(base, cfg.Grace)
+	bounded, cancel := context.WithTimeout(ctx, handOver)
 	defer cancel()
 	old.endDelivery(bounded) // cursors have one reader: the new workers start where the old ones ended
 	gen.inheritPages(old)
 	a.mu.Lock()
 	a.gen = gen
+	maps.DeleteFunc(a.last, func(name string, _ *checks.Report) bool { return !a.has(name) })
 	a.mu.Unlock()
 	a.startDelivery(base)
 	old.network.Close()
 	return nil
+}
+
+// handOver is how long a reload waits for the old workers: their cursors keep what they do not deliver, and the watchdog
+// is not fed meanwhile.
+const handOver = 2 * time.Second
+
+// union is the new plan with those jobs of the old one that it does not have: their last slots still get a record.
+func union(fresh, old pipeline.Plan) pipeline.Plan {
+	jobs := slices.Clone(fresh.Jobs)
+	for _, job := range old.Jobs {
+		if !slices.ContainsFunc(fresh.Jobs, func(j *pipeline.Job) bool { return j.Name == job.Name }) {
+			jobs = append(jobs, job)
+		}
+	}
+	fresh.Jobs = jobs
+	return fresh
 }
 
 // inheritPages lets a page be served by the exporter of the generation before until its own is open.
@@ -91,8 +114,14 @@ func (a *Agent) unchangeable(old, fresh *config.Config) error {
 	if old.StateDir != fresh.StateDir {
 		return fmt.Errorf("state_dir cannot change while the agent runs (it is %q): restart", old.StateDir)
 	}
-	if old.Listen != fresh.Listen {
-		return fmt.Errorf("listen cannot change while the agent runs (it is %q): restart", old.Listen)
+	for part, same := range map[string]bool{
+		"listen": old.Listen == fresh.Listen, "location": old.Location == fresh.Location,
+		"store": reflect.DeepEqual(old.Store, fresh.Store), "log": reflect.DeepEqual(old.Log, fresh.Log),
+		"concurrency": reflect.DeepEqual(old.Concurrency, fresh.Concurrency),
+	} {
+		if !same {
+			return fmt.Errorf("%s cannot change while the agent runs: restart", part)
+		}
 	}
 	return nil
 }

@@ -53,6 +53,30 @@ func (s *snapshotting) gauge(name string, value float64, attrs map[string]string
 	s.out = append(s.out, checks.Measurement{Name: name, Value: value, Attrs: attrs})
 }
 
+// durableTotals are the totals that the store carries over restarts: the first snapshot tells only what came since.
+func (a *Agent) durableTotals(ctx context.Context) counters {
+	s := &snapshotting{attrs: map[string]map[string]string{}, totals: counters{}}
+	totals, err := a.store.Deliveries(ctx)
+	if err != nil {
+		a.o.Log.Warn("reading the cursors", "error", err)
+	}
+	for _, t := range totals {
+		s.delivered(t.Exporter, t.Counts.Sent, t.Counts.Rejected, t.Counts.Expired)
+	}
+	return s.totals
+}
+
+// delivered notes what became of an exporter's records.
+func (s *snapshotting) delivered(exporter string, sent int64, rejected, expired map[string]int64) {
+	s.total("windsock.export.sent", float64(sent), map[string]string{"exporter": exporter})
+	for reason, n := range rejected {
+		s.total("windsock.export.rejected", float64(n), map[string]string{"exporter": exporter, "reason": reason})
+	}
+	for reason, n := range expired {
+		s.total("windsock.export.expired", float64(n), map[string]string{"exporter": exporter, "reason": reason})
+	}
+}
+
 // total notes a running total; the snapshot carries what it grew by.
 func (s *snapshotting) total(name string, value float64, attrs map[string]string) {
 	parts := []string{name}
@@ -135,13 +159,7 @@ func (a *Agent) observeStore(ctx context.Context, s *snapshotting, now time.Time
 		s.gauge("windsock.export.queue", float64(e.Queue), attrs)
 		s.gauge("windsock.export.queue.age", e.QueueAge, attrs)
 		s.gauge("windsock.export.held", zeroOne(e.Held), attrs)
-		s.total("windsock.export.sent", float64(e.Sent), attrs)
-		for reason, n := range e.Rejected {
-			s.total("windsock.export.rejected", float64(n), map[string]string{"exporter": e.Name, "reason": reason})
-		}
-		for reason, n := range e.Expired {
-			s.total("windsock.export.expired", float64(n), map[string]string{"exporter": e.Name, "reason": reason})
-		}
+		s.delivered(e.Name, e.Sent, e.Rejected, e.Expired)
 	}
 }
 

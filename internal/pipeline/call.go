@@ -36,6 +36,8 @@ func (p *Pipeline) call(ctx context.Context, job *Job) checks.Result {
 	}()
 	patience := time.NewTimer(job.Timeout + overtime)
 	defer patience.Stop()
+	stopped := context.AfterFunc(p.stop, func() { patience.Reset(overtime) })
+	defer stopped()
 	select {
 	case result := <-done:
 		return p.unlessStopped(result)
@@ -76,6 +78,12 @@ func (p *Pipeline) enter(name string) bool {
 	}
 	p.inside[name] = true
 	return true
+}
+
+func (p *Pipeline) busy(name string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.inside[name]
 }
 
 func (p *Pipeline) leave(name string) {

@@ -136,6 +136,9 @@ func (p *Pipeline) Once(ctx context.Context, name string, trigger checks.Trigger
 	if job == nil {
 		return nil, fmt.Errorf("no check is named %q", name)
 	}
+	if p.busy(name) {
+		return nil, fmt.Errorf("check %q is running at this moment: try again", name)
+	}
 	report := p.attempt(ctx, job, time.Now(), trigger)
 	report.Slots = 0
 	p.conclude(ctx, job, report)
@@ -306,6 +309,10 @@ func (p *Pipeline) secondAttempt(ctx context.Context, job *Job, first *checks.Re
 			return second
 		}
 		why = second.Summary
+		if !second.StartedAt.IsZero() { // it ran, and what it used is booked: it is told, but does not count
+			second.Trigger, second.Attempt, second.Final, second.Slots = checks.TriggerConfirm, 2, false, 0
+			p.conclude(ctx, job, second)
+		}
 	case <-ctx.Done():
 	case <-p.stop.Done():
 	}

@@ -305,11 +305,12 @@ func TestConfirmation(t *testing.T) {
 		results []checks.Result
 		want    checks.Status
 		cause   checks.Cause
+		records int
 	}{
-		"the second run is well":            {[]checks.Result{down, checks.Pass("")}, checks.OK, ""},
-		"the second run fails too":          {[]checks.Result{down, checks.Fail(checks.CauseTimeout, "")}, checks.Failed, checks.CauseTimeout},
-		"the second run cannot tell":        {[]checks.Result{down, checks.Undetermined(checks.CauseInternal, "")}, checks.Failed, checks.CauseServer},
-		"the second run is our own failure": {[]checks.Result{down, {Status: checks.Error, Cause: checks.CauseInternal}}, checks.Failed, checks.CauseServer},
+		"the second run is well":            {[]checks.Result{down, checks.Pass("")}, checks.OK, "", 2},
+		"the second run fails too":          {[]checks.Result{down, checks.Fail(checks.CauseTimeout, "")}, checks.Failed, checks.CauseTimeout, 2},
+		"the second run cannot tell":        {[]checks.Result{down, checks.Undetermined(checks.CauseInternal, "")}, checks.Failed, checks.CauseServer, 3},
+		"the second run is our own failure": {[]checks.Result{down, {Status: checks.Error, Cause: checks.CauseInternal}}, checks.Failed, checks.CauseServer, 3},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -318,10 +319,13 @@ func TestConfirmation(t *testing.T) {
 				s := newShelf()
 				p := newPipeline(s, &pipeline.Job{Confirm: 10 * time.Second, Check: script(tt.results...)}, nil)
 				p.Run(t.Context(), slot())
-				if len(s.reports) != 2 {
-					t.Fatalf("got %d records, want 2", len(s.reports))
+				if len(s.reports) != tt.records {
+					t.Fatalf("got %d records, want %d", len(s.reports), tt.records)
 				}
-				first, final := s.reports[0], s.reports[1]
+				first, final := s.reports[0], s.reports[tt.records-1]
+				if tt.records == 3 && s.reports[1].Final {
+					t.Error("the second run, which could not tell, is final")
+				}
 				if first.Final || first.Slots != 0 || first.Status != checks.Failed {
 					t.Errorf("the first is %s, final %v, slots %d; want a failure that is not final and stands for no slot", first.Status, first.Final, first.Slots)
 				}

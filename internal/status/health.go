@@ -24,6 +24,7 @@ type Health struct {
 	Version   string             `json:"version"`
 	Instance  string             `json:"instance"`
 	Location  string             `json:"location,omitempty"`
+	Control   string             `json:"control,omitempty"` // the path of the control socket
 	StartedAt time.Time          `json:"started_at"`
 	Now       time.Time          `json:"now"`
 	Ready     bool               `json:"ready"`
