@@ -22,9 +22,11 @@ import (
 	exporterkinds "github.com/windsock-monitor/windsock/exporters/all"
 	"github.com/windsock-monitor/windsock/internal/agent"
 	"github.com/windsock-monitor/windsock/internal/config"
+	"github.com/windsock-monitor/windsock/internal/delivery"
 	"github.com/windsock-monitor/windsock/internal/secret"
 	"github.com/windsock-monitor/windsock/internal/simulator"
 	"github.com/windsock-monitor/windsock/internal/status"
+	"github.com/windsock-monitor/windsock/internal/store"
 )
 
 // host is an agent's surroundings: a simulator, a state directory, a file that can be changed.
@@ -306,5 +308,73 @@ func TestCostOf(t *testing.T) {
 	cfg.Checks = append(cfg.Checks, cfg.Checks[1])
 	if twice := agent.CostOf(cfg, h.registry()); twice.WorstPerDay != 2*cost.WorstPerDay {
 		t.Errorf("two chats cost %s, one %s", twice.WorstPerDay, cost.WorstPerDay)
+	}
+}
+
+// TestAnOldResultIsNotGreen: what the store remembers of a time long before is overdue, until the check has run again.
+func TestAnOldResultIsNotGreen(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	h.change(`"@every 1s"`, `"@every 1h"`)
+	h.change("run_at_start: true", "run_at_start: false")
+	kept, err := store.Open(t.Context(), store.Options{Dir: filepath.Join(h.dir, "state")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := time.Now().Add(-5 * time.Hour)
+	for id, name := range map[string]string{"01M85KQ0000000000000000001": "models", "01M85KQ0000000000000000002": "chat"} {
+		report := &checks.Report{
+			ID: id, Check: name, Kind: name, Provider: "mistral", ScheduledAt: long, StartedAt: long,
+			Trigger: checks.TriggerSchedule, Attempt: 1, Final: true, Slots: 1, Result: checks.Pass("well"),
+		}
+		if err := kept.Append(t.Context(), checks.OfReport(report)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := kept.Close(); err != nil {
+		t.Fatal(err)
+	}
+	running, _, _ := h.start()
+	health := running.Health(t.Context())
+	if !check(health, "chat").Overdue || health.Services["mistral"].Status == status.Healthy || health.Status == status.Healthy {
+		t.Errorf("five hours after its last result the check is overdue=%v, the provider %s, the agent %s",
+			check(health, "chat").Overdue, health.Services["mistral"].Status, health.Status)
+	}
+}
+
+// TestCountersOfTheAgentDoNotStartOverAtARestart: the snapshots of two lives add up to what was delivered.
+func TestCountersOfTheAgentDoNotStartOverAtARestart(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	for range 2 {
+		running, _, stop := h.start()
+		before := running.Health(t.Context()).Exporters[0].Sent
+		h.until("something is sent", func() bool { return running.Health(t.Context()).Exporters[0].Sent > before })
+		stop()
+	}
+	kept, err := store.Open(t.Context(), store.Options{Dir: filepath.Join(h.dir, "state")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = kept.Close() }()
+	told := 0.0
+	if err := kept.Each(t.Context(), 0, func(e delivery.Entry) error {
+		if e.Record.Agent != nil {
+			for _, m := range e.Record.Agent.Measurements {
+				if m.Name == "windsock.export.sent" {
+					told += m.Value
+				}
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	totals, err := kept.Deliveries(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if told <= 0 || told > float64(totals[0].Counts.Sent) {
+		t.Errorf("the snapshots add up to %v records sent, the store counts %d", told, totals[0].Counts.Sent)
 	}
 }

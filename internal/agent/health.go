@@ -93,25 +93,25 @@ func (a *Agent) problems(h *status.Health) []status.Problem {
 	if n := stoppedByBudget(h.Checks); n > 0 {
 		say(status.Degraded, "budget", fmt.Sprintf("the budget keeps %d checks from running", n), "windsock status shows what is spent; raise `budget` or run them less often")
 	}
-	for _, e := range h.Exporters {
-		switch {
-		case e.Problem != "":
-			say(status.Degraded, "exporter "+e.Name, e.Problem, "nothing is lost before its max_age")
-		case e.Stuck:
-			say(status.Degraded, "exporter "+e.Name, "an attempt to send has outlived its deadline", "")
-		case e.QueueAge > oldQueue.Seconds():
-			say(status.Degraded, "exporter "+e.Name, fmt.Sprintf("the oldest of %d records waits for %.0f s", e.Queue, e.QueueAge), "")
+	for i := range h.Exporters {
+		if what, hint := trouble(&h.Exporters[i]); what != "" {
+			say(status.Degraded, "exporter "+h.Exporters[i].Name, what, hint)
 		}
 	}
 	return out
 }
 
-func join(names []string) string {
-	const most = 5
-	if len(names) > most {
-		names = append(slices.Clone(names[:most]), "…")
+// trouble is what is wrong with an exporter's delivery, "" where nothing is.
+func trouble(e *status.Exporter) (what, hint string) {
+	switch {
+	case e.Problem != "":
+		return e.Problem, "nothing is lost before its max_age"
+	case e.Stuck:
+		return "an attempt to send has outlived its deadline", ""
+	case e.QueueAge > oldQueue.Seconds():
+		return fmt.Sprintf("the oldest of %d records waits for %.0f s", e.Queue, e.QueueAge), ""
 	}
-	return strings.Join(names, ", ")
+	return "", ""
 }
 
 func stoppedByBudget(all []status.Check) int {

@@ -36,8 +36,7 @@ func (p *Pipeline) call(ctx context.Context, job *Job) checks.Result {
 	}()
 	patience := time.NewTimer(job.Timeout + overtime)
 	defer patience.Stop()
-	stopped := context.AfterFunc(p.stop, func() { patience.Reset(overtime) })
-	defer stopped()
+	defer p.onStop(func() { patience.Reset(overtime) })()
 	select {
 	case result := <-done:
 		return p.unlessStopped(result)
@@ -59,6 +58,12 @@ func (p *Pipeline) runContext(ctx context.Context, timeout time.Duration) (conte
 		forget()
 		cancel()
 	}
+}
+
+// onStop calls hurry when the pipeline is cut; the function that comes back forgets it.
+func (p *Pipeline) onStop(hurry func()) (forget func()) {
+	stop := context.AfterFunc(p.stop, hurry)
+	return func() { stop() }
 }
 
 func (p *Pipeline) unlessStopped(result checks.Result) checks.Result {
