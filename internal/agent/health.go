@@ -77,7 +77,7 @@ func (a *Agent) problems(h *status.Health) []status.Problem {
 		say(status.Degraded, "config", "the last reload was refused, the configuration before it runs on", "windsock validate "+h.Config.Path)
 	}
 	if n := len(h.Schedule.Overdue); n > 0 {
-		say(status.Degraded, "schedule", "checks without a result for three intervals: "+join(h.Schedule.Overdue), "")
+		say(status.Degraded, "schedule", "checks without a result for three intervals: "+few(h.Schedule.Overdue), "")
 	}
 	if h.Schedule.Abandoned > 0 {
 		say(status.Degraded, "schedule", "runs ignored their deadline and have not come back", "")
@@ -240,3 +240,12 @@ func (a *Agent) exporterStates(ctx context.Context, now time.Time) []status.Expo
 }
 
 var _ status.Source = (*Agent)(nil)
+
+// few is a list of names for a sentence, cut where it is long.
+func few(names []string) string {
+	const most = 5
+	if len(names) > most {
+		names = append(slices.Clone(names[:most]), "…")
+	}
+	return strings.Join(names, ", ")
+}
