@@ -64,15 +64,7 @@ func (a *Agent) problems(h *status.Health) []status.Problem {
 	if !a.Alive() {
 		say(status.Unhealthy, "schedule", "the scheduler does not tick", "restart the agent and keep its log")
 	}
-	if !h.Store.OK {
-		say(status.Degraded, "store", h.Store.Problem, "free space or mend the disk; records wait in memory until then")
-	}
-	if h.Store.CorruptMoved != "" {
-		say(status.Degraded, "store", "the database was damaged or removed; what is left of it: "+h.Store.CorruptMoved, "docs/store.md says how to read it; a restart clears this")
-	}
-	if h.Store.RingDropped > 0 {
-		say(status.Degraded, "store", fmt.Sprintf("%d records were lost because the memory that stands in for the disk was full", h.Store.RingDropped), "")
-	}
+	out = append(out, storeTrouble(&h.Store)...)
 	if !h.Config.ReloadOK {
 		say(status.Degraded, "config", "the last reload was refused, the configuration before it runs on", "windsock validate "+h.Config.Path)
 	}
@@ -112,6 +104,24 @@ func trouble(e *status.Exporter) (what, hint string) {
 		return fmt.Sprintf("the oldest of %d records waits for %.0f s", e.Queue, e.QueueAge), ""
 	}
 	return "", ""
+}
+
+// storeTrouble is what is wrong with the store.
+func storeTrouble(kept *status.Store) []status.Problem {
+	var out []status.Problem
+	say := func(what, hint string) {
+		out = append(out, status.Problem{Part: "store", Status: status.Degraded, What: what, Hint: hint})
+	}
+	if !kept.OK {
+		say(kept.Problem, "free space or mend the disk; records wait in memory until then")
+	}
+	if kept.CorruptMoved != "" {
+		say("the database was damaged or removed; what is left of it: "+kept.CorruptMoved, "docs/store.md says how to read it; a restart clears this")
+	}
+	if kept.RingDropped > 0 {
+		say(fmt.Sprintf("%d records were lost because the memory that stands in for the disk was full", kept.RingDropped), "")
+	}
+	return out
 }
 
 func stoppedByBudget(all []status.Check) int {
