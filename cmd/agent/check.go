@@ -96,12 +96,12 @@ func runChecks(ctx context.Context, p process, o agent.Options, names []string, 
 			names = append(names, cfg.Checks[i].Name)
 		}
 	}
+	if running := controlOfRunning(ctx, cfg); running != "" {
+		return askRunning(ctx, running, names, each)
+	}
 	socket, err := agent.ControlPath(cfg, p.getenv)
 	if err != nil {
 		return err
-	}
-	if running := controlOfRunning(ctx, cfg); running != "" {
-		return askRunning(ctx, running, names, each)
 	}
 	cfg.Listen, cfg.Exporters = "", nil
 	once, err := agent.New(ctx, o)

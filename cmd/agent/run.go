@@ -37,7 +37,7 @@ func run(cmd *cobra.Command, p process, path string) error {
 	load := loader{path: path, getenv: p.getenv, log: first, scrubber: scrubber}
 	cfg, err := load.load()
 	if err == nil {
-		err = agent.Buildable(cfg, registry(), p.getenv)
+		err = agent.Buildable(cfg, registry())
 	}
 	if err != nil {
 		return exit(exitConfig, err)

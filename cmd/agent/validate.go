@@ -63,7 +63,7 @@ func validate(cmd *cobra.Command, p process, f validateFlags) error {
 	quiet := slog.New(slog.DiscardHandler)
 	cfg, err := config.Load(loader{path: f.config, getenv: p.getenv, log: quiet, scrubber: scrubber}.options())
 	if err == nil {
-		err = agent.Buildable(cfg, registry(), p.getenv)
+		err = agent.Buildable(cfg, registry())
 	}
 	result := validation{File: f.config, OK: err == nil}
 	if err != nil {

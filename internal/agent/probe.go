@@ -65,15 +65,12 @@ func buildOnly(check *config.Check, registry config.Registry, network any) (chec
 
 // Buildable builds every check and checks every exporter's parameters, starts nothing and reads no secret. The error
 // carries the places in the file.
-func Buildable(cfg *config.Config, registry config.Registry, getenv func(string) string) error {
+func Buildable(cfg *config.Config, registry config.Registry) error {
 	network, err := networkOf(cfg, "validate")
 	if err != nil {
 		return err
 	}
 	defer network.Close()
-	if _, err := StateDir(cfg, getenv); err != nil {
-		return err
-	}
 	for i := range cfg.Checks {
 		if _, err := buildOnly(&cfg.Checks[i], registry, network); err != nil {
 			return cfg.Checks[i].Place(err)
