@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -109,7 +111,8 @@ func printHealth(w io.Writer, h *status.Health) {
 			fmt.Fprintf(w, "          hint: %s\n", problem.Hint)
 		}
 	}
-	for name, service := range h.Services {
+	for _, name := range slices.Sorted(maps.Keys(h.Services)) {
+		service := h.Services[name]
 		fmt.Fprintf(w, "provider  %s  %s %s\n", service.Status, name, service.Error)
 	}
 	for _, c := range h.Checks {

@@ -52,6 +52,7 @@ type Agent struct {
 	pipeline  *pipeline.Pipeline
 	scheduler *schedule.Scheduler
 	server    *status.Server // nil where nothing is served
+	hand      sync.WaitGroup // runs by hand that are going on
 	started   time.Time
 
 	mu       sync.Mutex // guards the rest
@@ -263,6 +264,7 @@ func (a *Agent) drain(base context.Context, scheduled <-chan error) error {
 	defer cancel()
 	cut := time.AfterFunc(grace/2, a.pipeline.Cut)
 	err := <-scheduled
+	a.hand.Wait()
 	cut.Stop()
 	a.pipeline.Cut()
 	a.snapshot(ctx)

@@ -95,7 +95,23 @@ func (a *Agent) logPeer(c net.Conn) {
 	})
 }
 
+// enterByHand takes part in the shutdown's waiting; it reports false where that has begun.
+func (a *Agent) enterByHand() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.ready {
+		return false
+	}
+	a.hand.Add(1)
+	return true
+}
+
 func (a *Agent) runByHand(w http.ResponseWriter, r *http.Request) {
+	if !a.enterByHand() {
+		http.Error(w, "the agent is stopping", http.StatusServiceUnavailable)
+		return
+	}
+	defer a.hand.Done()
 	report, err := a.pipeline.Once(r.Context(), r.PathValue("name"), checks.TriggerManual)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusNotFound)
