@@ -7,14 +7,12 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -71,7 +69,7 @@ func TestNothingIsLost(t *testing.T) {
 	w.otlp.down.Store(false)
 	w.until("the backlog at the backend", func() bool { return w.otlp.events() > before+20 })
 	w.until("a scrape", func() bool { return len(w.scrape()) > 0 })
-	scraped := w.settledScrape()
+	scraped := w.scrape()
 	kill(t, second, syscall.SIGTERM)
 
 	records := w.records()
@@ -312,34 +310,39 @@ func (w *world) scrape() map[string]*dto.MetricFamily {
 	return families
 }
 
-func (w *world) settledScrape() map[string]*dto.MetricFamily { return w.scrape() }
-
-// checkScrape wants the totals of a moment that the store knows: for every check a count of runs that the store had
-// reached, and never more than the store holds.
+// checkScrape wants the page to be the store at one moment: there is a record up to which the totals of all checks are
+// those of the page, and the page's durations are the last ones up to there. A total that is too high matches no moment.
 func (w *world) checkScrape(records []checks.Record, families map[string]*dto.MetricFamily) {
 	w.t.Helper()
-	want := map[string]float64{}
+	runs, durations := byCheck(families["probe_runs_total"]), byCheck(families["probe_duration_seconds"])
+	seen, last := map[string]float64{}, map[string]float64{}
 	for _, record := range records {
 		for _, p := range exporters.Points(record) {
-			if p.Name == "probe.runs" {
-				want[label(p.Attrs, "check")] += p.Value
+			switch p.Name {
+			case "probe.runs":
+				seen[label(p.Attrs, "check")] += p.Value
+			case "probe.duration":
+				last[label(p.Attrs, "check")] = p.Value
 			}
 		}
+		if maps.Equal(seen, runs) && maps.Equal(last, durations) {
+			return
+		}
 	}
-	got := map[string]float64{}
-	for _, m := range families["probe_runs_total"].GetMetric() {
+	w.t.Errorf("prometheus: runs %v with durations %v stand at no moment of the store, which ends at %v and %v", runs, durations, seen, last)
+}
+
+// byCheck sums the series of a metric by check.
+func byCheck(family *dto.MetricFamily) map[string]float64 {
+	out := map[string]float64{}
+	for _, m := range family.GetMetric() {
 		for _, l := range m.GetLabel() {
 			if l.GetName() == "check" {
-				got[l.GetValue()] += m.GetCounter().GetValue()
+				out[l.GetValue()] += m.GetCounter().GetValue() + m.GetGauge().GetValue()
 			}
 		}
 	}
-	for _, check := range slices.Sorted(maps.Keys(want)) {
-		// the scrape came before the end: the last few runs may be missing, none may be too many
-		if got[check] > want[check] || got[check] < want[check]/2 || math.IsNaN(got[check]) {
-			w.t.Errorf("prometheus: probe_runs_total of %s is %v, the store adds up to %v", check, got[check], want[check])
-		}
-	}
+	return out
 }
 
 func label(attrs []exporters.Attr, key string) string {
