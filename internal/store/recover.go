@@ -85,7 +85,7 @@ func (s *Store) takeDir() error {
 	if found := peekVersion(s.path); found > len(migrations()) {
 		return &NewerError{Found: found, Known: len(migrations())}
 	}
-	if s.lock != nil {
+	if s.holdsLock() {
 		return nil
 	}
 	if err := os.MkdirAll(s.o.Dir, 0o700); err != nil {
@@ -95,8 +95,24 @@ func (s *Store) takeDir() error {
 	if err != nil {
 		return err
 	}
+	if s.lock != nil { // of a file that somebody removed
+		unlock(s.lock)
+	}
 	s.lock = lock
 	return nil
+}
+
+// holdsLock reports whether the lock that is held is the one that others see: a file that was removed locks nobody out.
+func (s *Store) holdsLock() bool {
+	if s.lock == nil {
+		return false
+	}
+	held, err := s.lock.Stat()
+	if err != nil {
+		return false
+	}
+	seen, err := os.Stat(filepath.Join(s.o.Dir, lockName))
+	return err == nil && os.SameFile(held, seen)
 }
 
 // openFull opens the database, or moves a corrupt one aside and makes a new one.
@@ -138,7 +154,7 @@ func (s *Store) learn(ctx context.Context, db *sql.DB) error {
 // closing the last connection would remove a log of the same name.
 func (s *Store) replace(ctx context.Context, cause error) error {
 	s.moved = cause
-	if s.lock == nil {
+	if !s.holdsLock() {
 		if err := s.takeDir(); err != nil {
 			return err
 		}
@@ -257,6 +273,12 @@ func (s *Store) suspect(ctx context.Context, seen *file, cause error) {
 func (s *Store) watch() {
 	if s.file == nil || !s.file.full || s.moved != nil {
 		return
+	}
+	if s.lock != nil && !s.holdsLock() { // somebody removed the lock's file: take the one that others would take
+		if lock, err := lockDir(s.o.Dir); err == nil {
+			unlock(s.lock)
+			s.lock = lock
+		}
 	}
 	info, err := os.Stat(s.path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(info, s.file.info) {
