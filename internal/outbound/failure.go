@@ -42,6 +42,7 @@ type verdict struct {
 func explain(ctx context.Context, err error, at place) *Failure {
 	v, known := common(err, at)
 	if !known {
+		at.stage = decisive(err, at.stage)
 		v = byStage(err, at.stage)
 		if at.proxied && v.cause != checks.CauseConfig && (at.stage == stageDNS || at.stage == stageConnect || at.stage == stageProxy) {
 			v.cause, at.stage = checks.CauseProxy, stageProxy
@@ -190,6 +191,9 @@ func tlsReason(err error) string {
 	if lowReason(err) != "" {
 		return lowReason(err)
 	}
+	if alerted(err) {
+		return "alert"
+	}
 	return "handshake"
 }
 
@@ -219,10 +223,25 @@ func certificateReason(err error) string {
 	return ""
 }
 
+// decisive is the stage that an error belongs to. TLS 1.3 tells a client of a refused handshake with its first read, which
+// comes while the request is still being sent, or after it: either way the handshake was refused.
+func decisive(err error, stage string) string {
+	if (stage == stageSend || stage == stageHeaders) && alerted(err) {
+		return stageTLS
+	}
+	return stage
+}
+
+// alerted reports whether one of the two sides ended the connection with a TLS alert.
+func alerted(err error) bool {
+	alert, ok := errors.AsType[*net.OpError](err)
+	return ok && (alert.Op == "remote error" || alert.Op == "local error")
+}
+
 // explainAnswer is for errors after the connection stands.
 func explainAnswer(err error, stage string) verdict {
-	if alert, ok := errors.AsType[*net.OpError](err); ok && (alert.Op == "remote error" || alert.Op == "local error") {
-		return verdict{checks.CauseTLS, "alert"} // TLS 1.3 tells of a refused handshake with the first read
+	if alerted(err) {
+		return verdict{checks.CauseTLS, "alert"}
 	}
 	if timedOut(err) {
 		return verdict{checks.CauseTimeout, stage}

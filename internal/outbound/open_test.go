@@ -271,7 +271,7 @@ func TestHandshakesThatFail(t *testing.T) {
 		"a certificate for another host":    {secure(ca, outboundtest.Valid(), "elsewhere.test"), "wrong_host", false},
 		"an authority that nobody knows":    {secure(stranger, outboundtest.Valid(), "127.0.0.1"), "unknown_ca", false},
 		"plain HTTP":                        {plain, "plain_http", false},
-		"only TLS 1.1":                      {start(weakServer), "handshake", false},
+		"only TLS 1.1":                      {start(weakServer), "alert", false},
 		"a demand for a client certificate": {start(mutualServer), "alert", false},
 		"a hang-up in the handshake":        {outboundtest.Raw(t, func(c net.Conn, _ <-chan struct{}) { _, _ = c.Read(make([]byte, 4096)) }), "closed", false},
 		"a reset in the handshake": {outboundtest.Raw(t, func(c net.Conn, _ <-chan struct{}) {
@@ -285,12 +285,8 @@ func TestHandshakesThatFail(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			n := network(t, outbound.Options{CAFile: ca.File})
-			stage := "tls"
-			if tt.reason == "alert" {
-				stage = "headers"
-			}
-			err := failing(t, n, outbound.Request{URL: "https://" + tt.address + "/?key=hunter2"}, stage, tt.deadline)
-			wantFailure(t, err, checks.CauseTLS, stage, tt.reason, tt.deadline)
+			err := failing(t, n, outbound.Request{URL: "https://" + tt.address + "/?key=hunter2"}, "tls", tt.deadline)
+			wantFailure(t, err, checks.CauseTLS, "tls", tt.reason, tt.deadline)
 		})
 	}
 }
