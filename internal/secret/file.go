@@ -25,11 +25,12 @@ func (s *source) readFile(path string, credential bool, c *cached) (string, erro
 	return value, err
 }
 
-// readStable reads until the file is the same before and after: a writer that does not rename could be half way.
+// readStable reads until the content is the same before and after: a writer that does not rename could be half way. That
+// the name went to a newer file meanwhile, which is how keys are rotated, does not make what was read less whole.
 func (s *source) readStable(path string, credential bool) (string, os.FileInfo, error) {
 	for range 3 {
 		value, before, after, err := s.readOnce(path, credential)
-		if err != nil || same(before, after) {
+		if err != nil || sameContent(before, after) {
 			return value, before, err
 		}
 	}
@@ -85,10 +86,14 @@ func (s *source) judge(path string, info os.FileInfo, credential bool) error {
 	return nil
 }
 
-// same reports whether two looks at a file saw the same content, as far as the system tells.
+// same reports whether two looks at a file saw the same file, content, owner and mode, as far as the system tells.
 func same(a, b os.FileInfo) bool {
-	return a != nil && b != nil && os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size() &&
-		a.Mode() == b.Mode() && ownerOf(a) == ownerOf(b)
+	return sameContent(a, b) && a.Mode() == b.Mode() && ownerOf(a) == ownerOf(b)
+}
+
+// sameContent leaves out what changes when a file loses its name.
+func sameContent(a, b os.FileInfo) bool {
+	return a != nil && b != nil && os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
 }
 
 // fileError names the fault without the path, which the caller has.
