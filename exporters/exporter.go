@@ -88,6 +88,7 @@ type Env struct {
 	Network  any               // the agent's way out, *outbound.Network; nil while only validating
 	Stdout   interface{ Write([]byte) (int, error) }
 	Getenv   func(string) string // for the OTEL_EXPORTER_OTLP_* and DD_* variables; nil reads nothing
+	Unclean  bool                // the process before was killed: what it wrote last may be cut off
 	Probing  bool                // validate --online: the exporter is built to be tried once, nothing is kept
 }
 

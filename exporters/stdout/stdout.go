@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"syscall"
 
 	"github.com/windsock-monitor/windsock/checks"
@@ -50,8 +51,9 @@ func Kind() exporters.Kind {
 type Exporter struct {
 	format Format
 	out    io.Writer
-	torn   bool         // the last line was cut: end it before the next one begins
+	torn   bool         // the last line was cut, or may have been: end it before the next one begins
 	going  <-chan wrote // the write that outlived its deadline; nil where none did
+	ids    []string     // of the records in that write
 }
 
 type wrote struct {
@@ -60,15 +62,17 @@ type wrote struct {
 	err  error
 }
 
-// New writes to env.Stdout. Nothing is written before the first Export.
+// New writes to env.Stdout. Nothing is written before the first Export. Where the process before was killed, a file or a
+// pipe that outlived it may end in the middle of a line.
 func New(p Params, env exporters.Env) (*Exporter, error) {
-	return &Exporter{format: p.Format, out: env.Stdout}, nil
+	return &Exporter{format: p.Format, out: env.Stdout, torn: env.Unclean}, nil
 }
 
 // Export writes the batch with one Write. Where that is cut short, the batch comes again, whole: lines may be repeated,
 // never lost. A reader that is gone is Hold. A record without a JSON form is rejected.
 //
-// A Write cannot be interrupted. One that outlives the deadline is a Retry, and nothing else is written before it is done.
+// A Write cannot be interrupted. One that outlives the deadline is a Retry, nothing else is written before it is done, and
+// what it has written by then is not written again: a reader that is slower than the deadline gets every line once.
 func (e *Exporter) Export(ctx context.Context, batch []checks.Record) (exporters.Outcome, error) {
 	if len(batch) == 0 {
 		return exporters.Outcome{}, nil
@@ -79,40 +83,65 @@ func (e *Exporter) Export(ctx context.Context, batch []checks.Record) (exporters
 	if err := ctx.Err(); err != nil {
 		return exporters.Outcome{}, exporters.Retry(fmt.Errorf("writing records: %w", err), 0)
 	}
+	written := 0
 	if e.going != nil {
 		if err := e.wait(ctx); err != nil {
 			return exporters.Outcome{}, err
 		}
+		written = e.lateStart(batch)
 	}
-	text, rejected := e.render(batch)
-	e.going = e.write(text)
+	text, rejected := e.render(batch, written)
+	e.going, e.ids = e.write(text), idsOf(batch)
 	if err := e.wait(ctx); err != nil {
 		return exporters.Outcome{}, err
 	}
 	return exporters.Outcome{Rejected: rejected}, nil
 }
 
-func (e *Exporter) render(batch []checks.Record) ([]byte, []exporters.Rejection) {
+// lateStart is how many records at the head of the batch the write has put out that outlived its deadline.
+func (e *Exporter) lateStart(batch []checks.Record) int {
+	n := min(len(e.ids), len(batch))
+	if !slices.Equal(e.ids[:n], idsOf(batch[:n])) {
+		return 0
+	}
+	return n
+}
+
+func idsOf(batch []checks.Record) []string {
+	ids := make([]string, len(batch))
+	for i := range batch {
+		ids[i] = batch[i].ID
+	}
+	return ids
+}
+
+// render is the text of the batch behind the records that are written already, and what of the batch has no text.
+func (e *Exporter) render(batch []checks.Record, written int) ([]byte, []exporters.Rejection) {
 	var text bytes.Buffer
 	var rejected []exporters.Rejection
-	if e.torn {
-		text.WriteByte('\n')
-	}
 	for i := range batch {
-		if e.format == Pretty {
-			text.WriteString(line(batch[i]))
-			text.WriteByte('\n')
-			continue
-		}
-		object, err := batch[i].MarshalJSON()
+		object, err := e.text(batch[i])
 		if err != nil {
 			rejected = append(rejected, exporters.Rejection{Index: i, Reason: "no JSON form"})
 			continue
+		}
+		if i < written {
+			continue
+		}
+		if e.torn && text.Len() == 0 {
+			text.WriteByte('\n')
 		}
 		text.Write(object)
 		text.WriteByte('\n')
 	}
 	return text.Bytes(), rejected
+}
+
+func (e *Exporter) text(rec checks.Record) ([]byte, error) {
+	if e.format == Pretty {
+		return []byte(line(rec)), nil
+	}
+	return rec.MarshalJSON()
 }
 
 func (e *Exporter) write(text []byte) <-chan wrote {

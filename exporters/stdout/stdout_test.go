@@ -227,11 +227,62 @@ func TestAWriteThatHangsIsWaitedForAndNeverDoubled(t *testing.T) {
 			t.Errorf("%d writes at once, want 1", n)
 		}
 		time.Sleep(time.Hour)
-		if _, err := e.Export(t.Context(), batch); err != nil {
+		more := exportertest.Records(3, 1) // in the meantime there is one record more
+		if _, err := e.Export(t.Context(), more); err != nil {
 			t.Error(err)
 		}
-		if n := strings.Count(out.String(), "\n"); n != 4 || writes.Load() != 2 {
-			t.Errorf("%d lines in %d writes, want every record, twice where it came twice", n, writes.Load())
+		if n := strings.Count(out.String(), "\n"); n != 3 || writes.Load() != 2 {
+			t.Errorf("%d lines in %d writes, want each of the 3 records once", n, writes.Load())
 		}
 	})
+}
+
+func TestAReaderSlowerThanTheDeadlineGetsEveryLineOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		e := open(t, stdout.JSON, writer(func(p []byte) (int, error) {
+			time.Sleep(15 * time.Second)
+			return out.Write(p)
+		}))
+		all := exportertest.Records(40, 1)
+		for rest, tries := all, 0; len(rest) > 0; tries++ {
+			if tries > 100 {
+				t.Fatalf("%d of %d records are not accepted after %d attempts", len(rest), len(all), tries)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			if _, err := e.Export(ctx, rest[:10]); err == nil {
+				rest = rest[10:]
+			}
+			cancel()
+		}
+		if n := strings.Count(out.String(), "\n"); n != len(all) {
+			t.Errorf("%d lines, want %d", n, len(all))
+		}
+	})
+}
+
+func TestALineThatAKilledProcessLeftIsEndedFirst(t *testing.T) {
+	t.Parallel()
+	batch := exportertest.Records(3, 1)
+	object, err := batch[0].MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for format, torn := range map[stdout.Format]string{stdout.JSON: string(object[:len(object)/2]), stdout.Pretty: "2026-11-27T10"} {
+		out := bytes.NewBufferString(torn)
+		e, err := stdout.New(stdout.Params{Format: format}, exporters.Env{Stdout: out, Unclean: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if _, err := e.Export(t.Context(), batch); err != nil {
+				t.Fatal(err)
+			}
+		}
+		lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+		if len(lines) != 1+2*len(batch) || lines[0] != torn {
+			t.Errorf("%s: got %d lines, the first %q, want the torn one by itself and %d more", format, len(lines), lines[0], 2*len(batch))
+		}
+	}
 }

@@ -155,6 +155,9 @@ func TestKilledInTheMiddleOfAWriteNothingAcknowledgedIsLost(t *testing.T) {
 	if h := s.Health(); !h.OK || h.CorruptMoved != "" {
 		t.Fatalf("health after 30 kills: %+v", h)
 	}
+	if !s.Unclean() {
+		t.Error("after a kill: Unclean is false, want true")
+	}
 	stored, lost := drain(t, s, 0)
 	place := map[string]int{}
 	for i, id := range stored {

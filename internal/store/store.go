@@ -99,14 +99,15 @@ type Store struct {
 	log  *slog.Logger
 	path string // of the database
 
-	token chan struct{}     // held by the one that writes: to the disk, to the tail, or to file and lock
-	lock  *os.File          // nil while the directory could not be locked; guarded by token
-	known *loaded           // what the database held when it was first read; nil before; guarded by token
-	blind bool              // a database that could not be read at all may exist; guarded by token
-	clean bool              // the database was closed well; guarded by token
-	last  delivery.Position // the mark's at the start; 0 where there is no mark
-	moved error             // why the database must be moved aside before it is used again; guarded by token
-	mark  mark
+	token  chan struct{}     // held by the one that writes: to the disk, to the tail, or to file and lock
+	lock   *os.File          // nil while the directory could not be locked; guarded by token
+	known  *loaded           // what the database held when it was first read; nil before; guarded by token
+	blind  bool              // a database that could not be read at all may exist; guarded by token
+	clean  bool              // the database was closed well; guarded by token
+	killed bool              // there was a process before, and it did not close the store well; set by Open only
+	last   delivery.Position // the mark's at the start; 0 where there is no mark
+	moved  error             // why the database must be moved aside before it is used again; guarded by token
+	mark   mark
 
 	fileMu sync.RWMutex // held for reading while file is in use
 	file   *file        // nil while there is none
@@ -143,7 +144,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 // start is Open with the token held.
 func (s *Store) start(ctx context.Context) error {
 	last, marked := s.mark.load()
-	s.clean, s.last = last.Clean, last.Position
+	s.clean, s.last, s.killed = last.Clean, last.Position, marked && !last.Clean
 	err := s.reopen(ctx)
 	if refused(err) || ctx.Err() != nil {
 		return errors.Join(err, ctx.Err())
@@ -196,6 +197,9 @@ func (s *Store) Instance() string {
 	defer s.mu.RUnlock()
 	return s.mem.instance
 }
+
+// Unclean reports whether the process before ended without closing the store well.
+func (s *Store) Unclean() bool { return s.killed }
 
 // Health tells how the store is.
 func (s *Store) Health() Health {

@@ -115,6 +115,9 @@ func TestRecordsComeBackInOrderAfterARestart(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a b?c#%41&d")
 	want := reports(2500)
 	s := open(t, store.Options{Dir: dir})
+	if s.Unclean() {
+		t.Error("at the first start: Unclean is true, want false")
+	}
 	instance := s.Instance()
 	add(t, s, want[:1200]...)
 	add(t, s, want[1200:]...)
@@ -128,8 +131,8 @@ func TestRecordsComeBackInOrderAfterARestart(t *testing.T) {
 	if lost+lost2 != 0 {
 		t.Errorf("lost %d and %d, want 0", lost, lost2)
 	}
-	if s.Instance() != instance {
-		t.Errorf("instance %q, want %q", s.Instance(), instance)
+	if s.Instance() != instance || s.Unclean() {
+		t.Errorf("instance %q, unclean %v, want %q and a clean start", s.Instance(), s.Unclean(), instance)
 	}
 	entries, _, err := s.Read(t.Context(), 7, 1)
 	if err != nil || len(entries) != 1 {
