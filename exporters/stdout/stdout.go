@@ -178,6 +178,20 @@ func (e *Exporter) wait(ctx context.Context) error {
 	}
 }
 
+// Close waits for nothing. Its error says that the last line may stay cut: a write is going on, or failed half-way.
+func (e *Exporter) Close() error {
+	select {
+	case w := <-e.going:
+		e.going = nil
+		e.torn = w.n > 0 && w.last != '\n' || w.n == 0 && e.torn
+	default:
+	}
+	if e.going != nil || e.torn {
+		return errors.New("closing standard output: its last line may be cut")
+	}
+	return nil
+}
+
 func class(err error) error {
 	switch {
 	case err == nil:

@@ -174,6 +174,9 @@ func TestALineThatWasCutIsEndedBeforeTheBatchComesAgain(t *testing.T) {
 	if _, err := e.Export(t.Context(), batch); exportertest.ClassOf(err) != exportertest.Retry || !errors.Is(err, syscall.ENOSPC) {
 		t.Fatalf("a full disk: %v, want Retry with the reason", err)
 	}
+	if end(e) == nil {
+		t.Error("closed after half a line without a word")
+	}
 	space = 1 << 20
 	if _, err := e.Export(t.Context(), batch); err != nil {
 		t.Fatal(err)
@@ -226,6 +229,9 @@ func TestAWriteThatHangsIsWaitedForAndNeverDoubled(t *testing.T) {
 		if n := writes.Load(); n != 1 {
 			t.Errorf("%d writes at once, want 1", n)
 		}
+		if end(e) == nil {
+			t.Error("closed during a write without a word")
+		}
 		time.Sleep(time.Hour)
 		more := exportertest.Records(3, 1) // in the meantime there is one record more
 		if _, err := e.Export(t.Context(), more); err != nil {
@@ -234,7 +240,17 @@ func TestAWriteThatHangsIsWaitedForAndNeverDoubled(t *testing.T) {
 		if n := strings.Count(out.String(), "\n"); n != 3 || writes.Load() != 2 {
 			t.Errorf("%d lines in %d writes, want each of the 3 records once", n, writes.Load())
 		}
+		if err := end(e); err != nil {
+			t.Errorf("closed after the write: %v", err)
+		}
 	})
+}
+
+func end(e exporters.Exporter) error {
+	if c, ok := e.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
 }
 
 func TestAReaderSlowerThanTheDeadlineGetsEveryLineOnce(t *testing.T) {

@@ -107,6 +107,7 @@ func (a *Agent) assemble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	gen.unclean = a.store.Unclean()
 	a.gen = gen
 	a.reload = status.Config{Path: absolute(a.o.Config.Path), LoadedAt: a.started, ReloadOK: true}
 	a.breakers.Configure(ctx, gen.breakers)
@@ -268,7 +269,9 @@ func (a *Agent) drain(base context.Context, scheduled <-chan error) error {
 	cut.Stop()
 	a.pipeline.Cut()
 	a.snapshot(ctx)
-	a.stopDelivery(ctx)
+	if a.stopDelivery(ctx) {
+		a.store.EndUnclean()
+	}
 	a.closeGeneration()
 	a.o.Log.Info("stopped")
 	return err

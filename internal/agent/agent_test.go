@@ -36,6 +36,7 @@ type host struct {
 	provider string
 	env      map[string]string
 	text     string
+	stdout   io.Writer
 	log      *strings.Builder
 	mu       sync.Mutex // guards text and log
 }
@@ -55,7 +56,7 @@ func newHost(t *testing.T) *host {
 	})
 	t.Cleanup(func() { stop(); serving.Wait() })
 	knock(t, listener.Addr().String())
-	h := &host{t: t, dir: t.TempDir(), provider: listener.Addr().String(), log: &strings.Builder{}, env: map[string]string{"KEY": "k-0123456789"}}
+	h := &host{t: t, dir: t.TempDir(), provider: listener.Addr().String(), log: &strings.Builder{}, env: map[string]string{"KEY": "k-0123456789"}, stdout: io.Discard}
 	h.text = fmt.Sprintf(`
 listen: 127.0.0.1:0
 grace: 2s
@@ -130,7 +131,7 @@ func (h *host) start() (running *agent.Agent, reload chan<- os.Signal, stop func
 	}
 	running, err = agent.New(h.t.Context(), agent.Options{
 		Config: cfg, Reload: h.load, Registry: h.registry(), Version: "test", Log: slog.New(slog.NewTextHandler(h, nil)),
-		Getenv: h.getenv, Stdout: io.Discard,
+		Getenv: h.getenv, Stdout: h.stdout,
 	})
 	if err != nil {
 		h.t.Fatal(err)
@@ -278,6 +279,31 @@ func TestAnEndLeavesNothingRunning(t *testing.T) {
 	h.until("a reload", func() bool { return !running.Health(context.Background()).Config.ReloadedAt.IsZero() })
 	stop()
 	goleak.VerifyNone(t, before)
+}
+
+func TestAWriteThatTheEndCutsIsToldToTheNextProcess(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	reader, stuck := io.Pipe()
+	t.Cleanup(func() { _ = reader.Close() })
+	for name, out := range map[string]io.Writer{"nobody reads": stuck, "somebody reads": io.Discard} {
+		h.stdout = out
+		h.change("exporters: [", "exporters: [{name: lines, kind: stdout}, ")
+		running, _, stop := h.start()
+		h.until("a result", func() bool { return check(running.Health(t.Context()), "models").Status == checks.OK })
+		stop()
+		h.change("{name: lines, kind: stdout}, ", "")
+		s, err := store.Open(t.Context(), store.Options{Dir: filepath.Join(h.dir, "state")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := s.Unclean(), out == stuck; got != want {
+			t.Errorf("%s: unclean is %v, want %v", name, got, want)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 func TestTheLastResultsOutliveARestart(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
@@ -24,9 +25,11 @@ type generation struct {
 	breakers   map[string]pipeline.BreakerSettings
 	deliveries []*delivering
 
-	stop context.CancelFunc // ends delivery at once
-	soft chan struct{}      // closed: deliver what is there, then end
-	done sync.WaitGroup
+	unclean bool               // what exporters wrote before this generation may be cut off
+	cut     atomic.Bool        // what one of this generation wrote may be cut off
+	stop    context.CancelFunc // ends delivery at once
+	soft    chan struct{}      // closed: deliver what is there, then end
+	done    sync.WaitGroup
 }
 
 func (a *Agent) build(_ context.Context, cfg *config.Config) (*generation, error) {

@@ -88,7 +88,7 @@ func (a *Agent) exporterEnv(ctx context.Context, gen *generation, e *config.Expo
 		Log: a.o.Log.With("exporter", e.Name), Name: e.Name, Version: a.o.Version, Instance: a.store.Instance(),
 		Location: gen.cfg.Location, Labels: gen.cfg.Labels, State: state, Warm: warm, Network: gen.network,
 		Stdout: a.o.Stdout, Getenv: a.o.Getenv,
-		Unclean: gen.cfg == a.o.Config && a.store.Unclean(), // a reload follows nobody that was killed
+		Unclean: gen.unclean,
 	}
 }
 
@@ -101,18 +101,21 @@ func (a *Agent) startDelivery(ctx context.Context) {
 	for _, d := range gen.deliveries {
 		gen.done.Go(func() {
 			if err := d.worker.Run(ctx, gen.soft); err != nil {
+				gen.cut.Store(true)
 				a.o.Log.Error("delivery ended", "exporter", d.name, "error", err)
 			}
 		})
 	}
 }
 
-// stopDelivery lets the workers deliver what is there until ctx ends, and waits for them.
-func (a *Agent) stopDelivery(ctx context.Context) {
+// stopDelivery lets the workers deliver what is there until ctx ends, and waits for them. It reports whether what one of
+// them wrote may be cut off.
+func (a *Agent) stopDelivery(ctx context.Context) bool {
 	a.mu.Lock()
 	gen := a.gen
 	a.mu.Unlock()
 	gen.endDelivery(ctx)
+	return gen.cut.Load()
 }
 
 func (gen *generation) endDelivery(ctx context.Context) {

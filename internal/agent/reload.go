@@ -72,6 +72,7 @@ func (a *Agent) reloadOnce(ctx, base context.Context) error {
 	bounded, cancel := context.WithTimeout(ctx, handOver)
 	defer cancel()
 	old.endDelivery(bounded) // cursors have one reader: the new workers start where the old ones ended
+	gen.unclean = old.cut.Load()
 	gen.inheritPages(old)
 	a.mu.Lock()
 	a.gen = gen

@@ -112,9 +112,10 @@ type Store struct {
 	fileMu sync.RWMutex // held for reading while file is in use
 	file   *file        // nil while there is none
 
-	queueMu sync.Mutex // guards queue and closed
+	queueMu sync.Mutex // guards queue, closed and unclean
 	queue   []*request
 	closed  bool
+	unclean bool          // EndUnclean was called
 	stop    chan struct{} // closed by Close
 	running sync.WaitGroup
 
@@ -198,8 +199,15 @@ func (s *Store) Instance() string {
 	return s.mem.instance
 }
 
-// Unclean reports whether the process before ended without closing the store well.
+// Unclean reports whether the process before ended without closing the store well, or with EndUnclean.
 func (s *Store) Unclean() bool { return s.killed }
+
+// EndUnclean has the next process told that this one left something half done.
+func (s *Store) EndUnclean() {
+	s.queueMu.Lock()
+	defer s.queueMu.Unlock()
+	s.unclean = true
+}
 
 // Health tells how the store is.
 func (s *Store) Health() Health {
@@ -224,7 +232,7 @@ func (s *Store) healthy() bool {
 //nolint:contextcheck,nolintlint // io.Closer knows no context; the mark is for the callers, where the linter looks
 func (s *Store) Close() error {
 	s.queueMu.Lock()
-	already := s.closed
+	already, unclean := s.closed, s.unclean
 	s.closed = true
 	s.queueMu.Unlock()
 	if already {
@@ -240,7 +248,7 @@ func (s *Store) Close() error {
 	s.flush(context.Background())
 	h := s.Health()
 	s.closeFile()
-	err := s.writeMark(func(p *page) { p.Clean = h.OK })
+	err := s.writeMark(func(p *page) { p.Clean = h.OK && !unclean })
 	if err == nil {
 		err = s.mark.sync()
 	}
