@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -114,6 +115,42 @@ func TestSlowBackendHoldsUpNobodyElse(t *testing.T) {
 		a.mustStop()
 		b.mustStop()
 	})
+}
+
+func TestABatchThatTakesTooLongComesAgainInHalves(t *testing.T) {
+	for name, fault := range map[string]error{
+		"told as a retry":              exporters.Retry(errors.New("sending: i/o timeout"), 0),
+		"a deadline of the exporter's": exporters.Retry(fmt.Errorf("sending: %w", context.DeadlineExceeded), 0),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m, b := newMemory(), &backend{}
+				own := 10 * time.Second
+				if errors.Is(fault, context.DeadlineExceeded) {
+					own = 5 * time.Second
+				}
+				b.set(func(ctx context.Context, batch []checks.Record) (exporters.Outcome, error) {
+					patience := time.NewTimer(own)
+					defer patience.Stop()
+					work := time.NewTimer(time.Duration(len(batch)) * 100 * time.Millisecond)
+					defer work.Stop()
+					select {
+					case <-work.C:
+						return exporters.Outcome{}, nil
+					case <-patience.C:
+					case <-ctx.Done():
+					}
+					return exporters.Outcome{}, fault
+				})
+				m.add(1000)
+				c := deliver(t, m, b, delivery.Options{Timeout: 10 * time.Second})
+				pass(30 * time.Minute)
+				wantIDs(t, b.ids(), 1, 1000)
+				m.balance(t, "x")
+				c.mustStop()
+			})
+		})
+	}
 }
 
 func TestHoldKeepsEverythingUntilTheKeyIsRight(t *testing.T) {

@@ -46,10 +46,24 @@ func (r *round) send(ctx context.Context, batch []Entry) {
 	case exporters.IsSplit(err), exporters.IsPoison(err):
 		r.reject(ctx, batch[0], err)
 	default:
+		if tookTooLong(err) && len(batch) > 1 {
+			r.limit, r.good = len(batch)/2, 0
+		}
 		if !r.pauseOf(ctx, err) {
 			r.ended = true
 		}
 	}
+}
+
+// overtime is the error of an Export that used all the time there was. A smaller batch may not: the one after an outage is
+// the largest there is, and a backend that is slow then would be sent it for ever.
+type overtime struct{ error }
+
+func (o overtime) Unwrap() error { return o.error }
+
+func tookTooLong(err error) bool {
+	_, all := errors.AsType[overtime](err)
+	return all || errors.Is(err, context.DeadlineExceeded)
 }
 
 func word(err error) string {
@@ -96,7 +110,7 @@ func (r *round) accepted(ctx context.Context, batch []Entry, outcome exporters.O
 	r.commit(ctx, batch[len(batch)-1].Pos, outcome.State, counts)
 }
 
-// grow lets batches become larger again after a split: slowly, for the backend's limit has not changed.
+// grow lets batches become larger again after they had to be smaller: slowly, for the backend's limit has not changed.
 func (r *round) grow() {
 	if r.limit == r.w.o.BatchSize {
 		return
@@ -160,6 +174,14 @@ func (r *round) export(ctx context.Context, batch []Entry) (exporters.Outcome, e
 		res.err = errors.New("export ended without a result")
 		res.outcome, res.err = r.exporter.Export(call, records)
 	}()
+	outcome, err := r.await(ctx, call, done)
+	if err != nil && call.Err() != nil && ctx.Err() == nil {
+		err = overtime{err}
+	}
+	return outcome, err
+}
+
+func (r *round) await(ctx, call context.Context, done <-chan result) (exporters.Outcome, error) {
 	select {
 	case res := <-done:
 		return res.outcome, res.err
