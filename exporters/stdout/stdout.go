@@ -53,7 +53,8 @@ type Exporter struct {
 	out    io.Writer
 	torn   bool         // the last line was cut, or may have been: end it before the next one begins
 	going  <-chan wrote // the write that outlived its deadline; nil where none did
-	ids    []string     // of the records in that write
+	ids    []string     // of the records up to the end of that write
+	late   []string     // of records that such a write has put out, and that are still to be accepted
 }
 
 type wrote struct {
@@ -83,26 +84,28 @@ func (e *Exporter) Export(ctx context.Context, batch []checks.Record) (exporters
 	if err := ctx.Err(); err != nil {
 		return exporters.Outcome{}, exporters.Retry(fmt.Errorf("writing records: %w", err), 0)
 	}
-	written := 0
 	if e.going != nil {
 		if err := e.wait(ctx); err != nil {
 			return exporters.Outcome{}, err
 		}
-		written = e.lateStart(batch)
+		e.late = e.ids
 	}
+	written := e.writtenOf(batch)
 	text, rejected := e.render(batch, written)
 	e.going, e.ids = e.write(text), idsOf(batch)
 	if err := e.wait(ctx); err != nil {
 		return exporters.Outcome{}, err
 	}
+	e.late = e.late[written:]
 	return exporters.Outcome{Rejected: rejected}, nil
 }
 
-// lateStart is how many records at the head of the batch the write has put out that outlived its deadline.
-func (e *Exporter) lateStart(batch []checks.Record) int {
-	n := min(len(e.ids), len(batch))
-	if !slices.Equal(e.ids[:n], idsOf(batch[:n])) {
-		return 0
+// writtenOf is how many records at the head of the batch are written already. The batch may be another cut of the same
+// records.
+func (e *Exporter) writtenOf(batch []checks.Record) int {
+	n := min(len(e.late), len(batch))
+	if !slices.Equal(e.late[:n], idsOf(batch[:n])) {
+		n, e.late = 0, nil
 	}
 	return n
 }

@@ -255,27 +255,32 @@ func end(e exporters.Exporter) error {
 
 func TestAReaderSlowerThanTheDeadlineGetsEveryLineOnce(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
-		e := open(t, stdout.JSON, writer(func(p []byte) (int, error) {
-			time.Sleep(15 * time.Second)
-			return out.Write(p)
-		}))
-		all := exportertest.Records(40, 1)
-		for rest, tries := all, 0; len(rest) > 0; tries++ {
-			if tries > 100 {
-				t.Fatalf("%d of %d records are not accepted after %d attempts", len(rest), len(all), tries)
+	for _, second := range []int{1, 3, 10, 16} { // the batch that comes again may be another cut of the records
+		synctest.Test(t, func(t *testing.T) {
+			var out bytes.Buffer
+			e := open(t, stdout.JSON, writer(func(p []byte) (int, error) {
+				time.Sleep(15 * time.Second)
+				return out.Write(p)
+			}))
+			all := exportertest.Records(40, 1)
+			rest, size := all, 10
+			for tries := 0; len(rest) > 0; tries++ {
+				if tries > 1000 {
+					t.Fatalf("%d of %d records are not accepted after %d attempts", len(rest), len(all), tries)
+				}
+				n := min(size, len(rest))
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				if _, err := e.Export(ctx, rest[:n]); err == nil {
+					rest = rest[n:]
+				}
+				cancel()
+				size = second
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-			if _, err := e.Export(ctx, rest[:10]); err == nil {
-				rest = rest[10:]
+			if n := strings.Count(out.String(), "\n"); n != len(all) {
+				t.Errorf("%d lines, want %d", n, len(all))
 			}
-			cancel()
-		}
-		if n := strings.Count(out.String(), "\n"); n != len(all) {
-			t.Errorf("%d lines, want %d", n, len(all))
-		}
-	})
+		})
+	}
 }
 
 func TestALineThatAKilledProcessLeftIsEndedFirst(t *testing.T) {
