@@ -48,6 +48,9 @@ func (d *delivering) page() (string, http.Handler) {
 
 // exporters makes a worker per exporter; nothing is opened before the worker runs.
 func (a *Agent) exporters(gen *generation) error {
+	if err := checkPages(gen.cfg, a.o.Registry); err != nil {
+		return err
+	}
 	for i := range gen.cfg.Exporters {
 		e := &gen.cfg.Exporters[i]
 		at := slices.IndexFunc(a.o.Registry.Exporters, func(k exporters.Kind) bool { return k.Name == e.Kind })

@@ -63,7 +63,7 @@ func buildOnly(check *config.Check, registry config.Registry, network any) (chec
 	return nil, fmt.Errorf("check %q: no kind %q", check.Name, check.Kind)
 }
 
-// Buildable builds every check and checks every exporter's parameters, starts nothing and reads no secret. The error
+// Buildable builds every check and checks every exporter's page, starts nothing and reads no secret. The error
 // carries the places in the file.
 func Buildable(cfg *config.Config, registry config.Registry) error {
 	network, err := networkOf(cfg, "validate")
@@ -76,7 +76,7 @@ func Buildable(cfg *config.Config, registry config.Registry) error {
 			return cfg.Checks[i].Place(err)
 		}
 	}
-	return nil
+	return checkPages(cfg, registry)
 }
 
 func networkOf(cfg *config.Config, version string) (*outbound.Network, error) {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -148,6 +149,11 @@ func (s *Server) provider(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, service.Status, service)
+}
+
+// Owns reports whether a path is one of the agent's own pages, which no exporter's can replace.
+func Owns(path string) bool {
+	return slices.Contains([]string{"/", "/livez", "/readyz", "/health"}, path) || strings.HasPrefix(path, "/health/")
 }
 
 // exporterPage looks the page up on each request: a reload changes them.
