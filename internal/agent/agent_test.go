@@ -293,10 +293,7 @@ func TestAWriteThatTheEndCutsIsToldToTheNextProcess(t *testing.T) {
 		h.until("a result", func() bool { return check(running.Health(t.Context()), "models").Status == checks.OK })
 		stop()
 		h.change("{name: lines, kind: stdout}, ", "")
-		s, err := store.Open(t.Context(), store.Options{Dir: filepath.Join(h.dir, "state")})
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := opened(t, filepath.Join(h.dir, "state"))
 		if got, want := s.Unclean(), out == stuck; got != want {
 			t.Errorf("%s: unclean is %v, want %v", name, got, want)
 		}
@@ -304,6 +301,67 @@ func TestAWriteThatTheEndCutsIsToldToTheNextProcess(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// lines is a standard output that keeps what it gets.
+type lines struct {
+	mu   sync.Mutex // guards text
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// The first record comes at once: it is of the slots that were missed while no agent ran.
+func TestANewExporterMissesNothingOfItsFirstRun(t *testing.T) {
+	t.Parallel()
+	const count = 40
+	h := newHost(t)
+	out := &lines{}
+	h.stdout = out
+	for i := range count {
+		h.change("exporters: [", fmt.Sprintf("exporters: [{name: lines-%d, kind: stdout}, ", i))
+	}
+	dir, before := filepath.Join(h.dir, "state"), time.Now().Add(-time.Hour)
+	s := opened(t, dir)
+	for _, name := range []string{"models", "chat"} {
+		record := checks.OfReport(&checks.Report{
+			ID: "before-" + name, Check: name, ScheduledAt: before, StartedAt: before, Trigger: checks.TriggerSchedule, Final: true, Slots: 1,
+			Result: checks.Pass("well"),
+		})
+		if err := s.Append(t.Context(), record); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	running, _, stop := h.start()
+	h.until("a result", func() bool { return check(running.Health(t.Context()), "models").Status == checks.OK })
+	stop()
+	s = opened(t, dir)
+	defer func() { _ = s.Close() }()
+	err := s.Each(t.Context(), 2, func(e delivery.Entry) error {
+		if got := strings.Count(out.text.String(), `"id":"`+e.Record.ID+`"`); got != count {
+			t.Errorf("record %d was written by %d exporters, want all %d", e.Pos, got, count)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func opened(t *testing.T, dir string) *store.Store {
+	t.Helper()
+	s, err := store.Open(t.Context(), store.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 func TestTheLastResultsOutliveARestart(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 // carries; until then there is no page of its to serve.
 type delivering struct {
 	name, kind string
+	replay     bool
 	worker     *delivery.Worker
 
 	mu       sync.Mutex // guards exporter
@@ -61,7 +62,7 @@ func (a *Agent) exporters(gen *generation) error {
 		if err := kind.Validate(e.With); err != nil {
 			return e.Place(err)
 		}
-		d := &delivering{name: e.Name, kind: e.Kind}
+		d := &delivering{name: e.Name, kind: e.Kind, replay: e.Replay}
 		d.worker = delivery.New(delivery.Options{
 			Name: e.Name, Queue: a.store, MaxAge: e.MaxAge, BatchSize: e.BatchSize, Timeout: e.Timeout, Replay: e.Replay,
 			Log: a.o.Log.With("exporter", e.Name),
@@ -95,12 +96,18 @@ func (a *Agent) exporterEnv(ctx context.Context, gen *generation, e *config.Expo
 	}
 }
 
-// startDelivery starts the workers of the present generation.
+// startDelivery starts the workers of the present generation. The cursors of new exporters are placed first: whatever is
+// stored after it returns is theirs.
 func (a *Agent) startDelivery(ctx context.Context) {
 	a.mu.Lock()
 	gen := a.gen
 	a.mu.Unlock()
 	ctx, gen.stop = context.WithCancel(ctx)
+	for _, d := range gen.deliveries {
+		if _, err := a.store.Cursor(ctx, d.name, d.replay); err != nil {
+			a.o.Log.Warn("placing the cursor", "exporter", d.name, "error", err) // the worker tries again
+		}
+	}
 	for _, d := range gen.deliveries {
 		gen.done.Go(func() {
 			if err := d.worker.Run(ctx, gen.soft); err != nil {
