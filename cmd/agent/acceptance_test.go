@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -232,8 +233,8 @@ func missing(t *testing.T, where string, records []checks.Record, seen map[strin
 	}
 }
 
-// checkMetrics wants every (metric, attributes, timestamp) of the store, gauges with their value, and no counter above
-// what the store adds up to.
+// checkMetrics wants every (metric, attributes, timestamp) of the store, gauges with their value, and each counter to have
+// come to what the store adds up to, and no further.
 func (w *world) checkMetrics(records []checks.Record) {
 	w.t.Helper()
 	w.otlp.mu.Lock()
@@ -257,12 +258,19 @@ func (w *world) checkMetrics(records []checks.Record) {
 	if lost > 0 || wrong > 0 {
 		w.t.Errorf("otel metrics: %d points missing, %d gauges wrong", lost, wrong)
 	}
-	for key, highest := range w.otlp.highest {
-		if want := totals[key]; highest > want*(1+1e-9) {
+	for key, want := range totals {
+		if highest := w.otlp.highest[key]; !near(highest, want) {
 			w.t.Errorf("otel counter %s reached %v, the store adds up to %v", key, highest, want)
 		}
 	}
+	for key, highest := range w.otlp.highest {
+		if _, known := totals[key]; !known {
+			w.t.Errorf("otel counter %s reached %v, the store has none", key, highest)
+		}
+	}
 }
+
+func near(a, b float64) bool { return math.Abs(a-b) <= 1e-9*math.Abs(b) }
 
 func pointKey(p exporters.Point, at int64) string {
 	var b strings.Builder
@@ -274,25 +282,44 @@ func pointKey(p exporters.Point, at int64) string {
 	return b.String()
 }
 
+// checkStatsd wants every (metric, tags, second) of the store with its value: of a count the sum of that second, of a gauge
+// the last one. A backend keeps what came last.
 func (w *world) checkStatsd(records []checks.Record) {
 	w.t.Helper()
 	w.statsd.mu.Lock()
 	defer w.statsd.mu.Unlock()
-	lost := 0
+	type series struct {
+		name, tags string
+		at         int64
+	}
+	want := map[series]float64{}
 	for _, record := range records {
 		for _, p := range exporters.Points(record) {
 			tags := make([]string, 0, len(p.Attrs))
 			for _, a := range p.Attrs {
 				tags = append(tags, strings.ToLower(a.Key+":"+a.Value))
 			}
-			if !w.statsd.has(exporters.DatadogName(p.Name), p.At.Unix(), tags) {
-				lost++
-				w.t.Logf("missing: %s %v at %d", exporters.DatadogName(p.Name), tags, p.At.Unix())
+			key := series{exporters.DatadogName(p.Name), strings.Join(tags, ","), p.At.Unix()}
+			if p.Kind == exporters.Counter {
+				want[key] += p.Value
+			} else {
+				want[key] = p.Value
 			}
 		}
 	}
-	if lost > 0 {
-		w.t.Errorf("datadog: %d points missing", lost)
+	lost, wrong := 0, 0
+	for key, value := range want {
+		switch got, ok := w.statsd.last(key.name, key.at, strings.Split(key.tags, ",")); {
+		case !ok:
+			lost++
+			w.t.Logf("missing: %s %s at %d", key.name, key.tags, key.at)
+		case !near(got, value):
+			wrong++
+			w.t.Logf("wrong: %s %s at %d is %v, want %v", key.name, key.tags, key.at, got, value)
+		}
+	}
+	if lost+wrong > 0 {
+		w.t.Errorf("datadog: %d points missing, %d wrong", lost, wrong)
 	}
 }
 

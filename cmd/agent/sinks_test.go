@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -133,7 +134,12 @@ func protoKey(name string, attrs []*commonpb.KeyValue, at uint64) string {
 type statsdSink struct {
 	mu    sync.Mutex
 	lines []string
-	index map[string][]string // name and timestamp → tag lists
+	index map[string][]sample // by name and timestamp
+}
+
+type sample struct {
+	tags  string // ",a:b,c:d,"
+	value float64
 }
 
 func newStatsdSink(t *testing.T, path string) *statsdSink {
@@ -143,7 +149,7 @@ func newStatsdSink(t *testing.T, path string) *statsdSink {
 		t.Fatal(err)
 	}
 	_ = conn.SetReadBuffer(8 << 20)
-	s := &statsdSink{index: map[string][]string{}}
+	s := &statsdSink{index: map[string][]sample{}}
 	var reading sync.WaitGroup
 	reading.Go(func() {
 		buffer := make([]byte, 64<<10)
@@ -166,6 +172,8 @@ func (s *statsdSink) take(datagram string) {
 		s.lines = append(s.lines, line)
 		name, rest, _ := strings.Cut(line, ":")
 		var at, tags string
+		number, _, _ := strings.Cut(rest, "|")
+		value, _ := strconv.ParseFloat(number, 64)
 		for field := range strings.SplitSeq(rest, "|") {
 			if v, ok := strings.CutPrefix(field, "T"); ok {
 				at = v
@@ -175,7 +183,7 @@ func (s *statsdSink) take(datagram string) {
 			}
 		}
 		key := name + "@" + at
-		s.index[key] = append(s.index[key], tags)
+		s.index[key] = append(s.index[key], sample{tags, value})
 	}
 }
 
@@ -185,8 +193,12 @@ func (s *statsdSink) count() int {
 	return len(s.lines)
 }
 
-func (s *statsdSink) has(name string, at int64, tags []string) bool {
-	return slices.ContainsFunc(s.index[fmt.Sprintf("%s@%d", name, at)], func(line string) bool {
-		return !slices.ContainsFunc(tags, func(tag string) bool { return !strings.Contains(line, ","+tag+",") })
-	})
+// last is the value that came last; false where none did.
+func (s *statsdSink) last(name string, at int64, tags []string) (float64, bool) {
+	for _, got := range slices.Backward(s.index[fmt.Sprintf("%s@%d", name, at)]) {
+		if !slices.ContainsFunc(tags, func(tag string) bool { return !strings.Contains(got.tags, ","+tag+",") }) {
+			return got.value, true
+		}
+	}
+	return 0, false
 }
