@@ -120,6 +120,14 @@ func printHealth(w io.Writer, h *status.Health) {
 	}
 	for _, e := range h.Exporters {
 		fmt.Fprintf(w, "exporter  %-10s %-16s sent %d, queue %d", state(e.Held, e.Problem), e.Name, e.Sent, e.Queue)
+		for _, lost := range []struct {
+			word   string
+			counts map[string]int64
+		}{{"rejected", e.Rejected}, {"expired", e.Expired}} {
+			for _, reason := range slices.Sorted(maps.Keys(lost.counts)) {
+				fmt.Fprintf(w, ", %s %d (%s)", lost.word, lost.counts[reason], reason)
+			}
+		}
 		if e.Problem != "" {
 			fmt.Fprintf(w, ", %s", e.Problem)
 		}

@@ -112,7 +112,7 @@ func (a *Agent) assemble(ctx context.Context) error {
 	a.reload = status.Config{Path: absolute(a.o.Config.Path), LoadedAt: a.started, ReloadOK: true}
 	a.breakers.Configure(ctx, gen.breakers)
 	a.remember(ctx)
-	a.previous = a.durableTotals(ctx)
+	a.previous = a.toldTotals(ctx)
 	a.pipeline = pipeline.New(gen.plan, pipeline.Options{
 		Store: recorder{a}, Ledger: a.store.Ledger(), Breakers: a.breakers, Log: a.o.Log.With("part", "pipeline"),
 	})

@@ -462,3 +462,42 @@ func TestCountersOfTheAgentDoNotStartOverAtARestart(t *testing.T) {
 		t.Errorf("the snapshots add up to %v records sent, the store counts %d", told, totals[0].Counts.Sent)
 	}
 }
+
+// What is sent after the last snapshot of a process is told by the first one of the next.
+func TestCountersOfTheAgentMissNothingAtARestart(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	for _, last := range []bool{false, false, true} {
+		if last { // nothing runs, so that everything is sent before the last snapshot
+			h.change("@every 1s", "@every 10h")
+			h.change("run_at_start: true", "run_at_start: false")
+		}
+		running, _, stop := h.start()
+		h.until("a result", func() bool { return check(running.Health(t.Context()), "chat").Status == checks.OK })
+		if last {
+			h.until("an empty queue", func() bool { return running.Health(t.Context()).Exporters[0].Queue == 0 })
+		}
+		stop()
+	}
+	s := opened(t, filepath.Join(h.dir, "state"))
+	defer func() { _ = s.Close() }()
+	told, at := 0.0, delivery.Position(0)
+	err := s.Each(t.Context(), 0, func(e delivery.Entry) error {
+		if e.Record.Agent == nil {
+			return nil
+		}
+		at = e.Pos
+		for _, m := range e.Record.Agent.Measurements {
+			if m.Name == "windsock.export.sent" {
+				told += m.Value
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := float64(at - 1); told != want {
+		t.Errorf("the snapshots add up to %v records sent, want the %v before the last one", told, want)
+	}
+}

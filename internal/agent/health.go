@@ -97,7 +97,7 @@ func (a *Agent) problems(h *status.Health) []status.Problem {
 func trouble(e *status.Exporter) (what, hint string) {
 	switch {
 	case e.Problem != "":
-		return e.Problem, "nothing is lost before its max_age"
+		return e.Problem, "records wait until they are older than max_age, or until the store is full"
 	case e.Stuck:
 		return "an attempt to send has outlived its deadline", ""
 	case e.QueueAge > oldQueue.Seconds():

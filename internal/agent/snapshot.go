@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -30,9 +31,11 @@ func (a *Agent) snapshot(ctx context.Context) {
 	a.observeStore(ctx, s, now)
 	a.mu.Lock()
 	s.increments(a.previous)
-	a.previous = s.totals
+	maps.Copy(a.previous, s.totals) // an exporter that a reload took away may come back
+	told := a.previous.ofExport()
 	location := a.gen.cfg.Location
 	a.mu.Unlock()
+	a.saveTold(ctx, told)
 	record := checks.Record{ID: ulid.Make().String(), At: now, Agent: &checks.Snapshot{
 		Version: a.o.Version, Location: location, StartedAt: a.started, Measurements: s.out,
 	}}
@@ -53,7 +56,49 @@ func (s *snapshotting) gauge(name string, value float64, attrs map[string]string
 	s.out = append(s.out, checks.Measurement{Name: name, Value: value, Attrs: attrs})
 }
 
-// durableTotals are the totals that the store carries over restarts: the first snapshot tells only what came since.
+// told is the key of the totals that the snapshots have told.
+const told = "agent/told"
+
+// ofExport are the counters that the store carries over restarts.
+func (c counters) ofExport() counters {
+	out := maps.Clone(c)
+	maps.DeleteFunc(out, func(key string, _ float64) bool { return !strings.HasPrefix(key, "windsock.export.") })
+	return out
+}
+
+// saveTold keeps what a snapshot is about to tell. It comes before the snapshot: a process that dies in between tells too
+// little, never too much.
+func (a *Agent) saveTold(ctx context.Context, totals counters) {
+	data, err := json.Marshal(totals)
+	if err == nil {
+		err = a.store.SaveState(ctx, told, data)
+	}
+	if err != nil {
+		a.o.Log.Error("storing the totals of the agent's own state", "error", err)
+	}
+}
+
+// toldTotals are the totals of what was told before this process, so that the first snapshot tells what came since, also
+// where the process before was killed. Where nobody wrote that down they are the store's.
+func (a *Agent) toldTotals(ctx context.Context) counters {
+	data, err := a.store.LoadState(ctx, told)
+	if err == nil && data == nil {
+		totals := a.durableTotals(ctx)
+		a.saveTold(ctx, totals)
+		return totals
+	}
+	totals := counters{}
+	if err == nil {
+		err = json.Unmarshal(data, &totals)
+	}
+	if err != nil {
+		a.o.Log.Warn("reading the totals of the agent's own state", "error", err)
+		return a.durableTotals(ctx)
+	}
+	return totals
+}
+
+// durableTotals are the totals that the store carries over restarts.
 func (a *Agent) durableTotals(ctx context.Context) counters {
 	s := &snapshotting{attrs: map[string]map[string]string{}, totals: counters{}}
 	totals, err := a.store.Deliveries(ctx)
