@@ -14,6 +14,10 @@ type Kind struct {
 	Defaults any                               // a Params value: the JSON Schema and the pages come from its type and values
 	Validate func(Decoder) error               // decodes and checks the parameters, builds nothing
 	New      func(Decoder, Env) (Check, error) // decodes, checks and builds; starts nothing
+
+	// OwnTarget says that what is checked is not a provider's API: its checks belong to no provider, and count for or
+	// against none, unless `provider:` names one.
+	OwnTarget bool
 }
 
 // Decoder reads the `with:` section strictly into a params struct that already holds its defaults. Its errors carry the

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -121,6 +122,27 @@ func TestParametersArriveOverTheirDefaults(t *testing.T) {
 	models, err := checks.DecodeParams(cfg.Checks[1].With, modelsParams{})
 	if err != nil || models.Usable["mistral-small-2.5"][0] != "completion_chat" {
 		t.Errorf("got %+v, %v", models, err)
+	}
+}
+
+func TestACheckOfItsOwnTargetBelongsToNoProviderUnlessItSaysSo(t *testing.T) {
+	o := options(nil)
+	o.Registry.Checks[1].OwnTarget = true // egress
+	const (
+		egress = `{name: %s, kind: egress, schedule: "@every 60s", with: {hosts: [{host: a.example}]}%s}`
+		first  = `m: {base_url: "https://m.example"}`
+		second = `, n: {base_url: "https://n.example"}`
+	)
+	named := fmt.Sprintf(egress, "named", ", provider: m")
+	text := "checks: [" + fmt.Sprintf(egress, "own", "") + ", " + named + "]\n"
+	for name, providers := range map[string]string{"one provider": first, "two providers": first + second} {
+		cfg, err := config.Parse("schedules.yaml", []byte(text+"providers: {"+providers+"}\n"), o)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if got := []string{cfg.Checks[0].Provider, cfg.Checks[1].Provider}; !slices.Equal(got, []string{"", "m"}) {
+			t.Errorf("%s: the checks belong to %q, want none and m", name, got)
+		}
 	}
 }
 

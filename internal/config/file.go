@@ -62,7 +62,7 @@ type breaker struct {
 type check struct {
 	Name          string            `yaml:"name" jsonschema:"required" jsonschema_description:"Unique name: letters, digits, - and _."`
 	Kind          string            `yaml:"kind" jsonschema:"required" jsonschema_description:"What sort of check it is."`
-	Provider      string            `yaml:"provider" jsonschema_description:"Name of the provider. May be left out when there is one."`
+	Provider      string            `yaml:"provider" jsonschema_description:"Name of the provider. May be left out when there is one. Checks whose target is not a provider (app, exec, prometheus, status_page) belong to none unless it is given."`
 	Schedule      string            `yaml:"schedule" jsonschema:"required" jsonschema_description:"@every 60s, or a cron expression of five fields, or six with seconds first."`
 	Timezone      string            `yaml:"timezone" jsonschema:"default=UTC" jsonschema_description:"Time zone of a cron expression, as Europe/Paris."`
 	Timeout       *time.Duration    `yaml:"timeout" jsonschema_description:"Bound on one run, below the interval. Default: 30s, or four fifths of the interval where that is less."`

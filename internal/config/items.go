@@ -89,6 +89,11 @@ func (b *builder) check(path string, c *check) Check {
 	return out
 }
 
+// ownTarget reports whether the checks of a kind are about something other than a provider.
+func (b *builder) ownTarget(kind string) bool {
+	return slices.ContainsFunc(b.options.Registry.Checks, func(k checks.Kind) bool { return k.Name == kind && k.OwnTarget })
+}
+
 func (b *builder) providerOf(path string, c *check) string {
 	known := b.pairsOf("providers")
 	names := make([]string, 0, len(known))
@@ -100,6 +105,8 @@ func (b *builder) providerOf(path string, c *check) string {
 		b.add(b.at(path+".provider"), "", "no provider %s: there are none in `providers:`", quote(c.Provider))
 	case c.Provider != "" && !slices.Contains(names, c.Provider):
 		b.add(b.at(path+".provider"), nearest(c.Provider, names), "no provider %s, %s", quote(c.Provider), oneOf(names))
+	case c.Provider == "" && b.ownTarget(c.Kind):
+		return ""
 	case c.Provider == "" && len(names) == 1:
 		return names[0]
 	case c.Provider == "" && len(names) > 1:
