@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/internal/outbound"
 )
 
 // buffer is a bytes.Buffer that a logger may share with the test.
@@ -47,6 +48,10 @@ func (t *trap) DialContext(context.Context, string, string) (net.Conn, error) {
 
 func (t *trap) DialUnguarded(context.Context, string, string) (net.Conn, error) {
 	return nil, t.touch("DialUnguarded")
+}
+
+func (t *trap) Open(context.Context, outbound.Request) (*outbound.Response, error) {
+	return nil, t.touch("Open")
 }
 func (t *trap) ProxyFor(string) (*url.URL, error)    { return nil, t.touch("ProxyFor") }
 func (t *trap) TLSConfig() *tls.Config               { return &tls.Config{MinVersion: tls.VersionTLS12} }

@@ -78,7 +78,7 @@ func (c *Client) Embed(ctx context.Context, req EmbedRequest) (EmbedReply, Call)
 	if !x.whole(&answer) {
 		return EmbedReply{}, x.done("")
 	}
-	reply := EmbedReply{Model: x.scrub.line(string(answer.Model), maxID), Usage: answer.Usage.public(x.scrub)}
+	reply := EmbedReply{Model: x.scrub.Line(string(answer.Model), maxID), Usage: answer.Usage.public(x.scrub)}
 	reply.Vectors = make([][]float64, len(req.Input))
 	for i, item := range answer.Data {
 		if item.Index != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/outbound"
+	"github.com/windsock-monitor/windsock/internal/outbound/credential"
 )
 
 // errStalled is why a stream is given up that says nothing any more.
@@ -307,10 +308,10 @@ func (a *answer) describe() string {
 	return strings.Join(said, ", ")
 }
 
-func (a *answer) reply(s scrubber) ChatReply {
+func (a *answer) reply(s credential.Scrubber) ChatReply {
 	r := ChatReply{
-		ID: s.line(a.id, maxID), Model: s.line(a.model, maxID), FinishReason: s.line(a.finish, 32),
-		Content: s.exact(a.text.String()), Thinking: a.thinking, ToolCalls: a.tools,
+		ID: s.Line(a.id, maxID), Model: s.Line(a.model, maxID), FinishReason: s.Line(a.finish, 32),
+		Content: s.Exact(a.text.String()), Thinking: a.thinking, ToolCalls: a.tools,
 		Usage: a.usage.public(s), Chunks: a.deltas, MaxGap: a.maxGap,
 	}
 	if a.deltas > 0 {

@@ -15,13 +15,12 @@ import (
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/outbound"
+	"github.com/windsock-monitor/windsock/internal/outbound/credential"
 )
 
 const (
 	defaultMaxBody    = 4 << 20
 	defaultStallAfter = 10 * time.Second
-	// renewLimit bounds the second reading of the key after a 401, which is not part of the call's time.
-	renewLimit = 2 * time.Second
 	// maxErrorBody is how much of an error's body is read.
 	maxErrorBody = 64 << 10
 	maxSummary   = 240
@@ -73,7 +72,7 @@ type request struct {
 type exchange struct {
 	client *Client
 	call   Call
-	scrub  scrubber
+	scrub  credential.Scrubber
 	ctx    context.Context //nolint:containedctx // the call's own, which ends with it
 	cancel context.CancelCauseFunc
 	header http.Header
@@ -84,16 +83,16 @@ type exchange struct {
 // begin reads the key and sends the request. Where that fails the exchange is judged and has no body.
 func (c *Client) begin(ctx context.Context, r request) *exchange {
 	own, cancel := context.WithCancelCause(ctx)
-	x := &exchange{client: c, scrub: newScrubber("", r.private), ctx: own, cancel: cancel}
+	x := &exchange{client: c, scrub: credential.NewScrubber(nil, r.private), ctx: own, cancel: cancel}
 	x.call.Timings.Start = time.Now()
-	key, err := c.key(ctx)
+	key, err := credential.Token(ctx, c.o.APIKey)
 	if err != nil {
 		text := outbound.Sanitize(err.Error(), maxSummary)
 		x.judge(checks.CauseConfig, "key", "the API key cannot be used: "+text)
 		x.step("key", false, text)
 		return x
 	}
-	x.scrub = newScrubber(key, r.private)
+	x.scrub = credential.NewScrubber([]string{key}, r.private)
 	x.step("key", true, "read from "+c.o.APIKey.Where())
 	wire, err := c.wire(r, key)
 	if err != nil {
@@ -112,23 +111,6 @@ func (c *Client) begin(ctx context.Context, r request) *exchange {
 		x.refused(ctx, answer.Status)
 	}
 	return x
-}
-
-// key reads the key and checks that it can stand in a header.
-func (c *Client) key(ctx context.Context) (string, error) {
-	key, err := c.o.APIKey.Reveal(ctx)
-	if err != nil {
-		return "", fmt.Errorf("reading it from %s: %w", c.o.APIKey.Where(), err)
-	}
-	if key == "" {
-		return "", fmt.Errorf("%s: %w", c.o.APIKey.Where(), checks.ErrNoSecret)
-	}
-	for i := range len(key) {
-		if key[i] <= ' ' || key[i] > '~' {
-			return "", fmt.Errorf("%s holds white space, control or non-ASCII characters", c.o.APIKey.Where())
-		}
-	}
-	return key, nil
 }
 
 func (c *Client) wire(r request, key string) (outbound.Request, error) {
@@ -152,7 +134,7 @@ func (c *Client) wire(r request, key string) (outbound.Request, error) {
 // headers keeps what the header tells.
 func (x *exchange) headers(answer *outbound.Response) {
 	x.call.Status = answer.Status
-	x.call.RequestID = x.scrub.line(requestID(answer.Header), 128)
+	x.call.RequestID = x.scrub.Line(requestID(answer.Header), 128)
 	x.call.Limits = parseLimits(answer.Header)
 	x.call.Upstream = upstream(answer.Header)
 	x.call.RetryIn = retryAfter(answer.Header.Get("Retry-After"), time.Now())
@@ -167,24 +149,10 @@ func (x *exchange) refused(ctx context.Context, status int) {
 	v := Classify(status, x.header, body)
 	detail := fmt.Sprintf("%d %s", status, http.StatusText(status))
 	if status == http.StatusUnauthorized {
-		detail += ": " + x.client.renew(ctx)
+		detail += ": " + credential.Renew(ctx, x.client.o.APIKey)
 	}
 	x.step("status", false, detail)
 	x.verdict(v, status)
-}
-
-// renew reads the key again, for the next call.
-func (c *Client) renew(ctx context.Context) string {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewLimit)
-	defer cancel()
-	changed, err := c.o.APIKey.Renew(ctx)
-	switch {
-	case err != nil:
-		return "the key could not be read again"
-	case changed:
-		return "the key's source has a new value, which the next call uses"
-	}
-	return "the key's source has no other value"
 }
 
 // verdict takes over what the classifier found, with the server's words as evidence.
@@ -232,12 +200,23 @@ func (x *exchange) judge(cause checks.Cause, reason, summary string) {
 		return
 	}
 	x.judged = true
-	x.call.Cause, x.call.Reason = cause, x.scrub.line(reason, 64)
-	x.call.Summary = x.scrub.line(summary, maxSummary)
+	x.call.Cause, x.call.Reason = cause, x.scrub.Line(reason, 64)
+	x.call.Summary = x.scrub.Line(summary, maxSummary)
+}
+
+// path adds the steps from the name to the encrypted connection, up to the failure where there is one.
+func (x *exchange) path(f *outbound.Failure) {
+	t := x.call.Timings
+	if x.body != nil {
+		t = x.body.Timings()
+	}
+	for _, s := range t.Trail(f) {
+		x.step(s.Name, s.OK, s.Detail)
+	}
 }
 
 func (x *exchange) step(name string, ok bool, detail string) {
-	x.call.Evidence = append(x.call.Evidence, checks.Step{Name: name, OK: ok, Detail: x.scrub.line(detail, maxSummary)})
+	x.call.Evidence = append(x.call.Evidence, checks.Step{Name: name, OK: ok, Detail: x.scrub.Line(detail, maxSummary)})
 }
 
 // whole reads the body of a success and decodes it. It reports whether there is anything to look at.
@@ -308,26 +287,6 @@ func (x *exchange) done(well string) Call {
 		x.call.Timings = x.body.Timings()
 	}
 	x.cancel(nil)
-	x.call.Phases = append(phases(x.call.Timings), x.call.Phases...)
+	x.call.Phases = append(x.call.Timings.Phases(), x.call.Phases...)
 	return x.call
-}
-
-func phases(t outbound.Timings) []checks.Phase {
-	all := []checks.Phase{
-		{Name: checks.PhaseResolve, Took: t.Resolve},
-		{Name: checks.PhaseConnect, Took: t.Connect},
-		{Name: checks.PhaseTLS, Took: t.TLS},
-		{Name: checks.PhaseFirstByte, Took: t.FirstByte},
-	}
-	if t.FirstByte > 0 {
-		transfer := t.Total - t.Resolve - t.Connect - t.TLS - t.FirstByte
-		all = append(all, checks.Phase{Name: checks.PhaseTransfer, Took: max(transfer, 0)})
-	}
-	var took []checks.Phase
-	for _, p := range all {
-		if p.Took > 0 {
-			took = append(took, p)
-		}
-	}
-	return took
 }

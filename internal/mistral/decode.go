@@ -6,6 +6,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/windsock-monitor/windsock/internal/outbound/credential"
 )
 
 // decode reads JSON leniently: unknown fields and fields of another type than expected are passed over; only what is not
@@ -128,14 +130,14 @@ type usageDetails struct {
 	Cached flexInt `json:"cached_tokens"`
 }
 
-func (u *usage) public(s scrubber) *Usage {
+func (u *usage) public(s credential.Scrubber) *Usage {
 	if u == nil {
 		return nil
 	}
 	return &Usage{
 		PromptTokens: int64(u.Prompt), CompletionTokens: int64(u.Completion), TotalTokens: int64(u.Total),
 		CachedTokens: int64(max(u.Cached, u.Details.Cached, u.Detail.Cached)),
-		ServiceTier:  s.line(string(u.Tier), 32),
+		ServiceTier:  s.Line(string(u.Tier), 32),
 	}
 }
 
@@ -162,8 +164,8 @@ const (
 	maxCapabilities = 64
 )
 
-func (c card) public(s scrubber) Model {
-	id := func(v flexString) string { return s.line(string(v), maxID) }
+func (c card) public(s credential.Scrubber) Model {
+	id := func(v flexString) string { return s.Line(string(v), maxID) }
 	m := Model{
 		ID: id(c.ID), Name: id(c.Name), BillingName: id(c.Billing), Type: id(c.Type), OwnedBy: id(c.OwnedBy),
 		Created: parseTime(string(c.Created)), MaxContextLength: int64(c.Context),
@@ -177,7 +179,7 @@ func (c card) public(s scrubber) Model {
 	}
 	for name, value := range c.Capabilities {
 		if text := string(value); len(m.Capabilities) < maxCapabilities && (text == "true" || text == "false") {
-			m.Capabilities[s.line(name, 64)] = text == "true"
+			m.Capabilities[s.Line(name, 64)] = text == "true"
 		}
 	}
 	if t, err := strconv.ParseFloat(scalar(c.Temperature), 64); err == nil && !math.IsNaN(t) && !math.IsInf(t, 0) {

@@ -3,7 +3,6 @@ package outbound
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -11,7 +10,6 @@ import (
 	"net/http/httptrace"
 	"net/netip"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -42,7 +40,7 @@ type Network struct {
 
 // New checks the options and reads the CA file. It opens no connection.
 func New(o Options) (*Network, error) {
-	roots, err := loadRoots(o.CAFile)
+	roots, err := withRoots(nil, o.CAFile)
 	if err != nil {
 		return nil, err
 	}
@@ -72,25 +70,6 @@ func New(o Options) (*Network, error) {
 	}
 	n.pooled = n.transport()
 	return n, nil
-}
-
-// loadRoots adds a file of certificates to the system's roots. nil stands for the system's alone.
-func loadRoots(path string) (*x509.CertPool, error) {
-	if path == "" {
-		return nil, nil
-	}
-	pem, err := os.ReadFile(path) //nolint:gosec // the path is the operator's own configuration
-	if err != nil {
-		return nil, fmt.Errorf("reading the CA file: %w", err)
-	}
-	roots, err := x509.SystemCertPool()
-	if err != nil { // a host without a bundle: the file alone counts
-		roots = x509.NewCertPool()
-	}
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("the CA file %q holds no PEM certificate", path)
-	}
-	return roots, nil
 }
 
 // validProxy accepts what the environment variables accept: a URL, or host:port. Its error never shows the value, which

@@ -33,14 +33,21 @@ func (n *Network) Open(ctx context.Context, req Request) (*Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	own, err := n.ownTLS(req.TLS)
+	if err != nil {
+		return nil, err
+	}
 	f := newFlight(hostPort(wire.URL), wire.URL.Scheme, schemeOf(via))
 	ctx, cancel := context.WithCancel(httptrace.WithClientTrace(ctx, f.trace()))
 	b := &body{ctx: ctx, flight: f, cancel: cancel}
 	transport := n.pooled
-	if req.Reuse {
+	if req.Reuse && own == nil {
 		b.drain = true
 	} else {
 		transport = n.transport()
+		if own != nil {
+			transport.TLSClientConfig = own
+		}
 		transport.DisableKeepAlives = true
 		b.release = transport.CloseIdleConnections // ends a dial that nobody waits for, too
 	}

@@ -29,6 +29,16 @@ type Request struct {
 	Body        []byte
 	MaxBody     int64 // bound on the decompressed answer; 0 is 4 MiB
 	Reuse       bool  // keep the connection for the next request; the default is a fresh one, so that every phase is seen
+	TLS         *TLS  // nil is the network's own; anything else makes the connection a fresh one
+}
+
+// TLS is how the TLS of one exchange differs from the network's. Files are read for each exchange, so that a certificate
+// that was renewed needs no restart; one that cannot be used is a Failure of cause config.
+type TLS struct {
+	CAFile     string // PEM, added to the roots
+	ServerName string // what the certificate must say; "" is the URL's host
+	CertFile   string // PEM, our own certificate and its chain; KeyFile goes with it
+	KeyFile    string // PEM
 }
 
 // Timings is where the time of an exchange went. Zero durations are phases that did not happen (a reused connection).

@@ -4,10 +4,10 @@ package calls
 
 import (
 	"context"
-	"errors"
 	"regexp"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/checks/internal/fetch"
 	"github.com/windsock-monitor/windsock/checks/internal/oneline"
 	"github.com/windsock-monitor/windsock/internal/mistral"
 )
@@ -22,23 +22,11 @@ const (
 // cancelled, because then nobody knows what would have become of it.
 func Result(ctx context.Context, call *mistral.Call) checks.Result {
 	r := checks.Result{
-		Status: checks.OK, Cause: call.Cause, Summary: oneline.Of(call.Summary, maxLine), Phases: call.Phases,
+		Cause: call.Cause, Summary: oneline.Of(call.Summary, maxLine), Phases: call.Phases,
 		Evidence: evidence(call.Evidence), Measurements: measurements(call), Facts: map[string]string{},
 	}
 	Fact(&r, "request_id", call.RequestID)
-	switch {
-	case call.OK():
-		return r
-	case errors.Is(ctx.Err(), context.Canceled):
-		r.Status, r.Cause, r.Summary = checks.Unknown, checks.CauseInternal, "the run was cut short"
-	case call.Cause.Blame() == checks.BlameOurs:
-		r.Status = checks.Error
-	default:
-		r.Status = checks.Failed
-	}
-	if r.Summary == "" {
-		r.Summary = string(r.Cause)
-	}
+	fetch.Settle(ctx, &r)
 	return r
 }
 

@@ -205,12 +205,7 @@ func NewCA(t *testing.T) *CA {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(t.TempDir(), "ca.pem")
-	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	if err := os.WriteFile(file, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return &CA{File: file, cert: cert, key: key}
+	return &CA{File: writePEM(t, "ca.pem", "CERTIFICATE", der), cert: cert, key: key}
 }
 
 func newKey(t *testing.T) *ecdsa.PrivateKey {
@@ -237,11 +232,30 @@ func NotYetValid() Validity { return Validity{time.Hour, 2 * time.Hour} }
 // Config is a server's TLS configuration with a certificate for hosts, names or addresses.
 func (ca *CA) Config(t *testing.T, validity Validity, hosts ...string) *tls.Config {
 	t.Helper()
+	der, key := ca.issue(t, validity, x509.ExtKeyUsageServerAuth, hosts)
+	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+}
+
+// Client writes a client's certificate and its key to files, and returns the pool that a server verifies it with.
+func (ca *CA) Client(t *testing.T) (certFile, keyFile string, pool *x509.CertPool) {
+	t.Helper()
+	der, key := ca.issue(t, Valid(), x509.ExtKeyUsageClientAuth, []string{"client.test"})
+	secret, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool = x509.NewCertPool()
+	pool.AddCert(ca.cert)
+	return writePEM(t, "client.pem", "CERTIFICATE", der), writePEM(t, "client.key", "EC PRIVATE KEY", secret), pool
+}
+
+func (ca *CA) issue(t *testing.T, validity Validity, usage x509.ExtKeyUsage, hosts []string) ([]byte, *ecdsa.PrivateKey) {
+	t.Helper()
 	key := newKey(t)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "windsock test"},
 		NotBefore: time.Now().Add(validity.From), NotAfter: time.Now().Add(validity.Until),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{usage},
 	}
 	for _, host := range hosts {
 		if ip := net.ParseIP(host); ip != nil {
@@ -254,5 +268,14 @@ func (ca *CA) Config(t *testing.T, validity Validity, hosts ...string) *tls.Conf
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+	return der, key
+}
+
+func writePEM(t *testing.T, name, kind string, der []byte) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }

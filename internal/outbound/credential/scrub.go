@@ -1,4 +1,4 @@
-package mistral
+package credential
 
 import (
 	"encoding/base64"
@@ -20,30 +20,38 @@ const (
 	encodedFragment = 12
 )
 
-// scrubber takes the key, in every form in which a server might echo it, and the request's own words out of texts.
-type scrubber struct {
-	forms   []string            // of the key, the key first
+// Scrubber takes secrets, in every form in which a server might echo them, and the request's own words out of texts.
+// The zero Scrubber only makes lines.
+type Scrubber struct {
+	forms   []string            // of the secrets
 	windows map[string]struct{} // their fragments
 	private []string
 }
 
-func newScrubber(key string, private []string) scrubber {
-	s := scrubber{private: private}
-	if len(key) < shortestSecret {
-		return s
+// NewScrubber takes the secrets of a request, of which those that are too short to be told from words are left out, and
+// words of the caller that must not come back in a text.
+func NewScrubber(secrets, private []string) Scrubber {
+	s := Scrubber{private: private, windows: map[string]struct{}{}}
+	for _, secret := range secrets {
+		if len(secret) >= shortestSecret {
+			s.add(secret)
+		}
 	}
-	quoted, _ := json.Marshal(key)
-	s.forms = []string{
-		key, url.QueryEscape(key), url.PathEscape(key), strings.Trim(string(quoted), `"`),
-		hex.EncodeToString([]byte(key)), strings.ToUpper(hex.EncodeToString([]byte(key))),
+	return s
+}
+
+func (s *Scrubber) add(secret string) {
+	quoted, _ := json.Marshal(secret)
+	forms := []string{
+		secret, url.QueryEscape(secret), url.PathEscape(secret), strings.Trim(string(quoted), `"`),
+		hex.EncodeToString([]byte(secret)), strings.ToUpper(hex.EncodeToString([]byte(secret))),
 	}
 	for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
 		for offset := range 3 {
-			s.forms = append(s.forms, core(encoding, key, offset))
+			forms = append(forms, core(encoding, secret, offset))
 		}
 	}
-	s.windows = map[string]struct{}{}
-	for i, form := range s.forms {
+	for i, form := range forms {
 		size := encodedFragment
 		if i == 0 {
 			size = fragment
@@ -52,7 +60,7 @@ func newScrubber(key string, private []string) scrubber {
 			s.windows[form[at:at+size]] = struct{}{}
 		}
 	}
-	return s
+	s.forms = append(s.forms, forms...)
 }
 
 // core is the part of key's base64 form that is the same whatever stands around it, when key begins at an offset
@@ -68,8 +76,8 @@ func core(encoding *base64.Encoding, key string, offset int) string {
 	return text
 }
 
-// exact takes the key's whole forms out and leaves all else as it is.
-func (s scrubber) exact(text string) string {
+// Exact takes the secrets' whole forms out and leaves all else as it is.
+func (s Scrubber) Exact(text string) string {
 	for _, form := range s.forms {
 		text = strings.ReplaceAll(text, form, checks.Redacted)
 	}
@@ -77,7 +85,7 @@ func (s scrubber) exact(text string) string {
 }
 
 // fragments takes out every run that consists of fragments.
-func (s scrubber) fragments(text string) string {
+func (s Scrubber) fragments(text string) string {
 	if len(s.windows) == 0 {
 		return text
 	}
@@ -100,7 +108,7 @@ func (s scrubber) fragments(text string) string {
 }
 
 // match returns where the fragment that begins at a place ends, 0 where none begins.
-func (s scrubber) match(text string, at int) int {
+func (s Scrubber) match(text string, at int) int {
 	for _, size := range []int{encodedFragment, fragment} {
 		if at+size > len(text) {
 			continue
@@ -112,9 +120,12 @@ func (s scrubber) match(text string, at int) int {
 	return 0
 }
 
-// line makes a line out of a server's text: sanitised, without the key or a fragment of it, without the prompt.
-func (s scrubber) line(text string, limit int) string {
-	text = s.fragments(s.exact(outbound.Sanitize(text, 16<<10)))
+// Holds reports whether a secret, or a fragment of one, stands in text.
+func (s Scrubber) Holds(text string) bool { return s.fragments(s.Exact(text)) != text }
+
+// Line makes a line out of a server's text: sanitised, without a secret or a fragment of one, without the prompt.
+func (s Scrubber) Line(text string, limit int) string {
+	text = s.fragments(s.Exact(outbound.Sanitize(text, 16<<10)))
 	for _, words := range s.private {
 		if words = outbound.Sanitize(words, 16<<10); len(words) >= shortestSecret {
 			text = strings.ReplaceAll(text, words, "[prompt]")
