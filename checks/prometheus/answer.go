@@ -1,0 +1,185 @@
+package prometheus
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/checks/internal/fetch"
+)
+
+// answer is what an instant query gave: the numbers, and when they were true by the server's clock.
+type answer struct {
+	at       time.Time // of the evaluation; zero for an empty vector, which tells none
+	samples  []sample
+	warnings []string // the answer may be incomplete
+	infos    []string // about the query, as it is written
+}
+
+// sample is one series of an instant vector. A scalar is a sample without labels.
+type sample struct {
+	labels map[string]string
+	value  float64 // may be NaN or infinite
+}
+
+var numbers = regexp.MustCompile(`^[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?$`)
+
+// wire is the envelope of the HTTP API, version 1 (prometheus.io/docs/prometheus/latest/querying/api, and recorded
+// answers in testdata). Fields that nobody knows are left alone.
+type wire struct {
+	Status    string   `json:"status"`
+	ErrorType string   `json:"errorType"`
+	Error     string   `json:"error"`
+	Warnings  []string `json:"warnings"`
+	Infos     []string `json:"infos"`
+	Data      struct {
+		ResultType string          `json:"resultType"`
+		Result     json.RawMessage `json:"result"`
+	} `json:"data"`
+}
+
+type wireSeries struct {
+	Metric    map[string]string `json:"metric"`
+	Value     json.RawMessage   `json:"value"`
+	Histogram json.RawMessage   `json:"histogram"`
+}
+
+// read makes an answer of a whole HTTP answer, or says why there is none.
+func read(a *fetch.Answer) (answer, *problem) {
+	var w wire
+	err := json.Unmarshal(a.Body, &w)
+	if err != nil || (w.Status != "success" && w.Status != "error") {
+		return answer{}, notOurs(a)
+	}
+	if w.Status == "error" || a.Status < 200 || a.Status > 299 {
+		return answer{}, refused(a, w)
+	}
+	out, p := w.answer()
+	if p != nil {
+		return answer{}, p
+	}
+	out.warnings, out.infos = w.Warnings, w.Infos
+	return out, nil
+}
+
+// notOurs judges an answer that is not the API's: a proxy's page, a login, another server.
+func notOurs(a *fetch.Answer) *problem {
+	cause := a.Refusal()
+	if cause == checks.CauseNone {
+		cause = checks.CauseMalformed
+	}
+	return failed(cause, fmt.Sprintf("%s with %s, want the answer of a Prometheus API", a.StatusText(), looks(a.Body)))
+}
+
+// looks says in our own words what a body is.
+func looks(body []byte) string {
+	body = bytes.TrimSpace(body)
+	switch {
+	case len(body) == 0:
+		return "an empty body"
+	case json.Valid(body):
+		return "JSON of another shape"
+	case body[0] == '<':
+		return "an HTML page"
+	case body[0] == '{':
+		return "JSON that is cut or broken"
+	}
+	return "text that is not JSON"
+}
+
+// refused judges an error of the API. The types are those of web/api/v1 of Prometheus; where one is not known the status
+// tells.
+func refused(a *fetch.Answer, w wire) *problem {
+	causes := map[string]checks.Cause{
+		"bad_data": checks.CauseBadRequest, "execution": checks.CauseBadRequest, "not_found": checks.CauseBadRequest,
+		"not_acceptable": checks.CauseBadRequest, "timeout": checks.CauseTimeout, "canceled": checks.CauseServer,
+		"internal": checks.CauseServer, "unavailable": checks.CauseServer, "too_many_requests": checks.CauseRateLimited,
+	}
+	cause, known := causes[w.ErrorType]
+	if !known {
+		cause = a.Refusal()
+	}
+	if cause == checks.CauseNone { // 200, and yet an error
+		cause = checks.CauseMalformed
+	}
+	return failed(cause, a.Line(fmt.Sprintf("%s, %s: %s", a.StatusText(), w.ErrorType, w.Error)))
+}
+
+func (w wire) answer() (answer, *problem) {
+	switch w.Data.ResultType {
+	case "scalar":
+		at, value, p := readValue(w.Data.Result)
+		return answer{at: at, samples: []sample{{value: value}}}, p
+	case "vector":
+		return readVector(w.Data.Result)
+	case "matrix":
+		return answer{}, unusable("a range of samples (matrix), want one number per series: drop the [range], or use a function such as rate()")
+	case "string":
+		return answer{}, unusable("a text (string), want a number")
+	}
+	return answer{}, failed(checks.CauseMalformed, "a result type that nobody knows")
+}
+
+func readVector(raw json.RawMessage) (answer, *problem) {
+	var all []wireSeries
+	if err := json.Unmarshal(raw, &all); err != nil || bytes.Equal(bytes.TrimSpace(raw), []byte("null")) {
+		return answer{}, failed(checks.CauseMalformed, "an instant vector that cannot be read")
+	}
+	out := answer{samples: make([]sample, 0, len(all))}
+	for _, s := range all {
+		if len(s.Value) == 0 && len(s.Histogram) > 0 {
+			return answer{}, unusable("a native histogram, want a number: use histogram_quantile() or histogram_count()")
+		}
+		at, value, p := readValue(s.Value)
+		if p != nil {
+			return answer{}, p
+		}
+		if at.After(out.at) {
+			out.at = at
+		}
+		out.samples = append(out.samples, sample{labels: s.Metric, value: value})
+	}
+	return out, nil
+}
+
+// readValue reads [ <unix time>, "<number>" ].
+func readValue(raw json.RawMessage) (time.Time, float64, *problem) {
+	var pair []json.RawMessage
+	var at float64
+	var text string
+	broken := failed(checks.CauseMalformed, "a sample that is not [time, \"number\"]")
+	if json.Unmarshal(raw, &pair) != nil || len(pair) != 2 || json.Unmarshal(pair[0], &at) != nil || json.Unmarshal(pair[1], &text) != nil {
+		return time.Time{}, 0, broken
+	}
+	if at <= 0 || at > 1e11 { // the year 5138: what is beyond is not seconds
+		return time.Time{}, 0, broken
+	}
+	value, ok := readNumber(text)
+	if !ok {
+		return time.Time{}, 0, broken
+	}
+	whole, part := math.Modf(at)
+	return time.Unix(int64(whole), int64(part*1e9)), value, nil
+}
+
+// readNumber reads a number as Prometheus writes it: strconv alone would take hexadecimal and "infinity" as well.
+func readNumber(text string) (float64, bool) {
+	switch text {
+	case "NaN":
+		return math.NaN(), true
+	case "+Inf", "Inf":
+		return math.Inf(1), true
+	case "-Inf":
+		return math.Inf(-1), true
+	}
+	if !numbers.MatchString(text) {
+		return 0, false
+	}
+	value, err := strconv.ParseFloat(text, 64)
+	return value, err == nil
+}

@@ -1,0 +1,293 @@
+package prometheus
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/checks/internal/fetch"
+	"github.com/windsock-monitor/windsock/checks/internal/oneline"
+)
+
+const (
+	maxLine  = 300 // bytes of a summary and of a step's detail
+	maxValue = 128 // bytes of an attribute's value
+)
+
+// problem is one thing that is wrong.
+type problem struct {
+	status checks.Status
+	cause  checks.Cause
+	blame  checks.Blame
+	step   string // in the evidence
+	text   string // one line
+}
+
+// failed is a server that did not do what it should.
+func failed(cause checks.Cause, text string) *problem {
+	return &problem{status: checks.Failed, cause: cause, blame: honest(cause), step: "query", text: text}
+}
+
+// unusable is an answer that no number can be made of, because of how the query is written.
+func unusable(text string) *problem {
+	return &problem{status: checks.Unknown, cause: checks.CauseBadRequest, step: "value", text: text}
+}
+
+// honest is whose fault a cause is here, BlameNone where the table of causes tells. The server is our own, and so are the
+// credentials for it: neither the provider nor its account has anything to do with it.
+func honest(cause checks.Cause) checks.Blame {
+	switch cause.Blame() { //nolint:exhaustive // the other blames are as true here
+	case checks.BlameProvider, checks.BlameAccount:
+		return checks.BlameOurs
+	}
+	return checks.BlameNone
+}
+
+// finding is what became of one query.
+type finding struct {
+	query        Query
+	unasked      bool // the server could not be reached by another
+	exchange     *fetch.Answer
+	age          age
+	problems     []problem
+	notes        []checks.Step // what is worth knowing and not wrong
+	series       int
+	measurements []checks.Measurement
+}
+
+func (f *finding) add(p *problem) {
+	if p != nil {
+		f.problems = append(f.problems, *p)
+	}
+}
+
+// lost reports whether the server could not even be reached.
+func (f *finding) lost() bool {
+	return f.exchange != nil && f.exchange.Cause != checks.CauseNone && f.exchange.Status == 0 && f.exchange.Cause != checks.CauseTimeout
+}
+
+// worst is the problem that decides, nil where all is well.
+func (f *finding) worst() *problem {
+	for _, status := range []checks.Status{checks.Error, checks.Failed, checks.Unknown, checks.Degraded} {
+		for i := range f.problems {
+			if f.problems[i].status == status {
+				return &f.problems[i]
+			}
+		}
+	}
+	return nil
+}
+
+// series is one number that goes out.
+type series struct {
+	key   string // what sorts it
+	attrs map[string]string
+	value float64
+}
+
+// weigh makes measurements of an answer, and problems of what is wrong with it.
+func (f *finding) weigh(got answer, partial Policy) {
+	f.series = len(got.samples)
+	f.measure("probe.prometheus.series", float64(f.series), "", nil)
+	if f.age.known {
+		f.measure("probe.prometheus.sample_age", f.age.oldest.Seconds(), "s", nil)
+	}
+	if len(got.infos) > 0 {
+		f.notes = append(f.notes, checks.Step{Name: "infos", OK: true, Detail: f.line(f.exchange.Line(got.infos[0]))})
+	}
+	withheld := f.partial(got.warnings, partial)
+	if len(got.samples) == 0 {
+		f.miss(checks.CauseEmptyContent, "series", "no series, which is not zero")
+		return
+	}
+	if f.stale() || withheld {
+		return
+	}
+	for _, s := range f.finite(f.tell(got.samples)) {
+		f.measure("query."+f.query.Name, s.value, f.query.Unit, s.attrs)
+		f.bound(s)
+	}
+}
+
+func (f *finding) measure(name string, value float64, unit string, attrs map[string]string) {
+	if strings.HasPrefix(name, "probe.") {
+		attrs = map[string]string{"query": f.query.Name}
+	}
+	f.measurements = append(f.measurements, checks.Measurement{Name: name, Value: value, Unit: unit, Attrs: attrs})
+}
+
+// miss is that there is no number, by the query's own policy.
+func (f *finding) miss(cause checks.Cause, step, text string) {
+	p := problem{status: checks.Unknown, cause: cause, blame: checks.BlameOurs, step: step, text: text}
+	switch f.query.missing() { //nolint:exhaustive // the others are unknown
+	case PolicyFail:
+		p.status = checks.Failed
+	case PolicyIgnore:
+		f.notes = append(f.notes, checks.Step{Name: step, OK: true, Detail: f.line("ignored: " + text)})
+		return
+	}
+	f.add(&p)
+}
+
+// partial judges warnings, and reports whether the numbers are to be withheld.
+func (f *finding) partial(warnings []string, policy Policy) bool {
+	if len(warnings) == 0 {
+		return false
+	}
+	text := fmt.Sprintf("%s: %s", plural(len(warnings), "warning"), f.exchange.Line(warnings[0]))
+	p := problem{status: checks.Unknown, cause: checks.CauseAssertion, blame: checks.BlameOurs, step: "warnings", text: "perhaps partial, " + text}
+	switch policy { //nolint:exhaustive // the others are unknown
+	case PolicyDegraded:
+		p.status = checks.Degraded
+	case PolicyIgnore:
+		f.notes = append(f.notes, checks.Step{Name: "warnings", OK: true, Detail: f.line("ignored: " + text)})
+		return false
+	}
+	f.add(&p)
+	return policy != PolicyDegraded
+}
+
+// stale judges the age, and reports whether the numbers are too old to be told. An age that was asked for and cannot be
+// told is a problem of its own.
+func (f *finding) stale() bool {
+	limit := f.query.MaxAge
+	switch {
+	case limit == 0 && !f.age.known:
+		f.notes = append(f.notes, checks.Step{Name: "age", OK: f.age.trouble == nil, Detail: f.line("age of the samples not known: " + f.age.why)})
+		return false
+	case limit == 0:
+		return false
+	case !f.age.known:
+		p := problem{status: checks.Unknown, cause: checks.CauseEmptyContent, blame: checks.BlameOurs, step: "age"}
+		if f.age.trouble != nil {
+			p.cause, p.blame = f.age.trouble.cause, f.age.trouble.blame
+		}
+		p.text = "age of the samples not known: " + f.age.why
+		f.add(&p)
+		return true
+	case f.age.oldest > limit:
+		f.miss(checks.CauseAssertion, "age", fmt.Sprintf("the oldest sample is %s old, want at most %s", short(f.age.oldest), limit))
+		return true
+	case f.age.behind > limit:
+		f.miss(checks.CauseAssertion, "age", fmt.Sprintf("evaluated %s ago by this host's clock, want at most %s: a cached answer, or clocks that differ", short(f.age.behind), limit))
+		return true
+	}
+	return false
+}
+
+// tell gives every sample its attributes, in the order of their values, and at most as many as the query allows. Samples
+// that the attributes do not tell apart are none: nobody could say which is meant.
+func (f *finding) tell(samples []sample) []series {
+	all := make([]series, 0, len(samples))
+	for _, s := range samples {
+		all = append(all, f.dress(s))
+	}
+	slices.SortFunc(all, func(a, b series) int { return cmp.Compare(a.key, b.key) })
+	for i := 1; i < len(all); i++ {
+		if all[i].key != all[i-1].key {
+			continue
+		}
+		text := fmt.Sprintf("%d series, want one: aggregate in the query, or keep labels with by", len(all))
+		if len(f.query.By) > 0 {
+			text = fmt.Sprintf("several of %d series have the same labels (%s): aggregate in the query, or keep more with by", len(all), all[i].shown())
+		}
+		f.add(unusable(text))
+		return nil
+	}
+	if most := f.query.mostSeries(); len(all) > most {
+		f.add(&problem{
+			status: checks.Degraded, cause: checks.CauseResponseTooLarge, blame: checks.BlameConfig, step: "series",
+			text: fmt.Sprintf("%d series, want at most %d: the first by their labels are kept", len(all), most),
+		})
+		all = all[:most]
+	}
+	return all
+}
+
+func (f *finding) dress(s sample) series {
+	out := series{value: s.value, attrs: map[string]string{}}
+	var key strings.Builder
+	for _, label := range f.query.By {
+		value := oneline.Of(f.exchange.Line(s.labels[label]), maxValue)
+		if value != "" {
+			out.attrs[attribute(label)] = value
+		}
+		key.WriteString(value + "\x00")
+	}
+	out.key = key.String()
+	return out
+}
+
+// shown is the series for a person.
+func (s series) shown() string {
+	parts := make([]string, 0, len(s.attrs))
+	for _, key := range slices.Sorted(maps.Keys(s.attrs)) {
+		parts = append(parts, key+"="+s.attrs[key])
+	}
+	if len(parts) == 0 {
+		return "none"
+	}
+	return oneline.Of(strings.Join(parts, ", "), maxValue)
+}
+
+// finite leaves out what is no number.
+func (f *finding) finite(all []series) []series {
+	bad := func(s series) bool { return math.IsNaN(s.value) || math.IsInf(s.value, 0) }
+	first := slices.IndexFunc(all, bad)
+	if first < 0 {
+		return all
+	}
+	what := strconv.FormatFloat(all[first].value, 'g', -1, 64)
+	rest := slices.DeleteFunc(slices.Clone(all), bad)
+	text := fmt.Sprintf("%s is not a finite number", what)
+	if n := len(all) - len(rest); n > 1 {
+		text = fmt.Sprintf("%d of %d values are not finite numbers, the first is %s", n, len(all), what)
+	}
+	f.miss(checks.CauseAssertion, "value", text)
+	return rest
+}
+
+// bound holds a value against the query's limits. Only the first beyond them is a problem.
+func (f *finding) bound(s series) {
+	if slices.ContainsFunc(f.problems, func(p problem) bool { return p.step == "threshold" }) {
+		return
+	}
+	var text string
+	switch q := f.query; {
+	case q.Above != nil && s.value > *q.Above:
+		text = fmt.Sprintf("%s, want at most %s", f.number(s.value), f.number(*q.Above))
+	case q.Below != nil && s.value < *q.Below:
+		text = fmt.Sprintf("%s, want at least %s", f.number(s.value), f.number(*q.Below))
+	default:
+		return
+	}
+	if len(s.attrs) > 0 {
+		text += " (" + s.shown() + ")"
+	}
+	f.add(&problem{status: checks.Failed, cause: checks.CauseAssertion, blame: f.query.blame(), step: "threshold", text: text})
+}
+
+func (f *finding) number(v float64) string {
+	return strings.TrimSpace(strconv.FormatFloat(v, 'g', 6, 64) + " " + f.query.Unit)
+}
+
+// line is a detail with the query's name before it.
+func (f *finding) line(text string) string { return oneline.Of(f.query.Name+": "+text, maxLine) }
+
+func short(d time.Duration) time.Duration { return d.Round(100 * time.Millisecond) }
+
+func plural(n int, what string) string {
+	switch {
+	case n == 1:
+		return "1 " + what
+	case strings.HasSuffix(what, "y"):
+		return fmt.Sprintf("%d %sies", n, strings.TrimSuffix(what, "y"))
+	}
+	return fmt.Sprintf("%d %ss", n, strings.TrimSuffix(what, "s"))
+}
