@@ -54,7 +54,7 @@ const (
 // Units are chosen so that the standard translation to Prometheus gives the names that blackbox_exporter has made common:
 // a unit of "1" would add "_ratio" to a 0/1 gauge, so those have none.
 func Catalogue() []Metric {
-	return slices.Concat(probeMetrics(), llmMetrics(), scheduleMetrics(), agentMetrics(), exportMetrics())
+	return slices.Concat(probeMetrics(), llmMetrics(), askedMetrics(), scheduleMetrics(), agentMetrics(), exportMetrics())
 }
 
 // Lookup is the row of a name, and false for a name that is not in the catalogue. It allocates nothing; the row's slices
@@ -114,6 +114,16 @@ func llmMetrics() []Metric {
 		{Name: "probe.llm.rate_limit.remaining", Attrs: []string{"resource", "window"}, Doc: "what is left of the rate limit"},
 		{Name: "probe.llm.model.retirement_time", Unit: "s", Attrs: []string{"model"}, Doc: "Unix time at which the provider retires the model"},
 		{Name: "probe.llm.model.alias_info", Attrs: []string{"alias", "model"}, Doc: "1 for the model that an alias stands for"},
+	}
+}
+
+// askedMetrics are of checks that ask somebody who knows: a Prometheus server, a status page.
+func askedMetrics() []Metric {
+	return []Metric{
+		{Name: "probe.prometheus.series", Attrs: []string{"query"}, Doc: "series in the answer to a query, also where their numbers were withheld"},
+		{Name: "probe.prometheus.sample_age", Unit: "s", Attrs: []string{"query"}, Doc: "age of the oldest sample behind an answer, by the server's clock"},
+		{Name: "probe.status_page.indicator", Doc: "what the provider's status page says: 0 none, 1 maintenance, 2 minor, 3 major, 4 critical; no point where it cannot be read"},
+		{Name: "probe.status_page.incidents", Doc: "open incidents on the provider's status page"},
 	}
 }
 

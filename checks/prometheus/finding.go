@@ -245,7 +245,7 @@ func (f *finding) finite(all []series) []series {
 	}
 	what := strconv.FormatFloat(all[first].value, 'g', -1, 64)
 	rest := slices.DeleteFunc(slices.Clone(all), bad)
-	text := fmt.Sprintf("%s is not a finite number", what)
+	text := what + " is not a finite number"
 	if n := len(all) - len(rest); n > 1 {
 		text = fmt.Sprintf("%d of %d values are not finite numbers, the first is %s", n, len(all), what)
 	}

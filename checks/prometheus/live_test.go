@@ -29,10 +29,12 @@ import (
 )
 
 // record writes the server's answers to testdata/recorded.json: go test -tags prometheus ./checks/prometheus -args -record
+//
+//nolint:gochecknoglobals // a flag of the test
 var record = flag.Bool("record", false, "write the answers of the real server to testdata")
 
 // hash is bcrypt of key, as a web configuration file of Prometheus wants it.
-const hash = "$2b$04$5Uo6zzh15C1DLBjCgokZq.zzpq8Cqy6.1QEx4sjMGK1kFNep5lVge" //nolint:gosec // of a password that protects nothing
+const hash = "$2b$04$5Uo6zzh15C1DLBjCgokZq.zzpq8Cqy6.1QEx4sjMGK1kFNep5lVge"
 
 // live is a real Prometheus on loopback, behind TLS and basic authentication, which scrapes a target of the test's own.
 type live struct {
@@ -90,8 +92,7 @@ func (l *live) run(t *testing.T, binary, dir, address string) {
 	}
 	l.version, _, _ = strings.Cut(string(version), "\n")
 	var log strings.Builder
-	//nolint:usetesting // the process gets a chance to end well after the test's own context is over
-	cmd := exec.CommandContext(context.Background(), binary, "--config.file="+filepath.Join(dir, "prometheus.yml"),
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), binary, "--config.file="+filepath.Join(dir, "prometheus.yml"),
 		"--web.config.file="+filepath.Join(dir, "web.yml"), "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
@@ -114,7 +115,7 @@ func (l *live) run(t *testing.T, binary, dir, address string) {
 	l.client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}}}
 	t.Cleanup(l.client.CloseIdleConnections)
 	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
-		if _, body := l.get(t, http.MethodGet, "/api/v1/query?query=mistral_late", ""); strings.Contains(body, `"5"`) {
+		if _, body := l.get(t.Context(), t, http.MethodGet, "/api/v1/query?query=mistral_late", ""); strings.Contains(body, `"5"`) {
 			return
 		}
 	}
@@ -122,9 +123,9 @@ func (l *live) run(t *testing.T, binary, dir, address string) {
 }
 
 // get asks the server itself, with its credentials.
-func (l *live) get(t *testing.T, method, path, body string) (int, string) {
+func (l *live) get(ctx context.Context, t *testing.T, method, path, body string) (int, string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, l.url+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, l.url+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +178,7 @@ func (l *live) record(t *testing.T) {
 	file := recording{Source: l.version, Date: time.Now().UTC().Format(time.DateOnly)}
 	witness := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		status, answer := l.get(t, r.Method, r.URL.RequestURI(), string(body))
+		status, answer := l.get(r.Context(), t, r.Method, r.URL.RequestURI(), string(body))
 		form, _ := url.ParseQuery(r.URL.RawQuery + string(body))
 		mu.Lock()
 		defer mu.Unlock()

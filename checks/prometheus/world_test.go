@@ -3,8 +3,11 @@ package prometheus_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -31,7 +34,7 @@ mistral_request_duration_ms_bucket{le="+Inf"} 0
 mistral_request_duration_ms_sum 0
 mistral_request_duration_ms_count 0
 # TYPE mistral_late gauge
-mistral_late 5 ` + fmt.Sprint(now.Add(-2*time.Minute).UnixMilli()) + "\n"
+mistral_late 5 ` + strconv.FormatInt(now.Add(-2*time.Minute).UnixMilli(), 10) + "\n"
 }
 
 // question is one query with what a server that scrapes exposed makes of it.
@@ -90,11 +93,8 @@ func questions() map[string]question {
 // ask runs the check with one query against the server at url. rest are parameters beside it.
 func ask(t *testing.T, url, query, rest string) checks.Result {
 	t.Helper()
-	params := "url: " + url + "\nqueries:\n  - name: x\n"
-	for line := range strings.Lines(query) {
-		params += "    " + strings.TrimRight(line, "\n") + "\n"
-	}
-	return run(t, params+rest)
+	indented := "    " + strings.ReplaceAll(query, "\n", "\n    ")
+	return run(t, "url: "+url+"\nqueries:\n  - name: x\n"+indented+"\n"+rest)
 }
 
 func run(t *testing.T, params string) checks.Result {
@@ -146,11 +146,7 @@ func (q question) hold(t *testing.T, r checks.Result) {
 	for _, m := range r.Measurements {
 		switch m.Name {
 		case "query.x":
-			name := ""
-			for _, value := range m.Attrs {
-				name += value
-			}
-			values[name] = m.Value
+			values[strings.Join(slices.Collect(maps.Values(m.Attrs)), " ")] = m.Value
 			continue
 		case "probe.prometheus.sample_age":
 			age = m.Value
