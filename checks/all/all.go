@@ -6,6 +6,8 @@ import (
 	"github.com/windsock-monitor/windsock/checks/chat"
 	"github.com/windsock-monitor/windsock/checks/egress"
 	"github.com/windsock-monitor/windsock/checks/models"
+	"github.com/windsock-monitor/windsock/checks/prometheus"
+	"github.com/windsock-monitor/windsock/checks/statuspage"
 )
 
 //go:generate go run github.com/windsock-monitor/windsock/internal/docgen -out ../../docs
@@ -16,14 +18,18 @@ func Kinds() []checks.Kind {
 		chat.Kind(),
 		egress.Kind(),
 		models.Kind(),
+		prometheus.Kind(),
+		statuspage.Kind(),
 	}
 }
 
 // Examples are `with:` sections as people write them, by the name of the kind.
 func Examples() map[string]string {
 	return map[string]string{
-		"chat":   chat.Example(),
-		"egress": egress.Example(),
-		"models": models.Example(),
+		"chat":        chat.Example(),
+		"egress":      egress.Example(),
+		"models":      models.Example(),
+		"prometheus":  prometheus.Example(),
+		"status_page": statuspage.Example(),
 	}
 }
