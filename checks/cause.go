@@ -16,7 +16,30 @@ const (
 	BlameProvider Blame = "provider" // the target
 	BlameConfig   Blame = "config"   // what we or the application ask for
 	BlameSkipped  Blame = "skipped"  // nobody's: we chose not to run
+
+	// BlameApplication is the team's own application, or what it is made of. No cause has it by itself: checks of it say so.
+	BlameApplication Blame = "application"
 )
+
+// BlameInfo is one row of the table of blames.
+type BlameInfo struct {
+	Blame Blame
+	Doc   string // who it is, one line
+}
+
+// Blames is the table of blames, in the order of the documentation.
+func Blames() []BlameInfo {
+	return []BlameInfo{
+		{BlameOurs, "this agent or its host"},
+		{BlameNetwork, "between us and the target"},
+		{BlameLocal, "our own network: a reference host fails too, or this host's firewall refuses"},
+		{BlameAccount, "key, plan, quota or payment"},
+		{BlameProvider, "the target"},
+		{BlameApplication, "the team's own application: what it answers, or says of itself"},
+		{BlameConfig, "what we or the application ask for"},
+		{BlameSkipped, "nobody: we chose not to run"},
+	}
+}
 
 // The causes.
 const (

@@ -65,6 +65,23 @@ func TestEveryCauseIsInTheTableOnce(t *testing.T) {
 	}
 }
 
+func TestEveryBlameIsInItsTableOnce(t *testing.T) {
+	t.Parallel()
+	var got []string
+	for _, row := range checks.Blames() {
+		got = append(got, string(row.Blame))
+		if row.Doc == "" {
+			t.Errorf("%s has no line of documentation", row.Blame)
+		}
+	}
+	want := slices.DeleteFunc(constants(t, "cause.go", "Blame"), func(s string) bool { return s == "" })
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("the table has %v, want %v", got, want)
+	}
+}
+
 func TestEveryRowOfTheTableIsWhole(t *testing.T) {
 	t.Parallel()
 	blames := constants(t, "cause.go", "Blame")

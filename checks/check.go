@@ -30,6 +30,13 @@ type Paid interface {
 	MaxCost(at time.Time) (cost PicoUSD, known bool)
 }
 
+// Owned is implemented by checks whose target is not the provider's API. What the table blames on the provider is blamed
+// on the owner instead; and where such a check costs money, the provider's breaker neither stops its runs nor learns from
+// them: they ask how the owner fares, also while the provider is down.
+type Owned interface {
+	Owner() Blame
+}
+
 // Trigger says why a run took place.
 type Trigger string
 

@@ -52,11 +52,8 @@ func verdict(r checks.Result) error {
 	if known && (row.Blame == checks.BlameSkipped) != (r.Status == checks.Skipped) {
 		errs = append(errs, fmt.Errorf("status %s does not go with cause %q", r.Status, r.Cause))
 	}
-	blames := []checks.Blame{
-		checks.BlameNone, checks.BlameOurs, checks.BlameNetwork, checks.BlameLocal, checks.BlameAccount,
-		checks.BlameProvider, checks.BlameConfig, checks.BlameSkipped,
-	}
-	if !slices.Contains(blames, r.Blame) {
+	named := func(row checks.BlameInfo) bool { return row.Blame == r.Blame }
+	if r.Blame != checks.BlameNone && !slices.ContainsFunc(checks.Blames(), named) {
 		errs = append(errs, fmt.Errorf("blame %q is not known", r.Blame))
 	}
 	return errors.Join(errs...)

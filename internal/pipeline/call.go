@@ -145,11 +145,20 @@ func (p *Pipeline) finish(job *Job, took time.Duration, r checks.Result) checks.
 		r.Summary = "the check gave no cause: " + r.Summary
 	}
 	if r.Blame == checks.BlameNone {
-		r.Blame = r.Cause.Blame()
+		r.Blame = blame(job.Check, r.Cause)
 	}
 	r.Summary = line(r.Summary)
 	r.Measurements = finite(r.Measurements)
 	return r
+}
+
+// blame is whose fault a cause of a check is.
+func blame(check checks.Check, cause checks.Cause) checks.Blame {
+	owned, ok := check.(checks.Owned)
+	if table := cause.Blame(); !ok || table != checks.BlameProvider {
+		return table
+	}
+	return owned.Owner()
 }
 
 // line makes one line of bounded, valid text.

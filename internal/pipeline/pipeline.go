@@ -28,6 +28,14 @@ type Job struct {
 	Confirm              time.Duration // 0: a failure is final at once
 }
 
+// breaker is the provider whose breaker the job has a part in, "" for none.
+func (j *Job) breaker() string {
+	if _, owned := j.Check.(checks.Owned); owned {
+		return ""
+	}
+	return j.Provider
+}
+
 // Store keeps records. Append loses nothing that it returns nil for.
 type Store interface {
 	Append(ctx context.Context, records ...checks.Record) error
@@ -200,7 +208,8 @@ func (p *Pipeline) allow(ctx context.Context, job *Job, report *checks.Report) (
 	if !ok {
 		return permit{}, nil
 	}
-	evidence, refusal := p.allowBreaker(ctx, job)
+	breaker := job.breaker()
+	evidence, refusal := p.allowBreaker(ctx, job, breaker)
 	if refusal != nil {
 		return permit{}, refusal
 	}
@@ -209,7 +218,7 @@ func (p *Pipeline) allow(ctx context.Context, job *Job, report *checks.Report) (
 		refusal = p.reserve(ctx, job, report, paid)
 	}
 	if refusal != nil {
-		p.o.Breakers.Release(ctx, job.Provider)
+		p.o.Breakers.Release(ctx, breaker)
 		return permit{}, refusal
 	}
 	return permit{paid: true, evidence: evidence}, nil
@@ -223,17 +232,17 @@ func ask(gate Gate, now time.Time, job *Job) *checks.Result {
 }
 
 // allowBreaker asks the provider's breaker. Where it waits for the free models list, the list is made here.
-func (p *Pipeline) allowBreaker(ctx context.Context, job *Job) ([]checks.Step, *checks.Result) {
-	if job.Provider == "" {
+func (p *Pipeline) allowBreaker(ctx context.Context, job *Job, provider string) ([]checks.Step, *checks.Result) {
+	if provider == "" {
 		return nil, nil
 	}
 	var evidence []checks.Step
-	if list := p.current().Listers[job.Provider]; list != nil && p.o.Breakers.WantsProbe(job.Provider, time.Now()) {
+	if list := p.current().Listers[provider]; list != nil && p.o.Breakers.WantsProbe(provider, time.Now()) {
 		cause, summary := p.list(ctx, job, list)
 		evidence = append(evidence, checks.Step{Name: "half_open_list", OK: cause == checks.CauseNone, Detail: summary})
-		p.o.Breakers.Listed(ctx, job.Provider, time.Now(), cause == checks.CauseNone)
+		p.o.Breakers.Listed(ctx, provider, time.Now(), cause == checks.CauseNone)
 	}
-	ok, why := p.o.Breakers.Allow(ctx, job.Provider, time.Now())
+	ok, why := p.o.Breakers.Allow(ctx, provider, time.Now())
 	if ok {
 		return evidence, nil
 	}
@@ -330,15 +339,16 @@ func (p *Pipeline) conclude(ctx context.Context, job *Job, report *checks.Report
 }
 
 func (p *Pipeline) tellBreaker(ctx context.Context, job *Job, report *checks.Report) {
-	if job.Provider == "" || report.StartedAt.IsZero() {
+	provider := job.breaker()
+	if provider == "" || report.StartedAt.IsZero() {
 		return
 	}
 	if _, paid := job.Check.(checks.Paid); paid {
-		p.o.Breakers.Record(ctx, job.Provider, report)
+		p.o.Breakers.Record(ctx, provider, report)
 		return
 	}
 	if report.Kind == "models" {
-		p.o.Breakers.Listed(ctx, job.Provider, report.At(), report.Status == checks.OK || report.Status == checks.Degraded)
+		p.o.Breakers.Listed(ctx, provider, report.At(), report.Status == checks.OK || report.Status == checks.Degraded)
 	}
 }
 

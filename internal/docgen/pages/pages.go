@@ -169,7 +169,8 @@ func causes() []byte {
 	var b bytes.Buffer
 	b.WriteString("# Causes\n\n" + mark)
 	b.WriteString("A run that is not `ok` has exactly one cause, and a cause says whose fault it is. Alerts, triage and runbooks hang on this table.\n")
-	b.WriteString("A check that knows better may blame somebody else: when a reference host fails too, the network's fault is `local`.\n\n")
+	b.WriteString("A check that knows better may blame somebody else: when a reference host fails too, the network's fault is `local`; what the table\n")
+	b.WriteString("blames on the provider is the `application`'s where the application was asked.\n\n")
 	b.WriteString("| cause | blame | counts against the breaker | meaning |\n|---|---|---|---|\n")
 	for _, row := range checks.Causes() {
 		counted := "no"
@@ -179,16 +180,8 @@ func causes() []byte {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", row.Cause, row.Blame, counted, cell(row.Doc))
 	}
 	b.WriteString("\n| blame | who |\n|---|---|\n")
-	for _, row := range [][2]string{
-		{"ours", "this agent or its host"},
-		{"network", "between us and the target"},
-		{"local", "our own network: a reference host fails too, or this host's firewall refuses"},
-		{"account", "key, plan, quota or payment"},
-		{"provider", "the target"},
-		{"config", "what we or the application ask for"},
-		{"skipped", "nobody: we chose not to run"},
-	} {
-		fmt.Fprintf(&b, "| %s | %s |\n", row[0], row[1])
+	for _, row := range checks.Blames() {
+		fmt.Fprintf(&b, "| %s | %s |\n", row.Blame, row.Doc)
 	}
 	return b.Bytes()
 }
