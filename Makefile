@@ -2,7 +2,7 @@ GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS = -s -w -X main.version=$(VERSION)
 
-.PHONY: build test race lint tidy fresh generate fmt demo verify test-interop
+.PHONY: build test race lint tidy fresh generate fmt demo verify test-interop test-prometheus
 
 build: ## the binary, ./windsock
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o windsock ./cmd/agent
@@ -34,4 +34,8 @@ demo:
 test-interop: ## the official TypeScript client against the simulator; needs Node and npm
 	cd internal/simulator/interop && npm ci --silent && $(GO) test -tags interop -count=1 ./...
 
-verify: tidy lint race fresh test-interop ## all that CI runs after the tests
+test-prometheus: ## the prometheus check against a real server; needs Debian's package, and installs it where it is missing
+	command -v prometheus >/dev/null || apt-get install -y --no-install-recommends prometheus
+	$(GO) test -tags prometheus -count=1 ./checks/prometheus
+
+verify: tidy lint race fresh test-interop test-prometheus ## all that CI runs after the tests

@@ -60,7 +60,7 @@ type Query struct {
 	MaxSeries int           `jsonschema_description:"Most series of the answer; with more the check is degraded and keeps the first in the order of their labels. Default: 20." yaml:"max_series"`
 	Above     *float64      `jsonschema_description:"A value above this fails the check. Default: none." yaml:"above"`
 	Below     *float64      `jsonschema_description:"A value below this fails the check. Default: none." yaml:"below"`
-	Blame     checks.Blame  `jsonschema:"enum=ours,enum=provider,enum=account,enum=network,enum=config" jsonschema_description:"Whose fault it is when the value is above or below. Default: ours." yaml:"blame"`
+	Blame     checks.Blame  `jsonschema:"enum=application,enum=provider,enum=account,enum=network,enum=config,enum=ours" jsonschema_description:"Whose fault it is when the value is above or below. Default: application." yaml:"blame"`
 }
 
 // Validate checks everything that the types do not.
@@ -114,9 +114,9 @@ func (q Query) validate(path string) error {
 			bad(key, "%v, want a finite number", *limit)
 		}
 	}
-	blames := []checks.Blame{"", checks.BlameOurs, checks.BlameProvider, checks.BlameAccount, checks.BlameNetwork, checks.BlameConfig}
-	if !slices.Contains(blames, q.Blame) {
-		bad("blame", "%q, want ours, provider, account, network or config", q.Blame)
+	blames := []checks.Blame{checks.BlameApplication, checks.BlameProvider, checks.BlameAccount, checks.BlameNetwork, checks.BlameConfig, checks.BlameOurs}
+	if !slices.Contains(blames, q.blame()) {
+		bad("blame", "%q, want one of %v", q.Blame, blames)
 	}
 	return errors.Join(errors.Join(errs...), q.validateAge(path), q.validateSeries(path),
 		validPolicy(path+".missing", q.missing(), PolicyUnknown, PolicyFail, PolicyIgnore))
@@ -189,7 +189,7 @@ func (q Query) missing() Policy {
 
 func (q Query) blame() checks.Blame {
 	if q.Blame == "" {
-		return checks.BlameOurs
+		return checks.BlameApplication
 	}
 	return q.Blame
 }

@@ -66,6 +66,10 @@ func New(params Params, env checks.Env) (checks.Check, error) {
 	return p, nil
 }
 
+// Owner is ourselves: the server is the team's own, and so are the credentials for it. It has nothing to do with the
+// provider.
+func (p *Prometheus) Owner() checks.Blame { return checks.BlameOurs }
+
 // Run asks every query, a few at the same time. After the server could not be reached, nothing more is asked.
 func (p *Prometheus) Run(ctx context.Context) (checks.Result, error) {
 	if p.out == nil {

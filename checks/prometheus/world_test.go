@@ -85,7 +85,7 @@ func questions() map[string]question {
 		"PromQL that does not parse":   {params: "query: sum((", status: checks.Failed, cause: checks.CauseBadRequest, blame: checks.BlameConfig, says: "unclosed left parenthesis", values: none},
 		"PromQL that cannot be run":    {params: "query: mistral_errors_total * on (job) mistral_errors_total", status: checks.Failed, cause: checks.CauseBadRequest, blame: checks.BlameConfig, says: "422 Unprocessable Entity, execution", values: none},
 		"a value above its limit":      {params: "query: sum(mistral_errors_total)\nunit: '{error}'\nabove: 9.5\nblame: provider", status: checks.Failed, cause: checks.CauseAssertion, blame: checks.BlameProvider, says: "10 {error}, want at most 9.5 {error}", values: map[string]float64{"": 10}},
-		"a value below its limit":      {params: "query: mistral_errors_total\nby: [status_code]\nbelow: 4", status: checks.Failed, cause: checks.CauseAssertion, blame: checks.BlameOurs, says: "3, want at least 4 (status_code=429)", values: map[string]float64{"429": 3, "500": 7}, age: [2]float64{0, 60}},
+		"a value below its limit":      {params: "query: mistral_errors_total\nby: [status_code]\nbelow: 4", status: checks.Failed, cause: checks.CauseAssertion, blame: checks.BlameApplication, says: "3, want at least 4 (status_code=429)", values: map[string]float64{"429": 3, "500": 7}, age: [2]float64{0, 60}},
 		"a value on its limit is well": {params: "query: sum(mistral_errors_total)\nabove: 10\nbelow: 10", values: map[string]float64{"": 10}},
 	}
 }

@@ -43,7 +43,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"waitfor": waitFor, "signal": signalJob, "get": get, "replace": replace, "post": post, "code": code,
+			"waitfor": waitFor, "signal": signalJob, "get": get, "replace": replace, "post": post, "code": code, "serve": serve,
 		},
 		RequireExplicitExec: true,
 	})
@@ -129,6 +129,25 @@ func signalJob(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("%s holds pid %d", args[1], pid)
 	}
 	ts.Check(syscall.Kill(pid, names[args[0]]))
+}
+
+// serve PORT DIR serves the files of a directory on loopback, by their paths, until the script ends.
+func serve(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: serve PORT DIR")
+	}
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:"+args[0])
+	ts.Check(err)
+	server := &http.Server{Handler: http.FileServer(http.Dir(ts.MkAbs(args[1]))), ReadHeaderTimeout: patience}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = server.Serve(listener)
+	}()
+	ts.Defer(func() {
+		_ = server.Close()
+		<-done
+	})
 }
 
 // replace FILE OLD NEW… edits a file; the values of $variables are already in place.
