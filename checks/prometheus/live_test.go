@@ -3,6 +3,7 @@
 package prometheus_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -18,6 +19,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -35,6 +38,22 @@ var record = flag.Bool("record", false, "write the answers of the real server to
 
 // hash is bcrypt of key, as a web configuration file of Prometheus wants it.
 const hash = "$2b$04$5Uo6zzh15C1DLBjCgokZq.zzpq8Cqy6.1QEx4sjMGK1kFNep5lVge"
+
+// exposed is what the application of these tests says at /metrics. mistral_late carries a time of two minutes ago.
+func exposed(now time.Time) string {
+	return `# TYPE mistral_errors_total counter
+mistral_errors_total{status_code="429"} 3
+mistral_errors_total{status_code="500"} 7
+# TYPE mistral_circuit_state gauge
+mistral_circuit_state 0
+# TYPE mistral_request_duration_ms histogram
+mistral_request_duration_ms_bucket{le="100"} 0
+mistral_request_duration_ms_bucket{le="+Inf"} 0
+mistral_request_duration_ms_sum 0
+mistral_request_duration_ms_count 0
+# TYPE mistral_late gauge
+mistral_late 5 ` + strconv.FormatInt(now.Add(-2*time.Minute).UnixMilli(), 10) + "\n"
+}
 
 // live is a real Prometheus on loopback, behind TLS and basic authentication, which scrapes a target of the test's own.
 type live struct {
@@ -199,4 +218,11 @@ func (l *live) record(t *testing.T) {
 	if err := os.WriteFile("testdata/recorded.json", append(text, '\n'), 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func (r *recording) sort() {
+	slices.SortFunc(r.Exchanges, func(a, b exchange) int {
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Query, b.Query))
+	})
+	r.Exchanges = slices.CompactFunc(r.Exchanges, func(a, b exchange) bool { return a.Path == b.Path && a.Query == b.Query })
 }

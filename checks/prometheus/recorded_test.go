@@ -1,12 +1,10 @@
 package prometheus_test
 
 import (
-	"cmp"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"slices"
 	"testing"
 
 	"github.com/windsock-monitor/windsock/checks"
@@ -25,13 +23,6 @@ type exchange struct {
 	Query  string `json:"query"`
 	Status int    `json:"status"`
 	Body   string `json:"body"`
-}
-
-func (r *recording) sort() {
-	slices.SortFunc(r.Exchanges, func(a, b exchange) int {
-		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Query, b.Query))
-	})
-	r.Exchanges = slices.CompactFunc(r.Exchanges, func(a, b exchange) bool { return a.Path == b.Path && a.Query == b.Query })
 }
 
 // ServeHTTP answers as the server did.

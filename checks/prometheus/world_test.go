@@ -7,7 +7,6 @@ import (
 	"math"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,23 +20,7 @@ import (
 
 const key = "canary-password-4711"
 
-// exposed is what the application of these tests says at /metrics. mistral_late carries a time of two minutes ago.
-func exposed(now time.Time) string {
-	return `# TYPE mistral_errors_total counter
-mistral_errors_total{status_code="429"} 3
-mistral_errors_total{status_code="500"} 7
-# TYPE mistral_circuit_state gauge
-mistral_circuit_state 0
-# TYPE mistral_request_duration_ms histogram
-mistral_request_duration_ms_bucket{le="100"} 0
-mistral_request_duration_ms_bucket{le="+Inf"} 0
-mistral_request_duration_ms_sum 0
-mistral_request_duration_ms_count 0
-# TYPE mistral_late gauge
-mistral_late 5 ` + strconv.FormatInt(now.Add(-2*time.Minute).UnixMilli(), 10) + "\n"
-}
-
-// question is one query with what a server that scrapes exposed makes of it.
+// question is one query with what a server makes of it that scrapes the application of live_test.go.
 type question struct {
 	params string // of the query, without its name
 	status checks.Status

@@ -33,9 +33,9 @@ on ` + "`probe.success`" + ` being 0 **and** on it being absent.
 
 What a run cost, and what it observed for histograms, counts whether or not it is confirmed: the money is spent.
 
-## Names of plugins
+## Names of plugins and queries
 
-A plugin's measurement keeps its name, is a gauge in the unit that the plugin gives, and cannot take a name of this page.
+The prometheus check measures what its queries give as ` + "`query.NAME`" + `, which no name of this page begins with. A plugin's measurement keeps its name, is a gauge in the unit that the plugin gives, and cannot take a name of this page.
 Names, attribute keys and values are cleaned and bounded (128, 64 and 128 bytes, 16 attributes). The keys ` + "`le` and `quantile`" + `
 belong to Prometheus and become ` + "`bound` and `q`" + `. A value that is not finite is dropped.
 `
