@@ -7,6 +7,7 @@ import (
 	"math"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
@@ -147,24 +148,27 @@ func readVector(raw json.RawMessage) (answer, *problem) {
 	return out, nil
 }
 
-// readValue reads [ <unix time>, "<number>" ].
+// readValue reads [ <unix time>, "<number>" ], which is JSON already. By hand: an answer has thousands of them.
 func readValue(raw json.RawMessage) (time.Time, float64, *problem) {
-	var pair []json.RawMessage
-	var at float64
-	var text string
-	broken := failed(checks.CauseMalformed, "a sample that is not [time, \"number\"]")
-	if json.Unmarshal(raw, &pair) != nil || len(pair) != 2 || json.Unmarshal(pair[0], &at) != nil || json.Unmarshal(pair[1], &text) != nil {
-		return time.Time{}, 0, broken
-	}
-	if at <= 0 || at > 1e11 { // the year 5138: what is beyond is not seconds
-		return time.Time{}, 0, broken
-	}
-	value, ok := readNumber(text)
-	if !ok {
-		return time.Time{}, 0, broken
+	inner, isList := between(string(raw), "[", "]")
+	first, second, _ := strings.Cut(inner, ",")
+	text, isText := between(second, `"`, `"`)
+	at, isTime := readNumber(strings.TrimSpace(first))
+	value, isNumber := readNumber(text)
+	if !isList || !isText || !isTime || !isNumber || !(at > 0 && at < 1e11) { // the year 5138: what is beyond is not seconds
+		return time.Time{}, 0, failed(checks.CauseMalformed, "a sample that is not [time, \"number\"]")
 	}
 	whole, part := math.Modf(at)
 	return time.Unix(int64(whole), int64(part*1e9)), value, nil
+}
+
+// between is what stands between the two ends of s, white space around it aside.
+func between(s, left, right string) (string, bool) {
+	s = strings.TrimSpace(s)
+	if len(s) < len(left)+len(right) || !strings.HasPrefix(s, left) || !strings.HasSuffix(s, right) {
+		return "", false
+	}
+	return s[len(left) : len(s)-len(right)], true
 }
 
 // readNumber reads a number as Prometheus writes it: strconv alone would take hexadecimal and "infinity" as well.

@@ -86,9 +86,10 @@ func (f *finding) worst() *problem {
 
 // series is one number that goes out.
 type series struct {
-	key   string // what sorts it
-	attrs map[string]string
-	value float64
+	key    string // what sorts it
+	labels map[string]string
+	attrs  map[string]string
+	value  float64
 }
 
 // weigh makes measurements of an answer, and problems of what is wrong with it.
@@ -181,23 +182,14 @@ func (f *finding) stale() bool {
 	return false
 }
 
-// tell gives every sample its attributes, in the order of their values, and at most as many as the query allows. Samples
-// that the attributes do not tell apart are none: nobody could say which is meant.
+// tell gives every sample its attributes, in the order of its labels, and at most as many as the query allows. Samples that
+// the attributes do not tell apart are none: nobody could say which is meant.
 func (f *finding) tell(samples []sample) []series {
 	all := make([]series, 0, len(samples))
 	for _, s := range samples {
-		all = append(all, f.dress(s))
+		all = append(all, series{key: f.key(s.labels), labels: s.labels, value: s.value})
 	}
-	slices.SortFunc(all, func(a, b series) int { return cmp.Compare(a.key, b.key) })
-	for i := 1; i < len(all); i++ {
-		if all[i].key != all[i-1].key {
-			continue
-		}
-		text := fmt.Sprintf("%d series, want one: aggregate in the query, or keep labels with by", len(all))
-		if len(f.query.By) > 0 {
-			text = fmt.Sprintf("several of %d series have the same labels (%s): aggregate in the query, or keep more with by", len(all), all[i].shown())
-		}
-		f.add(unusable(text))
+	if f.twins(all, len(samples)) {
 		return nil
 	}
 	if most := f.query.mostSeries(); len(all) > most {
@@ -207,21 +199,53 @@ func (f *finding) tell(samples []sample) []series {
 		})
 		all = all[:most]
 	}
+	for i := range all { // only what is kept: cleaning is dear
+		f.dress(&all[i])
+	}
+	if f.twins(all, len(samples)) { // labels that are cut, or made fit, may have become the same
+		return nil
+	}
 	return all
 }
 
-func (f *finding) dress(s sample) series {
-	out := series{value: s.value, attrs: map[string]string{}}
-	var key strings.Builder
+// key is what sorts samples: the values of the labels that are kept.
+func (f *finding) key(labels map[string]string) string {
+	values := make([]string, 0, len(f.query.By))
 	for _, label := range f.query.By {
-		value := oneline.Of(f.exchange.Line(s.labels[label]), maxValue)
-		if value != "" {
-			out.attrs[attribute(label)] = value
-		}
-		key.WriteString(value + "\x00")
+		values = append(values, labels[label])
 	}
-	out.key = key.String()
-	return out
+	return strings.Join(values, "\x00")
+}
+
+// twins sorts all and reports whether two of them have the same key, which is a problem.
+func (f *finding) twins(all []series, of int) bool {
+	slices.SortFunc(all, func(a, b series) int { return cmp.Compare(a.key, b.key) })
+	for i := 1; i < len(all); i++ {
+		if all[i].key != all[i-1].key {
+			continue
+		}
+		text := fmt.Sprintf("%d series, want one: aggregate in the query, or keep labels with by", of)
+		if len(f.query.By) > 0 {
+			f.dress(&all[i])
+			text = fmt.Sprintf("several of %d series have the same labels (%s): aggregate in the query, or keep more with by", of, all[i].shown())
+		}
+		f.add(unusable(text))
+		return true
+	}
+	return false
+}
+
+// dress makes attributes of the labels that are kept, fit to go out, and the key of them.
+func (f *finding) dress(s *series) {
+	kept := make(map[string]string, len(f.query.By))
+	s.attrs = map[string]string{}
+	for _, label := range f.query.By {
+		kept[label] = oneline.Of(f.exchange.Line(s.labels[label]), maxValue)
+		if kept[label] != "" {
+			s.attrs[attribute(label)] = kept[label]
+		}
+	}
+	s.key = f.key(kept)
 }
 
 // shown is the series for a person.

@@ -41,8 +41,8 @@ func Kind() checks.Kind {
 }
 
 const (
-	maxBody    = 1 << 20 // of one answer: some three thousand series
-	inFlight   = 4       // queries at the same time
+	maxBody    = 1 << 20 // of one answer: three to nine thousand series
+	inFlight   = 2       // queries at the same time: an answer at its bound takes some 11 MB to read
 	longestGet = 2000    // bytes of an encoded query; servers and proxies bound the URL at 4 to 8 KiB
 )
 

@@ -345,6 +345,14 @@ func TestALabelThatIsNoTextIsMadeFit(t *testing.T) {
 	}
 }
 
+func TestLabelsThatBecomeTheSameAreNotToldApart(t *testing.T) {
+	t.Parallel()
+	const two = `{"metric":{"l":"%[1]sa"},"value":[1795776900,"1"]},{"metric":{"l":"%[1]sb"},"value":[1795776900,"2"]}`
+	body := `{"status":"success","data":{"resultType":"vector","result":[` + fmt.Sprintf(two, strings.Repeat("x", 300)) + `]}}`
+	want := question{status: checks.Unknown, cause: checks.CauseBadRequest, blame: checks.BlameConfig, says: "several of 2 series have the same labels (l=xxx", values: map[string]float64{}}
+	want.hold(t, ask(t, serve(t, answering(200, body)), "query: sum(up)\nby: [l]", ""))
+}
+
 func TestANetworkThatMakesNoRequestsIsRefused(t *testing.T) {
 	t.Parallel()
 	if _, err := prometheus.New(prometheus.Params{}, checks.Env{Network: 7}); err == nil {
