@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"syscall"
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
@@ -127,6 +128,9 @@ type Log struct {
 // Concurrency is how many runs go at the same time.
 type Concurrency struct{ Global, PerHost int }
 
+// pipePatience is how long the writer of a pipe, <(…) in a shell, may take. A reload must not wait for one that is gone.
+const pipePatience = 10 * time.Second
+
 // Paths are where the file is looked for when nobody says where it is.
 func Paths() []string { return []string{"schedules.yaml", "/etc/windsock/schedules.yaml"} }
 
@@ -137,11 +141,12 @@ func Load(o Options) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.Open(path) //nolint:gosec // the operator names the file
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // the operator names the file
 	if err != nil {
 		return nil, fmt.Errorf("opening the configuration: %w", err)
 	}
 	defer func() { _ = f.Close() }()
+	_ = f.SetReadDeadline(time.Now().Add(pipePatience)) // files have no deadline, and need none
 	var data bytes.Buffer
 	if _, err := data.ReadFrom(io.LimitReader(f, MaxSize+1)); err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)

@@ -376,3 +376,31 @@ func TestTextThatWouldTakeLongIsRefused(t *testing.T) {
 		})
 	}
 }
+
+// A pipe whose writer is gone ends the load, and so the reload, instead of waiting for somebody to come.
+func TestPipeIsReadAndNeverWaitedFor(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe.yaml")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Skipf("no pipes here: %v", err)
+	}
+	o := options(nil)
+	o.Path = path
+	if _, err := config.Load(o); err == nil || !strings.Contains(err.Error(), "empty") {
+		t.Errorf("without a writer: got %v, want the word empty", err)
+	}
+	reader, writer, err := os.Pipe() // as <(…) of a shell does it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = reader.Close() }()
+	if _, err := writer.WriteString(one); err != nil {
+		t.Fatal(err)
+	}
+	if err := writer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	o.Path = fmt.Sprintf("/dev/fd/%d", reader.Fd())
+	if cfg, err := config.Load(o); err != nil || len(cfg.Checks) != 1 {
+		t.Errorf("with a writer: got %v, want the file", err)
+	}
+}
