@@ -258,6 +258,22 @@ func TestSwapChangesRemovesAndReturns(t *testing.T) {
 	})
 }
 
+func TestSwapThatBringsBackACheckMissesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := aligned(t, "a", "@every 10s"), aligned(t, "b", "@every 10s")
+		w := newWorld(t, schedule.Options{}, nil, a, b)
+		w.pass(15 * time.Second)
+		swap(t, w, a)
+		w.pass(30 * time.Second)
+		b.LastRun, b.Missed = w.began.Add(10*time.Second), schedule.MissedRunOnce // as the store remembers it
+		swap(t, w, a, b)
+		w.pass(10 * time.Second)
+		w.wantTimes("b", "00:00:10", "00:00:50")
+		w.wantGaps()
+		w.end()
+	})
+}
+
 func TestSwapOfWrongEntriesChangesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, schedule.Options{}, nil, aligned(t, "a", "@every 10s"))

@@ -143,7 +143,7 @@ func (s *Scheduler) join(now reading) {
 			missed = s.joinCalendar(e, now)
 		}
 		caughtUp := false
-		if missed.slots > 0 && !e.known {
+		if missed.slots > 0 && !e.known && !e.added {
 			caughtUp = s.hole(e, missed, now, MissedRestart)
 		}
 		if e.RunAtStart && !caughtUp && !e.known {

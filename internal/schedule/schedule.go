@@ -118,6 +118,7 @@ type entry struct {
 
 	joined   bool // has its place in a queue
 	known    bool // was here before, with another spec
+	added    bool // came with a reload: what it did not run before that, nobody wanted
 	next     time.Duration
 	nextWall time.Time
 	starting time.Duration // when to run at start; 0 is not
@@ -194,7 +195,7 @@ func (s *Scheduler) adopt(en Entry) *entry {
 		delete(s.gone, en.Name)
 	}
 	if !ok || !s.started {
-		return &entry{Entry: en, ran: en.LastRun, seen: en.LastRun}
+		return &entry{Entry: en, added: s.started, ran: en.LastRun, seen: en.LastRun}
 	}
 	if e.joined && (e.Spec.String() != en.Spec.String() || e.NoSpread != en.NoSpread) {
 		e.joined, e.known = false, true
