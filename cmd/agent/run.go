@@ -51,6 +51,10 @@ func run(cmd *cobra.Command, p process, path string) error {
 		options.Notify = systemd
 	}
 	running, err := agent.New(cmd.Context(), options)
+	if err != nil && cmd.Context().Err() != nil {
+		log.Info("stopped before the start was over", "error", err)
+		return nil
+	}
 	if err != nil {
 		return exit(exitCannot, fmt.Errorf("starting: %w", err))
 	}
