@@ -11,6 +11,7 @@ import (
 type Kind struct {
 	Name     string                            // "chat"; in the configuration's `kind:`
 	Doc      string                            // the first paragraph of docs/checks/NAME.md
+	Provider bool                              // its checks ask a provider: a file without any is refused
 	Defaults any                               // a Params value: the JSON Schema and the pages come from its type and values
 	Validate func(Decoder) error               // decodes and checks the parameters, builds nothing
 	New      func(Decoder, Env) (Check, error) // decodes, checks and builds; starts nothing

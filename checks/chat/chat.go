@@ -28,7 +28,11 @@ var example string
 func Example() string { return example }
 
 // Kind is the kind of check that this package is.
-func Kind() checks.Kind { return checks.NewKind("chat", doc, defaults(), New) }
+func Kind() checks.Kind {
+	kind := checks.NewKind("chat", doc, defaults(), New)
+	kind.Provider = true
+	return kind
+}
 
 // Provider is what the check needs of a provider's client. One that also has BaseURL() string has its calls priced by
 // where they go.

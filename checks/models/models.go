@@ -70,7 +70,11 @@ func validID(id string) bool {
 }
 
 // Kind is the kind of check that this package is.
-func Kind() checks.Kind { return checks.NewKind("models", doc, Params{MinCount: 1}, New) }
+func Kind() checks.Kind {
+	kind := checks.NewKind("models", doc, Params{MinCount: 1}, New)
+	kind.Provider = true
+	return kind
+}
 
 // Provider is what the check needs of a provider's client.
 type Provider interface {

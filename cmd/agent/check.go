@@ -58,6 +58,9 @@ func check(ctx context.Context, p process, f checkFlags, names []string) error {
 	}
 	load := loader{path: f.config, getenv: p.getenv, log: log, scrubber: scrubber}
 	cfg, err := load.load()
+	if err == nil {
+		err = agent.Buildable(cfg, registry())
+	}
 	if err != nil {
 		return exit(exitUsage, err)
 	}

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -44,7 +45,17 @@ func CostOf(cfg *config.Config, registry config.Registry) Cost {
 
 // runsPerDay is how often the check runs at the most, confirmations included.
 func runsPerDay(check *config.Check) int64 {
-	runs := int64(24 * time.Hour / max(check.Schedule.Interval(), time.Second))
+	const day = 24 * time.Hour
+	runs := int64(day / max(check.Schedule.Interval(), time.Second))
+	if !check.Schedule.IsEvery() { // the fullest day of a year: a cron expression may leave out hours and days
+		begin := time.Now().Truncate(day).Add(-1)
+		runs = 0
+		for range 366 {
+			end := begin.Add(day)
+			runs = max(runs, int64(check.Schedule.Count(begin, end)))
+			begin = end
+		}
+	}
 	if check.Confirm > 0 {
 		runs *= 2
 	}
@@ -85,10 +96,13 @@ func networkOf(cfg *config.Config, version string) (*outbound.Network, error) {
 		CAFile: cfg.Network.CAFile, AllowAddresses: cfg.Network.AllowAddresses,
 		UserAgent: "windsock/" + version + " (synthetic)",
 	})
-	if err != nil {
-		return nil, fmt.Errorf("building the way out: %w", err)
+	switch {
+	case err == nil:
+		return network, nil
+	case errors.Is(err, outbound.ErrCAFile):
+		return nil, cfg.Network.PlaceCAFile(err)
 	}
-	return network, nil
+	return nil, fmt.Errorf("building the way out: %w", err)
 }
 
 // Finding is one thing that `validate --online` tried.

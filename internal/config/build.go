@@ -263,6 +263,7 @@ func (b *builder) network() {
 	}
 	if n.CAFile != "" {
 		out.CAFile = b.absolute(n.CAFile)
+		out.PlaceCAFile = b.placing("network.ca_file")
 	}
 	for i, text := range n.AllowAddresses {
 		prefix, err := netip.ParsePrefix(text)
@@ -274,6 +275,17 @@ func (b *builder) network() {
 			continue
 		}
 		out.AllowAddresses = append(out.AllowAddresses, prefix.Masked())
+	}
+}
+
+// placing gives what others say of a value its place.
+func (b *builder) placing(path string) func(err error) error {
+	r, at := b.report, b.at(path)
+	return func(err error) error {
+		placed := r.fork()
+		placed.add(at, "", "%s", err.Error())
+		placed.causes = []error{err}
+		return placed.err()
 	}
 }
 

@@ -63,6 +63,7 @@ type NetworkConfig struct {
 	HTTPProxy, HTTPSProxy, NoProxy string // of the file, else of the environment at the time of the load
 	CAFile                         string
 	AllowAddresses                 []netip.Prefix
+	PlaceCAFile                    func(err error) error // places what reading CAFile said, as an *Errors
 }
 
 // Provider is one API that is monitored.

@@ -81,6 +81,9 @@ func (b *builder) check(path string, c *check) Check {
 	for _, k := range b.options.Registry.Checks {
 		if k.Name == c.Kind {
 			b.validate(with, k.Validate)
+			if k.Provider && c.Provider == "" && len(b.pairsOf("providers")) == 0 {
+				b.add(b.at(path+".kind"), "", "a check of the kind %q asks a provider, and there is none in `providers:`", c.Kind)
+			}
 			return out
 		}
 		names = append(names, k.Name)

@@ -72,6 +72,9 @@ func New(o Options) (*Network, error) {
 	return n, nil
 }
 
+// ErrCAFile is in the error of New where Options.CAFile is at fault.
+var ErrCAFile = errors.New("CA file")
+
 // validProxy accepts what the environment variables accept: a URL, or host:port. Its error never shows the value, which
 // may hold a password.
 func validProxy(value string) error {

@@ -17,7 +17,7 @@ func withRoots(roots *x509.CertPool, path string) (*x509.CertPool, error) {
 	}
 	pem, err := os.ReadFile(path) //nolint:gosec // the path is the operator's own configuration
 	if err != nil {
-		return nil, fmt.Errorf("reading the CA file: %w", err)
+		return nil, fmt.Errorf("reading the %w: %w", ErrCAFile, err)
 	}
 	if roots != nil {
 		roots = roots.Clone()
@@ -25,7 +25,7 @@ func withRoots(roots *x509.CertPool, path string) (*x509.CertPool, error) {
 		roots = x509.NewCertPool()
 	}
 	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("the CA file %q holds no PEM certificate", path)
+		return nil, fmt.Errorf("the %w %q holds no PEM certificate", ErrCAFile, path)
 	}
 	return roots, nil
 }
