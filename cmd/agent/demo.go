@@ -9,8 +9,10 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -66,6 +68,8 @@ func demo(ctx context.Context, p process, f demoFlags) error {
 	if f.length < 10*time.Second || f.length > storyLength {
 		return exit(exitUsage, fmt.Errorf("--for is %s, want 10s to 10m", f.length))
 	}
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP, syscall.SIGPIPE) // a terminal or a reader that goes away
+	defer stop()
 	dir, err := demoDir(f.keep)
 	if err != nil {
 		return exit(exitCannot, err)
