@@ -37,6 +37,12 @@ type Owned interface {
 	Owner() Blame
 }
 
+// Naming is implemented by checks whose parameters hold host names. `validate --online` resolves them.
+type Naming interface {
+	// HostNames are the names that the system's resolver must know, without ports; addresses may be among them.
+	HostNames() []string
+}
+
 // Trigger says why a run took place.
 type Trigger string
 

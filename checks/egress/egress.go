@@ -64,6 +64,22 @@ func New(params Params, env checks.Env) (checks.Check, error) {
 	return e, nil
 }
 
+// HostNames implements checks.Naming. A host with a resolver of its own is not among them.
+func (e *Egress) HostNames() []string {
+	var names []string
+	for _, h := range e.params.Hosts {
+		if h.Resolver == "" {
+			names = append(names, h.Host)
+		}
+	}
+	for _, address := range append(slices.Clone(e.params.Forbid), e.params.Reference) {
+		if host, _, err := net.SplitHostPort(address); err == nil {
+			names = append(names, host)
+		}
+	}
+	return names
+}
+
 // finding is what became of one host, forbidden address or reference.
 type finding struct {
 	name         string

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -121,7 +123,7 @@ type ProbeOptions struct {
 	Getenv   func(string) string
 }
 
-// Probe tries each secret, each provider's host and each exporter, with one record of the agent's own.
+// Probe tries each secret, each name that providers and checks hold, and each exporter, with one record of the agent's own.
 func Probe(ctx context.Context, cfg *config.Config, o ProbeOptions) []Finding {
 	network, err := networkOf(cfg, o.Version)
 	if err != nil {
@@ -131,10 +133,13 @@ func Probe(ctx context.Context, cfg *config.Config, o ProbeOptions) []Finding {
 	var findings []Finding
 	for i := range cfg.Providers {
 		p := &cfg.Providers[i]
-		findings = append(findings, probeSecret(ctx, "secret of provider "+p.Name, p.APIKey), probeHost(ctx, p.BaseURL))
+		findings = append(findings, probeSecret(ctx, "secret of provider "+p.Name, p.APIKey))
 	}
-	for name, named := range cfg.Secrets {
-		findings = append(findings, probeSecret(ctx, "secret "+name, named))
+	for _, name := range slices.Sorted(maps.Keys(cfg.Secrets)) {
+		findings = append(findings, probeSecret(ctx, "secret "+name, cfg.Secrets[name]))
+	}
+	for _, name := range hostNames(cfg, o.Registry) {
+		findings = append(findings, probeHost(ctx, name))
 	}
 	for i := range cfg.Exporters {
 		findings = append(findings, probeExporter(ctx, cfg, &cfg.Exporters[i], network, o))
@@ -154,21 +159,39 @@ func probeSecret(ctx context.Context, subject string, s checks.Secret) Finding {
 	return Finding{Subject: subject, OK: true, Detail: "present, from " + s.Where()}
 }
 
-func probeHost(ctx context.Context, base string) Finding {
-	u, err := url.Parse(base)
-	if err != nil {
-		return Finding{Subject: "host", Detail: err.Error()}
+// hostNames lists every name once, providers first.
+func hostNames(cfg *config.Config, registry config.Registry) []string {
+	var names []string
+	for i := range cfg.Providers {
+		if u, err := url.Parse(cfg.Providers[i].BaseURL); err == nil {
+			names = append(names, u.Hostname())
+		}
 	}
+	for i := range cfg.Checks {
+		built, err := buildOnly(&cfg.Checks[i], registry, nil)
+		if naming, ok := built.(checks.Naming); ok && err == nil {
+			names = append(names, naming.HostNames()...)
+		}
+	}
+	seen := map[string]bool{}
+	return slices.DeleteFunc(names, func(name string) bool {
+		before := seen[name]
+		seen[name] = true
+		return before
+	})
+}
+
+func probeHost(ctx context.Context, name string) Finding {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	addresses, err := net.DefaultResolver.LookupHost(ctx, u.Hostname())
+	addresses, err := net.DefaultResolver.LookupHost(ctx, name)
 	if err != nil {
 		return Finding{
-			Subject: "host " + u.Hostname(), Detail: err.Error(),
+			Subject: "host " + name, Detail: err.Error(),
 			Hint: "behind a proxy that resolves for us this is harmless; else look at the resolver",
 		}
 	}
-	return Finding{Subject: "host " + u.Hostname(), OK: true, Detail: fmt.Sprintf("resolves to %d addresses", len(addresses))}
+	return Finding{Subject: "host " + name, OK: true, Detail: fmt.Sprintf("resolves to %d addresses", len(addresses))}
 }
 
 func probeExporter(ctx context.Context, cfg *config.Config, e *config.Exporter, network *outbound.Network, o ProbeOptions) Finding {

@@ -2,6 +2,9 @@ package agent_test
 
 import (
 	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 
@@ -60,5 +63,31 @@ func TestCostOfACronExpressionIsThatOfItsFullestDay(t *testing.T) {
 		if got := cost(expr); got != want*once {
 			t.Errorf("%s costs %v runs a day, want %v", expr, got/once, want)
 		}
+	}
+}
+
+func TestProbeTriesEverySecretNameAndExporter(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	h.change("checks:\n", "secrets: {b: {env: KEY}, a: {env: NOWHERE}}\nchecks:\n"+
+		"  - {name: way, kind: egress, schedule: '@every 1m', with: {hosts: [{host: localhost}, {host: 127.0.0.2}, {host: far.example, resolver: 127.0.0.3}],"+
+		" forbid: ['127.0.0.4:80'], reference: 'localhost:443'}}\n")
+	h.change("{name: scrape, kind: prometheus}", "{name: lines, kind: stdout}, {name: down, kind: otel, with: {endpoint: 'http://127.0.0.1:1'}}")
+	cfg, err := h.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range agent.Probe(t.Context(), cfg, agent.ProbeOptions{
+		Registry: h.registry(), Version: "test", Log: slog.New(slog.DiscardHandler), Getenv: h.getenv,
+	}) {
+		got = append(got, fmt.Sprintf("%s %t", f.Subject, f.OK))
+	}
+	want := []string{
+		"secret of provider mistral true", "secret a false", "secret b true", "host 127.0.0.1 true", "host localhost true",
+		"host 127.0.0.2 true", "host 127.0.0.4 true", "exporter lines true", "exporter down false",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
