@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 
 	"github.com/spf13/cobra"
@@ -34,7 +35,7 @@ func newSimulate(p process) *cobra.Command {
 }
 
 func simulate(cmd *cobra.Command, p process, f simulateFlags) error {
-	if f.speed <= 0 {
+	if f.speed <= 0 || math.IsNaN(f.speed) || math.IsInf(f.speed, 0) {
 		return exit(exitUsage, fmt.Errorf("--speed is %v, want a number above 0", f.speed))
 	}
 	options := simulator.Options{Seed: f.seed, Speed: f.speed, Log: slog.New(slog.NewTextHandler(p.stderr, nil))}
