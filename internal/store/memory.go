@@ -20,7 +20,7 @@ type cursorRow struct {
 // runRow is what is known of one check's runs.
 type runRow struct {
 	check   string
-	lastRun int64 // the newest slot that has a record
+	lastRun int64 // the newest slot that has an outcome
 	lastPos delivery.Position
 	last    []byte // the last final report, encoded; nil where retention dropped it
 }

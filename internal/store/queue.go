@@ -125,8 +125,8 @@ func (m checkMemory) Save(ctx context.Context, data []byte) error {
 	return m.store.SaveState(ctx, m.key, data)
 }
 
-// LastRuns returns the newest slot of each check that has a record, over restarts. Runs by hand, of the gate and of drills
-// are not slots.
+// LastRuns returns the newest slot of each check that has an outcome, over restarts. Runs by hand, of the gate and of drills
+// are not slots, and a failure that waits for its confirmation is no outcome: who dies in between has missed the slot.
 func (s *Store) LastRuns(context.Context) (map[string]time.Time, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

@@ -296,7 +296,7 @@ func TestMemoryStatesRunsAndHistorySurviveARestart(t *testing.T) {
 		}
 	}
 	runs, err := s.LastRuns(ctx)
-	if err != nil || !runs["chat"].Equal(confirming.Report.ScheduledAt.Truncate(time.Microsecond)) || len(runs) != 2 {
+	if err != nil || !runs["chat"].Equal(b.Report.ScheduledAt.Truncate(time.Microsecond)) || len(runs) != 2 {
 		t.Errorf("last runs %v, %v", runs, err)
 	}
 	last, err := s.LastRecords(ctx)

@@ -102,7 +102,7 @@ func encode(r checks.Record) (entry, error) {
 	}
 	if p := r.Report; p != nil {
 		e.check, e.status, e.final, e.scheduled = p.Check, p.Status.String(), p.Final, micros(p.ScheduledAt)
-		e.slot = p.Trigger != checks.TriggerManual && p.Trigger != checks.TriggerGate && p.Trigger != checks.TriggerDrill
+		e.slot = p.Final && p.Trigger != checks.TriggerManual && p.Trigger != checks.TriggerGate && p.Trigger != checks.TriggerDrill
 		if p.ID != r.ID {
 			return entry{}, fmt.Errorf("record %q holds the report %q", r.ID, p.ID)
 		}
