@@ -11,15 +11,21 @@ import (
 type Kind struct {
 	Name     string                            // "chat"; in the configuration's `kind:`
 	Doc      string                            // the first paragraph of docs/checks/NAME.md
-	Provider bool                              // its checks ask a provider: a file without any is refused
+	Provider ProviderUse                       // what its checks have to do with a provider
 	Defaults any                               // a Params value: the JSON Schema and the pages come from its type and values
 	Validate func(Decoder) error               // decodes and checks the parameters, builds nothing
 	New      func(Decoder, Env) (Check, error) // decodes, checks and builds; starts nothing
-
-	// OwnTarget says that what is checked is not a provider's API: its checks belong to no provider, and count for or
-	// against none, unless `provider:` names one.
-	OwnTarget bool
 }
+
+// ProviderUse says what the checks of a kind have to do with a provider of the configuration.
+type ProviderUse uint8
+
+// The uses.
+const (
+	ProviderOptional ProviderUse = iota // they belong to the one that is named, else to the only one there is
+	ProviderNeeded                      // likewise, and a file without any provider is refused
+	ProviderNamed                       // their target is not a provider's API: they belong to one only where it is named
+)
 
 // Decoder reads the `with:` section strictly into a params struct that already holds its defaults. Its errors carry the
 // place in the file. Decode of an absent section leaves the defaults.

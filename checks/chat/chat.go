@@ -30,7 +30,7 @@ func Example() string { return example }
 // Kind is the kind of check that this package is.
 func Kind() checks.Kind {
 	kind := checks.NewKind("chat", doc, defaults(), New)
-	kind.Provider = true
+	kind.Provider = checks.ProviderNeeded
 	return kind
 }
 

@@ -72,7 +72,7 @@ func validID(id string) bool {
 // Kind is the kind of check that this package is.
 func Kind() checks.Kind {
 	kind := checks.NewKind("models", doc, Params{MinCount: 1}, New)
-	kind.Provider = true
+	kind.Provider = checks.ProviderNeeded
 	return kind
 }
 

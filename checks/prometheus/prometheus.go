@@ -36,7 +36,7 @@ func Example() string { return example }
 // Kind is the kind of check that this package is.
 func Kind() checks.Kind {
 	kind := checks.NewKind("prometheus", doc, Params{Partial: PolicyUnknown}, New)
-	kind.OwnTarget = true
+	kind.Provider = checks.ProviderNamed
 	return kind
 }
 

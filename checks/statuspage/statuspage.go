@@ -30,7 +30,7 @@ func Example() string { return example }
 // Kind is the kind of check that this package is.
 func Kind() checks.Kind {
 	kind := checks.NewKind("status_page", doc, Params{}, New)
-	kind.OwnTarget = true
+	kind.Provider = checks.ProviderNamed
 	return kind
 }
 

@@ -127,7 +127,7 @@ func TestParametersArriveOverTheirDefaults(t *testing.T) {
 
 func TestACheckOfItsOwnTargetBelongsToNoProviderUnlessItSaysSo(t *testing.T) {
 	o := options(nil)
-	o.Registry.Checks[1].OwnTarget = true // egress
+	o.Registry.Checks[1].Provider = checks.ProviderNamed // egress
 	const (
 		egress = `{name: %s, kind: egress, schedule: "@every 60s", with: {hosts: [{host: a.example}]}%s}`
 		first  = `m: {base_url: "https://m.example"}`

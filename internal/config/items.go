@@ -81,7 +81,7 @@ func (b *builder) check(path string, c *check) Check {
 	for _, k := range b.options.Registry.Checks {
 		if k.Name == c.Kind {
 			b.validate(with, k.Validate)
-			if k.Provider && c.Provider == "" && len(b.pairsOf("providers")) == 0 {
+			if k.Provider == checks.ProviderNeeded && c.Provider == "" && len(b.pairsOf("providers")) == 0 {
 				b.add(b.at(path+".kind"), "", "a check of the kind %q asks a provider, and there is none in `providers:`", c.Kind)
 			}
 			return out
@@ -92,9 +92,11 @@ func (b *builder) check(path string, c *check) Check {
 	return out
 }
 
-// ownTarget reports whether the checks of a kind are about something other than a provider.
-func (b *builder) ownTarget(kind string) bool {
-	return slices.ContainsFunc(b.options.Registry.Checks, func(k checks.Kind) bool { return k.Name == kind && k.OwnTarget })
+// onlyNamed reports whether the checks of a kind belong to a provider only where it is named.
+func (b *builder) onlyNamed(kind string) bool {
+	return slices.ContainsFunc(b.options.Registry.Checks, func(k checks.Kind) bool {
+		return k.Name == kind && k.Provider == checks.ProviderNamed
+	})
 }
 
 func (b *builder) providerOf(path string, c *check) string {
@@ -108,7 +110,7 @@ func (b *builder) providerOf(path string, c *check) string {
 		b.add(b.at(path+".provider"), "", "no provider %s: there are none in `providers:`", quote(c.Provider))
 	case c.Provider != "" && !slices.Contains(names, c.Provider):
 		b.add(b.at(path+".provider"), nearest(c.Provider, names), "no provider %s, %s", quote(c.Provider), oneOf(names))
-	case c.Provider == "" && b.ownTarget(c.Kind):
+	case c.Provider == "" && b.onlyNamed(c.Kind):
 		return ""
 	case c.Provider == "" && len(names) == 1:
 		return names[0]
