@@ -134,10 +134,11 @@ func listen(t *testing.T) net.Listener {
 }
 
 // start runs the agent as a process of its own; what it prints is appended to the files of the run before.
-func (w *world) start() *exec.Cmd {
+func (w *world) start(env ...string) *exec.Cmd {
 	w.t.Helper()
 	cmd := exec.CommandContext(context.WithoutCancel(w.t.Context()), "windsock", "run", "--config", w.config)
 	cmd.Env = []string{"STATE_DIRECTORY=" + filepath.Join(w.dir, "state"), "MISTRAL_API_KEY=" + canaryKey}
+	cmd.Env = append(cmd.Env, env...)
 	cmd.Stdout, cmd.Stderr = w.appendTo("stdout"), w.appendTo("stderr")
 	if err := cmd.Start(); err != nil {
 		w.t.Fatal(err)
@@ -154,6 +155,16 @@ func (w *world) appendTo(name string) *os.File {
 	}
 	w.t.Cleanup(func() { _ = f.Close() })
 	return f
+}
+
+// read is what the agent has printed so far.
+func (w *world) read(name string) string {
+	w.t.Helper()
+	data, err := os.ReadFile(filepath.Join(w.dir, name))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return string(data)
 }
 
 func kill(t *testing.T, cmd *exec.Cmd, with syscall.Signal) {

@@ -1,13 +1,20 @@
 package main
 
 import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
+	"github.com/windsock-monitor/windsock/internal/outbound/outboundtest"
 	"github.com/windsock-monitor/windsock/internal/simulator"
 )
 
@@ -62,4 +69,53 @@ func (w *world) failures(check string) int {
 		}
 	}
 	return n
+}
+
+// TestLibrariesPrintNoKey: net/http prints what a server says on a connection that it keeps, and OpenTelemetry's exporter
+// the environment's headers that it cannot read. Neither goes past the agent's own log and its scrubber.
+func TestLibrariesPrintNoKey(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var said atomic.Int64
+	provider := outboundtest.Raw(t, func(conn net.Conn, _ <-chan struct{}) {
+		in := bufio.NewReader(conn)
+		req, err := http.ReadRequest(in)
+		if err != nil {
+			return
+		}
+		const body = `{"data":[{"id":"mistral-small-latest"}]}`
+		fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+		// The client has the whole answer and reads on; what comes now answers nothing.
+		for range 20 {
+			time.Sleep(20 * time.Millisecond)
+			if _, err := fmt.Fprintf(conn, "your key is %s\r\n", req.Header.Get("Authorization")); err != nil {
+				return
+			}
+			said.Add(1)
+		}
+	})
+	text := fmt.Sprintf(`
+listen: %s
+providers:
+  mistral: {base_url: "http://%s", api_key: {env: MISTRAL_API_KEY}, reuse_connections: true}
+checks:
+  - {name: models, kind: models, schedule: "@every 1s", timeout: 900ms, run_at_start: true}
+exporters:
+  - {name: collector, kind: otel, with: {endpoint: "http://127.0.0.1:1", headers: {x-scope: test}}}
+grace: 100ms
+log: {level: debug, format: json}
+`, w.listen, provider)
+	if err := os.WriteFile(w.config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := w.start("OTEL_EXPORTER_OTLP_HEADERS=x-key=%zz"+canaryKey, "OTEL_EXPORTER_OTLP_METRICS_HEADERS="+canaryKey)
+	w.until("the server's words and a failed export", func() bool { return said.Load() > 2 && strings.Contains(w.read("stderr"), "export failed") })
+	kill(t, cmd, syscall.SIGTERM)
+	log := w.read("stderr")
+	leaks(t, "the log", log)
+	for line := range strings.Lines(log) {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("a line of the log is not JSON: %s", line)
+		}
+	}
 }

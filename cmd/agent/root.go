@@ -52,6 +52,7 @@ func exit(code int, err error) error { return &exitError{code, err} }
 
 // windsock runs one verb and returns the exit code.
 func windsock(p process) int {
+	hushLibraries()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	root := newRoot(p)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -33,16 +32,19 @@ func run(cmd *cobra.Command, p process, path string) error {
 	defer signal.Stop(hup)
 	signal.Ignore(syscall.SIGPIPE)
 	scrubber := secret.NewScrubber()
-	first := slog.New(slog.NewTextHandler(scrubber.Writer(p.stderr), nil))
-	load := loader{path: path, getenv: p.getenv, log: first, scrubber: scrubber}
+	late := newLateHandler()
+	load := loader{path: path, getenv: p.getenv, log: slog.New(late), scrubber: scrubber}
 	cfg, err := load.load()
 	if err == nil {
 		err = agent.Buildable(cfg, registry())
 	}
 	if err != nil {
+		late.settle(newLog(scrubber.Writer(p.stderr), config.Log{}).Handler())
 		return exit(exitConfig, err)
 	}
 	log := newLog(scrubber.Writer(p.stderr), cfg.Log)
+	late.settle(log.Handler())
+	slog.SetDefault(log) // what net/http prints on its own goes the same way
 	load.log = log
 	options := agent.Options{
 		Config: cfg, Reload: load.load, Registry: registry(), Version: version, Log: log, Getenv: p.getenv, Stdout: p.stdout,
@@ -62,12 +64,4 @@ func run(cmd *cobra.Command, p process, path string) error {
 		return exit(exitCannot, err)
 	}
 	return nil
-}
-
-func newLog(w io.Writer, cfg config.Log) *slog.Logger {
-	options := &slog.HandlerOptions{Level: cfg.Level}
-	if cfg.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
-	}
-	return slog.New(slog.NewTextHandler(w, options))
 }
