@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"github.com/windsock-monitor/windsock/checks/checktest"
 	"github.com/windsock-monitor/windsock/internal/mistral"
 	"github.com/windsock-monitor/windsock/internal/outbound"
+	"github.com/windsock-monitor/windsock/internal/outbound/outboundtest"
 )
 
 const key = "canary-key-4711-abcdef"
@@ -83,16 +83,6 @@ func hung(t *testing.T) (baseURL string, reached chan struct{}) {
 	return server.URL, reached
 }
 
-func nobody(t *testing.T) string {
-	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return "http://" + l.Addr().String()
-}
-
 func TestTheKindPassesTheSuite(t *testing.T) {
 	const params = "model: mistral-small-latest\nexpect: {contains: pong}\n"
 	checktest.Run(t, chat.Kind(), checktest.Options{
@@ -103,7 +93,7 @@ func TestTheKindPassesTheSuite(t *testing.T) {
 		},
 		Absent: func(t *testing.T) checktest.Case {
 			t.Helper()
-			return checktest.Case{Params: params, Env: checks.Env{Provider: client(t, nobody(t))}}
+			return checktest.Case{Params: params, Env: checks.Env{Provider: client(t, "http://"+outboundtest.Refused(t))}}
 		},
 		Hung: func(t *testing.T) checktest.Case {
 			t.Helper()
@@ -195,7 +185,7 @@ func TestNobodyListensIsFreeAndHungIsNot(t *testing.T) {
 		url    string
 		cause  checks.Cause
 		billed bool
-	}{"nobody listens": {nobody(t), checks.CauseConnect, false}, "no answer": {url, checks.CauseTimeout, true}} {
+	}{"nobody listens": {"http://" + outboundtest.Refused(t), checks.CauseConnect, false}, "no answer": {url, checks.CauseTimeout, true}} {
 		check, err := chat.Kind().New(checktest.Decoder("model: mistral-small-latest", ""), checks.Env{Provider: client(t, tc.url)})
 		if err != nil {
 			t.Fatal(err)

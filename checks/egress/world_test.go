@@ -25,6 +25,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/windsock-monitor/windsock/internal/outbound"
+	"github.com/windsock-monitor/windsock/internal/outbound/outboundtest"
 )
 
 // authority is a certificate authority made for one test.
@@ -152,28 +153,16 @@ func answering(status int, seen func(*http.Request)) func(net.Conn) {
 	}
 }
 
-// refusedPort is a port that was free a moment ago.
+// refusedPort is a port on which nobody listens, kept until the test ends.
 func refusedPort(t *testing.T) int {
 	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
+	return int(netip.MustParseAddrPort(outboundtest.Refused(t)).Port())
 }
 
 // nameserver answers over UDP and TCP on one loopback port.
 func nameserver(t *testing.T, handle dns.HandlerFunc) string {
 	t.Helper()
-	packet, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	stream, err := new(net.ListenConfig).Listen(t.Context(), "tcp4", packet.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	packet, stream := twoListeners(t)
 	for _, server := range []*dns.Server{{PacketConn: packet, Handler: handle}, {Listener: stream, Handler: handle}} {
 		var started sync.WaitGroup
 		started.Add(1)
@@ -191,6 +180,24 @@ func nameserver(t *testing.T, handle dns.HandlerFunc) string {
 		})
 	}
 	return packet.LocalAddr().String()
+}
+
+// twoListeners are UDP and TCP on the same port. What is free for one may be taken for the other.
+func twoListeners(t *testing.T) (net.PacketConn, net.Listener) {
+	t.Helper()
+	for range 100 {
+		packet, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp4", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream, err := new(net.ListenConfig).Listen(t.Context(), "tcp4", packet.LocalAddr().String())
+		if err == nil {
+			return packet, stream
+		}
+		_ = packet.Close()
+	}
+	t.Fatal("no port is free for both UDP and TCP")
+	return nil, nil
 }
 
 // zone answers with records by name and type; a name without records does not exist.

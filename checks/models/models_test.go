@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -20,6 +19,7 @@ import (
 	"github.com/windsock-monitor/windsock/exporters"
 	"github.com/windsock-monitor/windsock/internal/mistral"
 	"github.com/windsock-monitor/windsock/internal/outbound"
+	"github.com/windsock-monitor/windsock/internal/outbound/outboundtest"
 )
 
 const key = "canary-key-4711-abcdef"
@@ -86,12 +86,7 @@ func TestTheKindPassesTheSuite(t *testing.T) {
 		},
 		Absent: func(t *testing.T) checktest.Case {
 			t.Helper()
-			l, err := new(net.ListenConfig).Listen(t.Context(), "tcp4", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = l.Close() }()
-			return checktest.Case{Params: params, Env: checks.Env{Provider: client(t, "http://"+l.Addr().String())}}
+			return checktest.Case{Params: params, Env: checks.Env{Provider: client(t, "http://"+outboundtest.Refused(t))}}
 		},
 		Hung: func(t *testing.T) checktest.Case {
 			t.Helper()

@@ -112,9 +112,11 @@ func newWorld(t *testing.T) *world {
 		}
 	})
 	t.Cleanup(func() { stop(); served.Wait() })
-	spare := listen(t)
-	w.listen = spare.Addr().String()
-	_ = spare.Close()
+	spare, err := freePort(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.listen = net.JoinHostPort("127.0.0.1", spare)
 	_, port, _ := net.SplitHostPort(provider.Addr().String())
 	w.config = filepath.Join(w.dir, "schedules.yaml")
 	text := fmt.Sprintf(acceptanceConfig, w.listen, provider.Addr(), port, backend.URL, filepath.Join(w.dir, "dsd.sock"))

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -34,7 +35,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("SHIPPED", shipped)
 			for i := 1; i <= 3; i++ {
-				port, err := freePort(env)
+				port, err := freePort(context.Background())
 				if err != nil {
 					return err
 				}
@@ -49,14 +50,19 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-func freePort(env *testscript.Env) (string, error) {
-	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+// freePort is a port that nobody has. It lies below those that the system hands out by itself, so that nobody gets it
+// between now and its use.
+func freePort(ctx context.Context) (string, error) {
+	for range 100 {
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(12000)))
+		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+		if err != nil {
+			continue
+		}
+		_, port, err := net.SplitHostPort(address)
+		return port, errors.Join(err, listener.Close())
 	}
-	defer func() { _ = listener.Close() }()
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	return port, err
+	return "", errors.New("no port is free")
 }
 
 const patience = 30 * time.Second

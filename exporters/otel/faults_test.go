@@ -3,7 +3,6 @@ package otel_test
 import (
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/windsock-monitor/windsock/exporters"
 	"github.com/windsock-monitor/windsock/exporters/exportertest"
+	"github.com/windsock-monitor/windsock/internal/outbound/outboundtest"
 )
 
 func TestPartialSuccessIsDeliveredAndCounted(t *testing.T) {
@@ -149,22 +149,14 @@ func TestTheDeadlineIsObeyed(t *testing.T) {
 
 func TestTheBackendComesBack(t *testing.T) {
 	hermetic(t)
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	_ = l.Close()
+	addr, open := outboundtest.Late(t)
 	e := build(t, "endpoint: http://"+addr+"\nprotocol: grpc\n", exporters.Env{})
 	for range 3 {
 		if _, err := e.Export(t.Context(), exportertest.Records(3, 1)); err == nil {
 			t.Fatal("nobody listens, want an error")
 		}
 	}
-	if l, err = (&net.ListenConfig{}).Listen(t.Context(), "tcp", addr); err != nil {
-		t.Fatal(err)
-	}
-	b := serveGRPC(t, l)
+	b := serveGRPC(t, open())
 	export(t, e, exportertest.Records(3, 1)) // the first attempt is a real one
 	if len(b.points(t)) == 0 {
 		t.Error("nothing arrived")

@@ -73,11 +73,20 @@ func Reset(conn net.Conn) {
 // Refused returns an address on which nobody listens. The port is kept, so that nobody else gets it meanwhile.
 func Refused(t *testing.T) string {
 	t.Helper()
+	address, _ := Late(t)
+	return address
+}
+
+// Late returns an address on which nobody listens before open is called. The port is kept until the test ends.
+func Late(t *testing.T) (address string, open func() net.Listener) {
+	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = syscall.Close(fd) })
+	syscall.CloseOnExec(fd)
+	file := os.NewFile(uintptr(fd), "late listener")
+	t.Cleanup(func() { _ = file.Close() })
 	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +94,18 @@ func Refused(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(name.(*syscall.SockaddrInet4).Port))
+	address = net.JoinHostPort("127.0.0.1", strconv.Itoa(name.(*syscall.SockaddrInet4).Port))
+	return address, func() net.Listener {
+		t.Helper()
+		if err := syscall.Listen(fd, syscall.SOMAXCONN); err != nil {
+			t.Fatal(err)
+		}
+		listener, err := net.FileListener(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return listener
+	}
 }
 
 // Blackhole returns an address whose accept queue is full and never emptied, so that the kernel drops what else tries
@@ -104,9 +124,14 @@ func Blackhole(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 16 {
-		if !fill(t, listener.Addr().String()) {
-			return listener.Addr().String()
+	address, refused := listener.Addr().String(), 0
+	for range 32 {
+		if fill(t, address) {
+			refused = 0
+			continue
+		}
+		if refused++; refused == 2 { // once may be a busy machine's doing
+			return address
 		}
 	}
 	t.Fatal("the accept queue does not fill")
