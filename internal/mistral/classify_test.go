@@ -11,6 +11,7 @@ import (
 func TestClassify(t *testing.T) {
 	t.Parallel()
 	zero := http.Header{"X-Ratelimit-Limit-Req-Minute": {"0"}}
+	slow := http.Header{"X-Ratelimit-Limit-Req-Second": {"0.07"}, "X-Ratelimit-Remaining-Req-Month": {"0.5"}}
 	month := http.Header{"X-Ratelimit-Limit-Tokens-Month": {"1000"}, "X-RATELIMIT-remaining-TOKENS-month": {"0"}}
 	tests := map[string]struct {
 		status int
@@ -39,6 +40,7 @@ func TestClassify(t *testing.T) {
 		"429 with an allowance of zero":        {429, zero, `{"type":"service_tier_capacity_exceeded"}`, checks.CauseNoAllowance, "zero_limit"},
 		"429 about capacity, by its text":      {429, month, `{"message":"Service tier CAPACITY EXCEEDED for this model."}`, checks.CauseCapacity, "http_429"},
 		"429 with the month used up":           {429, month, `{"code":"1300"}`, checks.CauseQuota, "month"},
+		"429 with less than one a second":      {429, slow, `{"code":"1300"}`, checks.CauseRateLimited, "code_1300"},
 		"429 without anything":                 {429, nil, ``, checks.CauseRateLimited, "http_429"},
 		"429 from the edge, in HTML":           {429, nil, `<html>error 1015`, checks.CauseRateLimited, "http_429"},
 		"503 about capacity":                   {503, nil, `{"code":"3505"}`, checks.CauseCapacity, "code_3505"},

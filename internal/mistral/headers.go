@@ -24,7 +24,7 @@ var (
 	// limitFamily: x-ratelimit-limit-req-minute, x-ratelimit-remaining-tokens-month, x-ratelimit-limit-requests,
 	// ratelimitbysize-limit, x-ratelimitbysize-remaining-minute. The names changed three times.
 	limitFamily = regexp.MustCompile(`^(?:x-)?ratelimit(bysize)?-(limit|remaining)(?:-(req|requests|tokens?))?(?:-((?:[0-9]{1,4}-)?[a-z]{1,12}))?$`)
-	leading     = regexp.MustCompile(`^\s*[0-9]{1,18}`)
+	leading     = regexp.MustCompile(`^\s*([0-9]{1,18})(\.[0-9]*[1-9])?`)
 )
 
 // parseLimits reads the rate-limit headers by family, whatever their case, in the order of their names. Values that
@@ -68,11 +68,19 @@ func resource(family, word string) string {
 	return "requests"
 }
 
-// leadingInt reads the number at the start: "60", "60;w=1". -1 where there is none.
+// leadingInt reads the number at the start: "60", "60;w=1". -1 where there is none. A fraction is rounded up: plans with
+// less than one request per second exist, and half a request is not an allowance of zero.
 func leadingInt(value string) int64 {
-	n, err := strconv.ParseInt(strings.TrimSpace(leading.FindString(value)), 10, 64)
+	m := leading.FindStringSubmatch(value)
+	if m == nil {
+		return -1
+	}
+	n, err := strconv.ParseInt(m[1], 10, 64)
 	if err != nil {
 		return -1
+	}
+	if m[2] != "" {
+		n++
 	}
 	return n
 }

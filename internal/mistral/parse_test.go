@@ -55,7 +55,7 @@ func TestLimits(t *testing.T) {
 	header := http.Header{
 		"x-ratelimit-limit-req-minute": {"50"}, "X-RateLimit-Remaining-Req-Minute": {"49;w=60"},
 		"X-Ratelimit-Remaining-Tokens-Month": {"7"}, "Ratelimitbysize-Limit": {"100"}, "Ratelimitbysize-Remaining": {"99"},
-		"Ratelimitbysize-Reset": {"5"}, "X-Ratelimitbysize-Query-Cost": {"1"}, "X-Ratelimit-Limit-Requests": {"9"},
+		"Ratelimitbysize-Reset": {"5"}, "X-Ratelimitbysize-Query-Cost": {"1"}, "X-Ratelimit-Limit-Requests": {"9.0"},
 		"X-Ratelimit-Limit-Tokens-Second": {"many"}, "X-Ratelimit-Limit-Tokens-99999-Second": {"1"}, "X-Other": {"1"},
 	}
 	want := []mistral.RateLimit{
