@@ -226,6 +226,8 @@ func (e *apiError) modelGone() bool {
 	switch {
 	case e.Type == "invalid_model", e.Code == "1500", e.Code == "3003", e.Code == "model_not_found", e.contains("not in use"):
 		return true
+	case e.Code == "3051", e.Code == "3210", e.Type == "extra_forbidden": // arguments, prompt, a field: whatever the words say of the model
+		return false
 	}
 	return e.contains("model") && e.contains("not found", "does not exist", "deprecated", "retired", "no longer available", "invalid model")
 }

@@ -34,6 +34,8 @@ func TestClassify(t *testing.T) {
 		"400 about a deprecated model":         {400, nil, `{"message":"This model is deprecated"}`, checks.CauseModelGone, "http_400"},
 		"400 with the code as a number":        {400, nil, `{"code":1500}`, checks.CauseModelGone, "code_1500"},
 		"400 about a context too large":        {400, nil, `{"code":"3051","message":"Prompt contains 9 tokens, too large for model"}`, checks.CauseBadRequest, "code_3051"},
+		"400 about a deprecated argument":      {400, nil, `{"code":"3051","message":"logprobs is deprecated for this model"}`, checks.CauseBadRequest, "code_3051"},
+		"422 about a deprecated field":         {422, nil, `{"detail":[{"type":"extra_forbidden","msg":"deprecated","loc":["body","model"]}]}`, checks.CauseBadRequest, "http_422"},
 		"410 about the model":                  {410, nil, `{"message":"model retired"}`, checks.CauseModelGone, "http_410"},
 		"418":                                  {418, nil, `{}`, checks.CauseBadRequest, "http_418"},
 		"408":                                  {408, nil, ``, checks.CauseTimeout, "http_408"},
