@@ -23,6 +23,7 @@ import (
 	"github.com/windsock-monitor/windsock/internal/agent"
 	"github.com/windsock-monitor/windsock/internal/config"
 	"github.com/windsock-monitor/windsock/internal/delivery"
+	"github.com/windsock-monitor/windsock/internal/pipeline"
 	"github.com/windsock-monitor/windsock/internal/secret"
 	"github.com/windsock-monitor/windsock/internal/simulator"
 	"github.com/windsock-monitor/windsock/internal/status"
@@ -377,6 +378,42 @@ func TestTheLastResultsOutliveARestart(t *testing.T) {
 		t.Errorf("after the restart the check is %s, last run %s; want ok and its time", got.Status, got.LastRun)
 	}
 }
+
+// TestTheBreakersResetSpansTwoPaidIntervals: a shorter one would be over before it had kept a run from being paid.
+func TestTheBreakersResetSpansTwoPaidIntervals(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	h.change("providers: {mistral:", `providers: {other: {base_url: "http://127.0.0.1:1", api_key: {env: KEY}}, mistral:`)
+	h.change("kind: models,", "kind: models, provider: mistral,")
+	h.change("kind: chat,", "kind: chat, provider: mistral,")
+	for interval, want := range map[string]time.Duration{"20s": time.Minute, "30s": time.Minute, "45s": 90 * time.Second, "1h": 2 * time.Hour} {
+		h.change(`chat, kind: chat, provider: mistral, schedule: "@every 1s"`, `chat, kind: chat, provider: mistral, schedule: "@every `+interval+`"`)
+		cfg, err := h.load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var jobs []*pipeline.Job
+		for _, c := range cfg.Checks {
+			job := &pipeline.Job{Name: c.Name, Provider: c.Provider}
+			if c.Kind == "chat" {
+				job.Check = paidCheck{}
+			}
+			jobs = append(jobs, job)
+		}
+		got := agent.BreakersOf(cfg, jobs)
+		if got["mistral"] != (pipeline.BreakerSettings{Failures: 5, Reset: want}) {
+			t.Errorf("chat every %s: got %+v, want 5 failures and %s", interval, got["mistral"], want)
+		}
+		if got["other"].Reset != time.Minute {
+			t.Errorf("a provider without paid checks: got %+v, want what the file says", got["other"])
+		}
+		h.change(`"@every `+interval+`"`, `"@every 1s"`)
+	}
+}
+
+type paidCheck struct{ checks.Check }
+
+func (paidCheck) MaxCost(time.Time) (checks.PicoUSD, bool) { return 1, true }
 
 func TestCostOf(t *testing.T) {
 	t.Parallel()

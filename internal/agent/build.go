@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,7 +38,7 @@ func (a *Agent) build(_ context.Context, cfg *config.Config) (*generation, error
 	if err != nil {
 		return nil, err
 	}
-	gen := &generation{cfg: cfg, network: network, breakers: map[string]pipeline.BreakerSettings{}, soft: make(chan struct{})}
+	gen := &generation{cfg: cfg, network: network, soft: make(chan struct{})}
 	clients, err := gen.providers(cfg)
 	if err != nil {
 		return nil, err
@@ -55,10 +56,32 @@ func (a *Agent) build(_ context.Context, cfg *config.Config) (*generation, error
 		}
 		gen.plan.Jobs = append(gen.plan.Jobs, job)
 	}
+	gen.breakers = BreakersOf(cfg, gen.plan.Jobs)
 	if err := a.exporters(gen); err != nil {
 		return nil, err
 	}
 	return gen, nil
+}
+
+// BreakersOf is what the configuration says of each provider's breaker. The reset is at least twice the shortest interval
+// of the provider's paid checks: one that is over before the next run is due would never keep a run from being paid.
+func BreakersOf(cfg *config.Config, jobs []*pipeline.Job) map[string]pipeline.BreakerSettings {
+	out := map[string]pipeline.BreakerSettings{}
+	for i := range cfg.Providers {
+		p := &cfg.Providers[i]
+		var shortest time.Duration
+		for _, job := range jobs {
+			at := slices.IndexFunc(cfg.Checks, func(c config.Check) bool { return c.Name == job.Name })
+			if _, paid := job.Check.(checks.Paid); !paid || job.Provider != p.Name || at < 0 {
+				continue
+			}
+			if interval := cfg.Checks[at].Schedule.Interval(); shortest == 0 || interval < shortest {
+				shortest = interval
+			}
+		}
+		out[p.Name] = pipeline.BreakerSettings{Failures: p.Breaker.Failures, Reset: max(p.Breaker.Reset, 2*shortest)}
+	}
+	return out
 }
 
 func (gen *generation) providers(cfg *config.Config) (map[string]*mistral.Client, error) {
@@ -73,7 +96,6 @@ func (gen *generation) providers(cfg *config.Config) (map[string]*mistral.Client
 			return nil, fmt.Errorf("provider %q: %w", p.Name, err)
 		}
 		clients[p.Name] = client
-		gen.breakers[p.Name] = pipeline.BreakerSettings{Failures: p.Breaker.Failures, Reset: p.Breaker.Reset}
 	}
 	return clients, nil
 }

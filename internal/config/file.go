@@ -56,7 +56,7 @@ func (p *provider) preset() {
 
 type breaker struct {
 	Failures int           `yaml:"failures" jsonschema:"default=5,minimum=1,maximum=1000" jsonschema_description:"Failures in a row that open it: 5xx, 429, timeouts, network. 400, 401 and 403 do not count."`
-	Reset    time.Duration `yaml:"reset" jsonschema:"default=60s" jsonschema_description:"How long it stays open before one call may try."`
+	Reset    time.Duration `yaml:"reset" jsonschema:"default=60s" jsonschema_description:"How long it stays open before one call may try, at least twice the shortest interval of the paid checks."`
 }
 
 type check struct {
