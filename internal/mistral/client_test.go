@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/checks/checktest"
 	"github.com/windsock-monitor/windsock/internal/mistral"
 	"github.com/windsock-monitor/windsock/internal/outbound"
 )
@@ -95,6 +96,9 @@ func noCanary(t *testing.T, v any) {
 	text, err := json.Marshal(v)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if form := checktest.Leak(string(text), canary); form != "" {
+		t.Errorf("the key (%s) is in %s", form, text)
 	}
 	for _, form := range canaryForms() {
 		if strings.Contains(string(text), form) {

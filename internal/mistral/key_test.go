@@ -6,9 +6,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -19,7 +22,11 @@ import (
 )
 
 func canaryForms() []string {
+	reversed := []byte(canary)
+	slices.Reverse(reversed)
 	return []string{
+		strings.ToUpper(canary), strings.ToLower(canary), string(reversed), html.EscapeString(canary), strconv.Quote(canary),
+		strings.ToUpper(hex.EncodeToString([]byte(canary))), strings.ToLower(url.QueryEscape(canary)),
 		canary, canary[:12], canary[len(canary)-12:], url.QueryEscape(canary), url.PathEscape(canary), hex.EncodeToString([]byte(canary)),
 		base64.StdEncoding.EncodeToString([]byte(canary)), base64.RawURLEncoding.EncodeToString([]byte(canary)),
 		base64.StdEncoding.EncodeToString([]byte("Bearer " + canary))[12:40], base64.StdEncoding.EncodeToString([]byte("u:" + canary))[4:40],

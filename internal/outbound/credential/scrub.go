@@ -4,7 +4,9 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"html"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/windsock-monitor/windsock/checks"
@@ -42,9 +44,11 @@ func NewScrubber(secrets, private []string) Scrubber {
 
 func (s *Scrubber) add(secret string) {
 	quoted, _ := json.Marshal(secret)
+	reversed := []byte(secret)
+	slices.Reverse(reversed)
 	forms := []string{
-		secret, url.QueryEscape(secret), url.PathEscape(secret), strings.Trim(string(quoted), `"`),
-		hex.EncodeToString([]byte(secret)), strings.ToUpper(hex.EncodeToString([]byte(secret))),
+		secret, url.QueryEscape(secret), url.PathEscape(secret), strings.Trim(string(quoted), `"`), html.EscapeString(secret),
+		hex.EncodeToString([]byte(secret)), strings.ToUpper(hex.EncodeToString([]byte(secret))), string(reversed),
 	}
 	for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
 		for offset := range 3 {
@@ -56,8 +60,8 @@ func (s *Scrubber) add(secret string) {
 		if i == 0 {
 			size = fragment
 		}
-		for at := 0; at+size <= len(form); at++ {
-			s.windows[form[at:at+size]] = struct{}{}
+		for form := lower(form); len(form) >= size; form = form[1:] {
+			s.windows[form[:size]] = struct{}{}
 		}
 	}
 	s.forms = append(s.forms, forms...)
@@ -84,15 +88,16 @@ func (s Scrubber) Exact(text string) string {
 	return text
 }
 
-// fragments takes out every run that consists of fragments.
+// fragments takes out every run that consists of fragments, in capitals or not.
 func (s Scrubber) fragments(text string) string {
 	if len(s.windows) == 0 {
 		return text
 	}
 	var out strings.Builder
+	folded := lower(text)
 	kept, covered := 0, 0 // text before kept is written or redacted; fragments reach up to covered
 	for at := 0; at+fragment <= len(text); at++ {
-		end := s.match(text, at)
+		end := s.match(folded, at)
 		if end == 0 {
 			continue
 		}
@@ -105,6 +110,17 @@ func (s Scrubber) fragments(text string) string {
 	}
 	out.WriteString(text[kept:])
 	return out.String()
+}
+
+// lower is text with the letters of ASCII in lower case, and so as long as before.
+func lower(text string) string {
+	b := []byte(text)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
 }
 
 // match returns where the fragment that begins at a place ends, 0 where none begins.
