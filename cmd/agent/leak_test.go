@@ -3,10 +3,12 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -25,35 +27,90 @@ func TestTheKeyIsNowhere(t *testing.T) {
 	w := newWorld(t)
 	cmd := w.start()
 	var served strings.Builder
-	for _, fault := range []simulator.Fault{
-		{Status: http.StatusUnauthorized, EchoKey: true},
-		{Status: http.StatusBadRequest, EchoKey: true},
-		{Status: http.StatusInternalServerError, Body: "html", EchoKey: true},
-		{Status: http.StatusTooManyRequests, Body: "kong", EchoKey: true},
-		{Status: http.StatusNotFound, Body: "detail", EchoKey: true},
-		{Redirect: "http://127.0.0.1:1/login?next=1"},
-		{Reset: "mid_body"},
-		{Body: "invalid_utf8"},
-		{GzipBomb: 64 << 20},
-		{KeyRevoked: true},
-	} {
+	for name, fault := range unkind() {
 		if err := w.sim.Apply(fault); err != nil {
-			t.Fatal(err)
+			t.Fatalf("%s: %v", name, err)
 		}
 		seen := w.failures("chat-a")
-		w.until("a failure under the fault", func() bool { return w.failures("chat-a") > seen })
+		w.until("a failure under the fault "+name, func() bool { return w.failures("chat-a") > seen })
 		for _, page := range []string{"/health", "/health/mistral", "/metrics", "/"} {
 			_, body := fetch(http.MethodGet, "http://"+w.listen+page, "")
 			served.WriteString(body)
 		}
 		w.sim.Clear()
 	}
-	kill(t, cmd, syscall.SIGTERM)
-	if served.Len() == 0 {
-		t.Error("nothing was served")
+	if err := w.sim.Apply(simulator.Fault{Status: http.StatusBadRequest, Message: echoes(), EchoKey: true}); err != nil {
+		t.Fatal(err)
 	}
-	leaks(t, "http", served.String())
+	for _, args := range [][]string{{"check", "chat-a", "models"}, {"check", "-o", "json", "chat-a"}, {"status"}, {"status", "-o", "json"}, {"validate", "--online"}} {
+		served.WriteString(w.run(args...))
+	}
+	kill(t, cmd, syscall.SIGTERM)
+	leaks(t, "what was served", served.String())
+	for _, want := range []string{`"services"`, "probe_success", "bad_request", "agent "} {
+		if !strings.Contains(served.String(), want) {
+			t.Errorf("nothing that was served holds %q", want)
+		}
+	}
 	w.checkCanary()
+}
+
+// TestADumpHoldsNoKey: SIGQUIT, as systemd's watchdog sends SIGABRT, prints every goroutine.
+func TestADumpHoldsNoKey(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	cmd := w.start()
+	if err := w.sim.Apply(simulator.Fault{Latency: time.Hour}); err != nil { // so that requests are in flight
+		t.Fatal(err)
+	}
+	w.until("a run that ends without an answer", func() bool { return w.failures("chat-a") > 0 })
+	kill(t, cmd, syscall.SIGQUIT)
+	if dump := w.read("stderr"); !strings.Contains(dump, "goroutine ") {
+		t.Errorf("no dump in %s", dump)
+	}
+	w.checkCanary()
+}
+
+// unkind are the faults of the simulator, each with the key wherever it can be put.
+func unkind() map[string]simulator.Fault {
+	headers := map[string]string{}
+	for _, name := range []string{
+		"Mistral-Correlation-Id", "X-Kong-Request-Id", "X-Ratelimit-Limit-Req-Minute", "X-Ratelimit-Remaining-Tokens-Month", "Retry-After",
+		"X-Envoy-Upstream-Service-Time", "Set-Cookie", "Server", "Www-Authenticate",
+	} {
+		headers[name] = "Bearer " + canaryKey
+	}
+	three := 3
+	faults := map[string]simulator.Fault{
+		"redirect":      {Redirect: "http://127.0.0.1:1/login?key=" + canaryKey, Headers: headers},
+		"reset":         {Reset: "mid_body", Headers: headers},
+		"truncated":     {TruncateAfter: new(int), Headers: headers},
+		"stalled":       {StallAfter: new(int), Headers: headers},
+		"error frame":   {Route: simulator.RouteChat, ErrorFrame: new(int), Message: echoes()},
+		"late frame":    {Route: simulator.RouteChat, ErrorFrame: &three, Message: echoes()},
+		"gzip bomb":     {GzipBomb: 64 << 20, Headers: headers},
+		"huge body":     {HugeBody: 16 << 20, Headers: headers},
+		"key revoked":   {KeyRevoked: true, Headers: headers},
+		"no allowance":  {NoAllowance: true},
+		"nothing there": {EmptyContent: true, Headers: headers},
+	}
+	statuses := []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusTooManyRequests, http.StatusInternalServerError}
+	for i, shape := range simulator.Shapes() {
+		faults[shape] = simulator.Fault{Status: statuses[i%len(statuses)], Body: shape, Message: echoes(), EchoKey: true, Headers: headers}
+	}
+	return faults
+}
+
+// run is what a verb prints beside the running agent.
+func (w *world) run(args ...string) string {
+	w.t.Helper()
+	cmd := exec.CommandContext(w.t.Context(), "windsock", append(args, "--config", w.config)...)
+	cmd.Env = []string{"STATE_DIRECTORY=" + filepath.Join(w.dir, "state"), "MISTRAL_API_KEY=" + canaryKey}
+	out, err := cmd.CombinedOutput()
+	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {
+		w.t.Fatal(err)
+	}
+	return string(out)
 }
 
 // failures counts the runs of a check that did not go well, as the stdout exporter told them.
