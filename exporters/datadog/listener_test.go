@@ -46,7 +46,7 @@ func (a *agent) lines(t *testing.T, n int) []string {
 // until waits until enough lines came and returns them, in order.
 func (a *agent) until(t *testing.T, enough func(lines []string) bool) []string {
 	t.Helper()
-	limit := time.NewTimer(5 * time.Second)
+	limit := time.NewTimer(time.Minute)
 	defer limit.Stop()
 	for {
 		a.mu.Lock()
