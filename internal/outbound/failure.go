@@ -61,12 +61,13 @@ func past(ctx context.Context) bool {
 	return ok && !time.Now().Before(deadline)
 }
 
-// plain is the error's own text, with Go's words for a deadline made plainer.
+// plain is the error's own text, with Go's words for a deadline made plainer and without the server's words in a GOAWAY.
 func plain(err error) string {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return "the deadline passed"
 	}
-	return err.Error()
+	text, _, _ := strings.Cut(err.Error(), ", debug=")
+	return text
 }
 
 // common finds the verdicts that do not depend on the stage.
@@ -161,10 +162,10 @@ func lowReason(err error) string {
 		errors.Is(err, syscall.ENETDOWN), errors.Is(err, syscall.EHOSTDOWN):
 		return "unreachable"
 	}
-	if _, ok := errors.AsType[http2.StreamError](err); ok {
+	if _, ok := errors.AsType[http2.StreamError](err); ok || strings.Contains(err.Error(), "REFUSED_STREAM") {
 		return "reset"
 	}
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || strings.Contains(err.Error(), "server closed idle connection") ||
+	if errors.Is(err, errDialledBefore) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || strings.Contains(err.Error(), "server closed idle connection") ||
 		strings.Contains(err.Error(), "GOAWAY") || strings.Contains(err.Error(), "client connection lost") {
 		return "closed"
 	}

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/http/httpguts"
@@ -109,7 +110,7 @@ func unmapped(prefixes []netip.Prefix) []netip.Prefix {
 func (n *Network) transport() *http.Transport {
 	return &http.Transport{
 		Proxy:       func(r *http.Request) (*url.URL, error) { return n.proxy(r.URL) },
-		DialContext: n.dialer(n.guard.control).DialContext,
+		DialContext: n.dialOnce,
 		OnProxyConnectResponse: func(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {
 			if answer.StatusCode != http.StatusOK {
 				return &proxyError{status: answer.StatusCode}
@@ -124,6 +125,26 @@ func (n *Network) transport() *http.Transport {
 		MaxIdleConnsPerHost:    4,
 		IdleConnTimeout:        90 * time.Second,
 	}
+}
+
+// errDialledBefore is what a second attempt ends with.
+var errDialledBefore = errors.New("the connection ended before an answer, and no second attempt is made")
+
+// dialledKey is the context key of an exchange's *atomic.Bool: it has dialled.
+type dialledKey struct{}
+
+// withOneDial bounds an exchange to one dial. Without it net/http starts again, without a pause and until the deadline, as
+// often as an HTTP/2 server takes back a connection on which a request that could be repeated was under way.
+func withOneDial(ctx context.Context) context.Context {
+	return context.WithValue(ctx, dialledKey{}, new(atomic.Bool))
+}
+
+// dialOnce is the dialer of the transports. The context is that of the exchange, without its end.
+func (n *Network) dialOnce(ctx context.Context, network, address string) (net.Conn, error) {
+	if dialled, ok := ctx.Value(dialledKey{}).(*atomic.Bool); ok && dialled.Swap(true) {
+		return nil, errDialledBefore
+	}
+	return n.dialer(n.guard.control).DialContext(ctx, network, address)
 }
 
 func (n *Network) dialer(control controlFunc) *net.Dialer {
@@ -159,7 +180,7 @@ func (n *Network) Client() *http.Client {
 	}
 }
 
-// agentTripper puts the User-Agent on requests that have none.
+// agentTripper puts the User-Agent on requests that have none, and bounds each to one dial.
 type agentTripper struct{ network *Network }
 
 func (a agentTripper) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -169,10 +190,8 @@ func (a agentTripper) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	if len(r.Header.Values("User-Agent")) == 0 {
-		r = r.Clone(r.Context())
-		r.Header.Set("User-Agent", a.network.userAgent)
-	}
+	r = r.Clone(withOneDial(r.Context()))
+	setDefault(r.Header, "User-Agent", a.network.userAgent)
 	return a.network.pooled.RoundTrip(r)
 }
 

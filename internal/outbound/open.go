@@ -38,7 +38,7 @@ func (n *Network) Open(ctx context.Context, req Request) (*Response, error) {
 		return nil, err
 	}
 	f := newFlight(hostPort(wire.URL), wire.URL.Scheme, schemeOf(via))
-	ctx, cancel := context.WithCancel(httptrace.WithClientTrace(ctx, f.trace()))
+	ctx, cancel := context.WithCancel(httptrace.WithClientTrace(withOneDial(ctx), f.trace()))
 	b := &body{ctx: ctx, flight: f, cancel: cancel}
 	transport := n.pooled
 	if req.Reuse && own == nil {
