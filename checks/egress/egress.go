@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -43,6 +44,9 @@ type Network interface {
 	// TLSConfig holds the roots to verify against.
 	TLSConfig() *tls.Config
 }
+
+// dressing is a Network that adds what every probe carries: the agent's name and a trace context.
+type dressing interface{ Dress(header http.Header) }
 
 // Egress is one check of the way out.
 type Egress struct {

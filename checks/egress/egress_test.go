@@ -204,8 +204,11 @@ func TestTheRequestIsPlainAndCarriesNoKey(t *testing.T) {
 	t.Parallel()
 	seen := make(chan *http.Request, 1)
 	port := listen(t, answering(200, func(r *http.Request) { seen <- r }))
-	expect(t, run(t, fmt.Sprintf("hosts: [{host: localhost, port: %d, tls: false, http: {path: '/health?x=1'}}]", port), network(t, outbound.Options{})), want{status: checks.OK})
+	expect(t, run(t, fmt.Sprintf("hosts: [{host: localhost, port: %d, tls: false, http: {path: '/health?x=1'}}]", port), network(t, outbound.Options{UserAgent: "windsock/1.2.3 (synthetic)"})), want{status: checks.OK})
 	r := <-seen
+	if r.UserAgent() != "windsock/1.2.3 (synthetic)" || len(r.Header.Get("Traceparent")) != 55 {
+		t.Errorf("asked as %q in the trace %q", r.UserAgent(), r.Header.Get("Traceparent"))
+	}
 	if r.Method != http.MethodGet || r.URL.String() != "/health?x=1" || !strings.HasPrefix(r.Host, "localhost:") || r.Header.Get("Authorization") != "" {
 		t.Errorf("asked %s %s of %s with %v", r.Method, r.URL, r.Host, r.Header)
 	}

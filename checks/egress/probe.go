@@ -274,7 +274,9 @@ func (w *walk) roundTrip(ctx context.Context, path string) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("building the request: %w", err)
 	}
-	req.Header.Set("User-Agent", "windsock (synthetic)")
+	if network, ok := w.net.(dressing); ok {
+		network.Dress(req.Header)
+	}
 	req.Close = true
 	if err := req.Write(w.conn); err != nil {
 		return 0, fmt.Errorf("sending the request: %w", err)

@@ -65,7 +65,7 @@ func freePort(ctx context.Context) (string, error) {
 	return "", errors.New("no port is free")
 }
 
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // waitFor FILE TEXT waits until the file holds the text; waitfor http URL TEXT until the page does.
 func waitFor(ts *testscript.TestScript, neg bool, args []string) {

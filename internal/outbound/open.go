@@ -106,10 +106,16 @@ func (n *Network) header(given http.Header) (http.Header, error) {
 			header.Add(name, value)
 		}
 	}
-	setDefault(header, "User-Agent", n.userAgent)
 	setDefault(header, "Accept-Encoding", "gzip")
-	setDefault(header, "Traceparent", traceparent())
+	n.Dress(header)
 	return header, nil
+}
+
+// Dress adds what every probe carries to the header of a request that is sent by other means: the User-Agent and a trace
+// context of its own.
+func (n *Network) Dress(header http.Header) {
+	setDefault(header, "User-Agent", n.userAgent)
+	setDefault(header, "Traceparent", traceparent())
 }
 
 func setDefault(h http.Header, name, value string) {
