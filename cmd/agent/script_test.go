@@ -44,7 +44,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"waitfor": waitFor, "signal": signalJob, "get": get, "replace": replace, "post": post, "code": code, "serve": serve,
+			"waitfor": waitFor, "signal": signalJob, "get": get, "replace": replace, "post": post, "code": code, "serve": serve, "play": play,
 		},
 		RequireExplicitExec: true,
 	})
@@ -63,6 +63,18 @@ func freePort(ctx context.Context) (string, error) {
 		return port, errors.Join(err, listener.Close())
 	}
 	return "", errors.New("no port is free")
+}
+
+// play runs the demo with these flags. Its story is told in real time, so that a machine with too little of it tells the
+// story again, slower.
+func play(ts *testscript.TestScript, _ bool, args []string) {
+	var err error
+	for _, length := range []string{"20s", "1m", "3m"} {
+		if err = ts.Exec("windsock", append([]string{"demo", "--for", length}, args...)...); err == nil {
+			return
+		}
+	}
+	ts.Fatalf("the story never went as written: %v", err)
 }
 
 const patience = 2 * time.Minute

@@ -165,7 +165,7 @@ func lowReason(err error) string {
 	if _, ok := errors.AsType[http2.StreamError](err); ok || strings.Contains(err.Error(), "REFUSED_STREAM") {
 		return "reset"
 	}
-	if errors.Is(err, errDialledBefore) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || strings.Contains(err.Error(), "server closed idle connection") ||
+	if errors.Is(err, errRepeated) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || strings.Contains(err.Error(), "server closed idle connection") ||
 		strings.Contains(err.Error(), "GOAWAY") || strings.Contains(err.Error(), "client connection lost") {
 		return "closed"
 	}

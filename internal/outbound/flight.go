@@ -28,6 +28,7 @@ type flight struct {
 	host        string // of the target, with its port
 	scheme      string // of the target; "" for a bare dial
 	proxyScheme string // "" where the way is direct
+	repeated    func() // ends the exchange: net/http tries it too often; nil for a bare dial
 
 	mu       sync.Mutex // guards all below
 	stage    string
@@ -37,6 +38,7 @@ type flight struct {
 	connect  time.Time
 	tls      time.Time
 	sent     time.Time
+	attempts int  // connections that were given to the request
 	tlsProxy bool // the handshake with an https proxy is over
 }
 
@@ -132,6 +134,11 @@ func (f *flight) tlsDone(now time.Time, err error) {
 }
 
 func (f *flight) gotConn(info httptrace.GotConnInfo) {
+	// A kept connection may have died unnoticed: that is worth a second one. A third is a server that takes back what it
+	// was asked.
+	if f.attempts++; f.attempts > 2 && f.repeated != nil {
+		f.repeated()
+	}
 	f.timings.Reused = info.Reused
 	if addr := info.Conn.RemoteAddr(); addr != nil {
 		f.timings.RemoteAddr = addr.String()

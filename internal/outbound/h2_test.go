@@ -46,6 +46,10 @@ func speakH2(t *testing.T, ca *outboundtest.CA, answer func(*peer)) (address str
 	config.NextProtos = []string{"h2"}
 	requests = &atomic.Int64{}
 	return outboundtest.Raw(t, func(raw net.Conn, done <-chan struct{}) {
+		go func() { // a client may keep its connection longer than the test
+			<-done
+			_ = raw.Close()
+		}()
 		conn := tls.Server(raw, config)
 		if _, err := io.ReadFull(conn, make([]byte, len(http2.ClientPreface))); err != nil {
 			return
@@ -57,7 +61,11 @@ func speakH2(t *testing.T, ca *outboundtest.CA, answer func(*peer)) (address str
 			if err != nil {
 				return
 			}
-			if frame.Header().Flags.Has(http2.FlagDataEndStream) && frame.Header().StreamID != 0 { // of header or data
+			if ping, ok := frame.(*http2.PingFrame); ok && !ping.IsAck() {
+				_ = framer.WritePing(true, ping.Data)
+				continue
+			}
+			if frame.Header().StreamID != 0 && frame.Header().Flags.Has(http2.FlagDataEndStream) { // of header or data
 				requests.Add(1)
 				answer(&peer{framer, conn, frame.Header().StreamID, done})
 			}
@@ -94,6 +102,19 @@ func TestARequestIsNeverRepeated(t *testing.T) {
 			})
 		}
 	}
+	t.Run("on a kept connection a few times at most", func(t *testing.T) {
+		t.Parallel()
+		address, requests := speakH2(t, ca, func(p *peer) { _ = p.WriteRSTStream(p.stream, http2.ErrCodeRefusedStream) })
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		_, _, err := fetch(ctx, network(t, outbound.Options{CAFile: ca.File}), outbound.Request{URL: "https://" + address + "/", Reuse: true})
+		if failure, ok := errors.AsType[*outbound.Failure](err); !ok || failure.Cause != checks.CauseConnect || failure.Deadline {
+			t.Errorf("got %+v, want connect: %v", failure, err)
+		}
+		if got := requests.Load(); got > 3 { // the third is on its way when it is ended
+			t.Errorf("%d requests were made, want at most 3", got)
+		}
+	})
 	t.Run("nor by the exporters' client without end", func(t *testing.T) {
 		t.Parallel()
 		address, requests := speakH2(t, ca, func(p *peer) { _ = p.WriteGoAway(0, http2.ErrCodeNo, nil); p.linger() })

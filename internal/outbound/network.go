@@ -127,8 +127,8 @@ func (n *Network) transport() *http.Transport {
 	}
 }
 
-// errDialledBefore is what a second attempt ends with.
-var errDialledBefore = errors.New("the connection ended before an answer, and no second attempt is made")
+// errRepeated is what an attempt too many ends with.
+var errRepeated = errors.New("the connection ended before an answer, and no second attempt is made")
 
 // dialledKey is the context key of an exchange's *atomic.Bool: it has dialled.
 type dialledKey struct{}
@@ -142,7 +142,7 @@ func withOneDial(ctx context.Context) context.Context {
 // dialOnce is the dialer of the transports. The context is that of the exchange, without its end.
 func (n *Network) dialOnce(ctx context.Context, network, address string) (net.Conn, error) {
 	if dialled, ok := ctx.Value(dialledKey{}).(*atomic.Bool); ok && dialled.Swap(true) {
-		return nil, errDialledBefore
+		return nil, errRepeated
 	}
 	return n.dialer(n.guard.control).DialContext(ctx, network, address)
 }

@@ -38,7 +38,9 @@ func (n *Network) Open(ctx context.Context, req Request) (*Response, error) {
 		return nil, err
 	}
 	f := newFlight(hostPort(wire.URL), wire.URL.Scheme, schemeOf(via))
-	ctx, cancel := context.WithCancel(httptrace.WithClientTrace(withOneDial(ctx), f.trace()))
+	ctx, stop := context.WithCancelCause(httptrace.WithClientTrace(withOneDial(ctx), f.trace()))
+	cancel := func() { stop(nil) }
+	f.repeated = func() { stop(errRepeated) }
 	b := &body{ctx: ctx, flight: f, cancel: cancel}
 	transport := n.pooled
 	if req.Reuse && own == nil {
@@ -55,6 +57,9 @@ func (n *Network) Open(ctx context.Context, req Request) (*Response, error) {
 	if err == nil && answer.StatusCode == http.StatusProxyAuthRequired && via != nil {
 		_ = answer.Body.Close()
 		err = &proxyError{status: answer.StatusCode}
+	}
+	if errors.Is(context.Cause(ctx), errRepeated) {
+		err = errRepeated
 	}
 	if err != nil {
 		failure := f.fail(ctx, err)
