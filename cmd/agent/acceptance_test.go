@@ -357,6 +357,9 @@ func (w *world) checkScrape(records []checks.Record, families map[string]*dto.Me
 	runs, durations := byCheck(families["probe_runs_total"]), byCheck(families["probe_duration_seconds"])
 	seen, last := map[string]float64{}, map[string]float64{}
 	for _, record := range records {
+		if record.Report != nil && record.Report.Final {
+			delete(last, record.Report.Check) // a run that was skipped has no duration, and the one before is not its own
+		}
 		for _, p := range exporters.Points(record) {
 			switch p.Name {
 			case "probe.runs":

@@ -1,6 +1,7 @@
 package simulator_test
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
@@ -322,8 +323,9 @@ func TestStalls(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		body   string
+		frames int // that come before the silence
 		tokens int64
-	}{"a stream": {talk, 2}, "a whole answer": {ping, 2}} {
+	}{"a stream": {talk, 3, 2}, "a whole answer": {ping, 0, 2}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := start(t, simulator.Options{})
@@ -333,8 +335,18 @@ func TestStalls(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer func() { _ = resp.Body.Close() }()
+			body := bufio.NewReader(resp.Body)
+			for seen := 0; seen < test.frames; {
+				line, err := body.ReadString('\n')
+				if err != nil {
+					t.Fatalf("after %d frames: %v", seen, err)
+				}
+				if strings.HasPrefix(line, "data:") {
+					seen++
+				}
+			}
 			r.stop() // else it would say nothing for ever
-			data, err := io.ReadAll(resp.Body)
+			data, err := io.ReadAll(body)
 			if err == nil || bytes.Contains(data, []byte("[DONE]")) {
 				t.Errorf("the stalled answer ended in order: %q", data)
 			}
