@@ -3,7 +3,6 @@ package secret
 import (
 	"errors"
 	"os"
-	"os/exec"
 	"syscall"
 )
 
@@ -19,11 +18,3 @@ func ownerOf(info os.FileInfo) owner {
 }
 
 func notDirectory(err error) bool { return errors.Is(err, syscall.ENOTDIR) }
-
-// group gives the command a process group of its own, so that what it started dies with it.
-func group(cmd *exec.Cmd) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return killGroup(cmd) }
-}
-
-func killGroup(cmd *exec.Cmd) error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }

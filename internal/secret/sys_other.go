@@ -2,10 +2,7 @@
 
 package secret
 
-import (
-	"os"
-	"os/exec"
-)
+import "os"
 
 const openFlags = 0
 
@@ -13,7 +10,3 @@ const openFlags = 0
 func ownerOf(os.FileInfo) owner { return owner{} }
 
 func notDirectory(error) bool { return false }
-
-func group(*exec.Cmd) {}
-
-func killGroup(cmd *exec.Cmd) error { return cmd.Process.Kill() }
