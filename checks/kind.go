@@ -102,7 +102,7 @@ type Env struct {
 	Memory   Memory        // durable bytes of this check
 	Ledger   Ledger        // money spent by the agent
 	History  History       // earlier measurements
-	Spawn    Spawner       // programs, through the sandbox; nil where there is none
+	Spawn    Spawner       // programs of the allowed directories; nil where there are none
 }
 
 // Memory keeps a few durable bytes per check: offsets, the last alias map. Safe for use by one run at a time.
@@ -125,9 +125,4 @@ type Sample struct {
 // History reads this check's earlier measurements, oldest first. Read only.
 type History interface {
 	Since(ctx context.Context, measurement string, since time.Time) ([]Sample, error)
-}
-
-// Spawner runs a program through the sandbox.
-type Spawner interface {
-	Spawn(ctx context.Context, argv []string) (stdout, stderr []byte, exitCode int, err error)
 }

@@ -65,6 +65,8 @@ func (t *trap) Since(context.Context, string, time.Time) ([]checks.Sample, error
 	return nil, t.touch("History.Since")
 }
 
-func (t *trap) Spawn(context.Context, []string) ([]byte, []byte, int, error) {
-	return nil, nil, 0, t.touch("Spawn")
+func (t *trap) Permits(string) error { return nil }
+
+func (t *trap) Spawn(context.Context, checks.Program) (checks.Ended, error) {
+	return checks.Ended{}, t.touch("Spawn")
 }
