@@ -22,6 +22,7 @@ import (
 type generation struct {
 	cfg        *config.Config
 	network    *outbound.Network
+	spawner    checks.Spawner // nil where no program may run
 	plan       pipeline.Plan
 	breakers   map[string]pipeline.BreakerSettings
 	deliveries []*delivering
@@ -34,11 +35,15 @@ type generation struct {
 }
 
 func (a *Agent) build(_ context.Context, cfg *config.Config) (*generation, error) {
+	spawner, err := spawnerOf(cfg, a.o.Getenv)
+	if err != nil {
+		return nil, err
+	}
 	network, err := networkOf(cfg, a.o.Version)
 	if err != nil {
 		return nil, err
 	}
-	gen := &generation{cfg: cfg, network: network, soft: make(chan struct{})}
+	gen := &generation{cfg: cfg, network: network, spawner: spawner, soft: make(chan struct{})}
 	clients, err := gen.providers(cfg)
 	if err != nil {
 		return nil, err
@@ -125,6 +130,7 @@ func (a *Agent) job(gen *generation, check *config.Check, clients map[string]*mi
 	env := checks.Env{
 		Log: a.o.Log.With("check", check.Name), Name: check.Name, Location: gen.cfg.Location, Timeout: check.Timeout,
 		Network: gen.network, Memory: a.store.Memory(check.Name), Ledger: a.store.Ledger(), History: a.store.History(check.Name),
+		Spawn: gen.spawner,
 	}
 	if client := clients[check.Provider]; client != nil {
 		env.Provider = client

@@ -32,7 +32,7 @@ func CostOf(cfg *config.Config, registry config.Registry) Cost {
 	cost := Cost{PricesKnown: true, PriceDate: pricing.Default().Date()}
 	for i := range cfg.Checks {
 		check := &cfg.Checks[i]
-		built, err := buildOnly(check, registry, nil)
+		built, err := buildOnly(check, registry, checks.Env{})
 		if err != nil {
 			continue // Buildable has said so
 		}
@@ -64,13 +64,12 @@ func runsPerDay(check *config.Check) int64 {
 	return runs
 }
 
-// buildOnly builds a check that will not run.
-func buildOnly(check *config.Check, registry config.Registry, network any) (checks.Check, error) {
+// buildOnly builds a check that will not run, with what of the agent it is built on.
+func buildOnly(check *config.Check, registry config.Registry, env checks.Env) (checks.Check, error) {
+	env.Log, env.Name, env.Timeout = slog.New(slog.DiscardHandler), check.Name, check.Timeout
 	for _, kind := range registry.Checks {
 		if kind.Name == check.Kind {
-			return kind.New(check.With, checks.Env{
-				Log: slog.New(slog.DiscardHandler), Name: check.Name, Timeout: check.Timeout, Network: network,
-			})
+			return kind.New(check.With, env)
 		}
 	}
 	return nil, fmt.Errorf("check %q: no kind %q", check.Name, check.Kind)
@@ -84,8 +83,12 @@ func Buildable(cfg *config.Config, registry config.Registry) error {
 		return err
 	}
 	defer network.Close()
+	spawner, err := spawnerOf(cfg, nil)
+	if err != nil {
+		return err
+	}
 	for i := range cfg.Checks {
-		if _, err := buildOnly(&cfg.Checks[i], registry, network); err != nil {
+		if _, err := buildOnly(&cfg.Checks[i], registry, checks.Env{Network: network, Spawn: spawner}); err != nil {
 			return cfg.Checks[i].Place(err)
 		}
 	}
@@ -168,7 +171,7 @@ func hostNames(cfg *config.Config, registry config.Registry) []string {
 		}
 	}
 	for i := range cfg.Checks {
-		built, err := buildOnly(&cfg.Checks[i], registry, nil)
+		built, err := buildOnly(&cfg.Checks[i], registry, checks.Env{})
 		if naming, ok := built.(checks.Naming); ok && err == nil {
 			names = append(names, naming.HostNames()...)
 		}

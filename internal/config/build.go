@@ -99,6 +99,7 @@ func (b *builder) build() {
 	b.providers()
 	b.checks()
 	b.exporters()
+	b.programs() // last: it must know every credential
 }
 
 func (b *builder) absolute(path string) string {

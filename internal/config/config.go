@@ -45,6 +45,7 @@ type Config struct {
 	Labels      map[string]string
 	StateDir    string // "" where the file does not say
 	Listen      string // "" is off
+	Programs    Programs
 	Network     NetworkConfig
 	Providers   []Provider // in the order of the file
 	Checks      []Check
@@ -55,7 +56,14 @@ type Config struct {
 	Log         Log
 	Concurrency Concurrency
 	Grace       time.Duration
-	Warnings    []Problem // what works and should not stay, in the order of the file
+	Scrubber    *secret.Scrubber // knows every value of the file's secrets that was read
+	Warnings    []Problem        // what works and should not stay, in the order of the file
+}
+
+// Programs is what exec checks may run. The zero value is nothing.
+type Programs struct {
+	Directories []string // absolute
+	Env         []string // names of variables that programs get
 }
 
 // NetworkConfig is the way out.
@@ -199,8 +207,8 @@ func Parse(name string, data []byte, o Options) (*Config, error) {
 		return nil, fmt.Errorf("finding the folder of %q: %w", name, err)
 	}
 	b := &builder{
-		decoder: decoder{report: rep, resolver: o.Secrets, dir: dir, named: map[string]checks.Secret{}},
-		root:    root, options: o, cfg: &Config{Path: name},
+		decoder: decoder{report: rep, resolver: o.Secrets, dir: dir, named: map[string]checks.Secret{}, variables: map[string]bool{}},
+		root:    root, options: o, cfg: &Config{Path: name, Scrubber: o.Secrets.Scrubber()},
 	}
 	b.file = defaults()
 	b.secrets()

@@ -55,7 +55,11 @@ func TestEveryKeyArrives(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := *cfg
-	got.Providers, got.Checks, got.Exporters, got.Secrets, got.Warnings, got.Network.PlaceCAFile = nil, nil, nil, nil, nil, nil
+	if got.Scrubber == nil {
+		t.Error("nobody knows the secrets' values")
+	}
+	got.Providers, got.Checks, got.Exporters, got.Secrets, got.Warnings = nil, nil, nil, nil, nil
+	got.Network.PlaceCAFile, got.Scrubber = nil, nil
 	want := config.Config{
 		Path: path, Location: "par1-vm7", StateDir: filepath.Join(dir, "state"), Grace: 5 * time.Second,
 		Labels: map[string]string{"env": "production", "service": "checkout", "team.name": "1.10"},
@@ -64,6 +68,9 @@ func TestEveryKeyArrives(t *testing.T) {
 			AllowAddresses: []netip.Prefix{
 				netip.MustParsePrefix("169.254.169.254/32"), netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8"),
 			},
+		},
+		Programs: config.Programs{
+			Directories: []string{"/usr/lib/nagios/plugins", "/opt/checks"}, Env: []string{"LC_TIME", "no_proxy"},
 		},
 		Budget:      config.Budget{PerHour: checks.Dollar / 20, PerDay: checks.Dollar / 2, Set: true},
 		Store:       config.StoreConfig{MaxAge: 36 * time.Hour, MaxSize: 2 << 30},

@@ -24,6 +24,8 @@ type decoder struct {
 	named    map[string]checks.Secret // what {secret: name} means; nil where it means nothing
 	dir      string                   // that relative files are below
 	params   bool                     // inside `with:`, where text is content and may hold ${
+
+	variables map[string]bool // of the environment that hold a credential; shared by copies, grows while the file is read
 }
 
 // section keeps a part of the file for somebody else to read.

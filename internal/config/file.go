@@ -22,6 +22,7 @@ type file struct {
 	Exporters   []exporter               `yaml:"exporters" jsonschema_description:"Where results go."`
 	Secrets     map[string]checks.Secret `yaml:"secrets" jsonschema_description:"Credentials by name, for {secret: name}."`
 	Budget      *budget                  `yaml:"budget" jsonschema_description:"The most that the probes may cost, in US dollars: a hard stop. Absent: no bound."`
+	Programs    programs                 `yaml:"programs" jsonschema_description:"Which programs exec checks may run. Absent: none."`
 	Network     network                  `yaml:"network" jsonschema_description:"The way out, for checks and exporters."`
 	Store       store                    `yaml:"store" jsonschema_description:"How much is kept on disk."`
 	Log         logging                  `yaml:"log" jsonschema_description:"The agent's own log, on standard error."`
@@ -110,6 +111,11 @@ type network struct {
 	NoProxy        *string  `yaml:"no_proxy" jsonschema_description:"Hosts, domains and networks that are reached directly, with commas. Absent: $NO_PROXY."`
 	CAFile         string   `yaml:"ca_file" jsonschema_description:"PEM file of authorities to trust beside the system's."`
 	AllowAddresses []string `yaml:"allow_addresses" jsonschema_description:"Addresses and networks that may be reached although they are link-local or a cloud's metadata service."`
+}
+
+type programs struct {
+	Directories []string `yaml:"directories" jsonschema_description:"Folders whose programs may run, and those of the folders below. Nobody but root and the agent's user may be able to write them and what is above them."`
+	Env         []string `yaml:"env" jsonschema_description:"Names of environment variables of the agent that every program gets, beside PATH and LANG. Never one that holds a credential."`
 }
 
 type store struct {

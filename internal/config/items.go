@@ -183,7 +183,7 @@ func (b *builder) badSchedule(path string, err error) {
 
 // unknownKind tells a slip from what a later version will have.
 func (b *builder) unknownKind(path, kind, what string, names []string) {
-	later := []string{"embeddings", "spend", "app", "prometheus", "exec"}
+	later := []string{"embeddings", "spend", "app", "prometheus"}
 	if what == "exporter" {
 		later = []string{"alertmanager", "webhook", "slack", "pagerduty"}
 	}

@@ -95,10 +95,16 @@ func (d *decoder) source(n ast.Node) (ref secret.Ref, named string, ok bool) {
 		}
 		return ref, s.Secret, true
 	}
+	ref, ok = d.ref(n, m, s)
+	return ref, "", ok
+}
+
+// ref makes the reference of a source that names no other.
+func (d *decoder) ref(n ast.Node, m *ast.MappingNode, s source) (ref secret.Ref, ok bool) {
 	for key, name := range map[string]string{"credential": s.Credential, "env": s.Env} {
 		if maskWords(name) != name && strings.ToUpper(name) != name {
 			d.addSecret(locate(m, key, placeOf(n))) // a name is shown in errors: it must be one
-			return ref, "", false
+			return ref, false
 		}
 	}
 	if s.File != "" && !filepath.IsAbs(s.File) {
@@ -107,7 +113,10 @@ func (d *decoder) source(n ast.Node) (ref secret.Ref, named string, ok bool) {
 	ref = secret.Ref{Credential: s.Credential, File: s.File, Env: s.Env, Command: s.Command}
 	if err := ref.Check(); err != nil {
 		d.add(placeOf(n), "", "%v", err)
-		return ref, "", false
+		return ref, false
 	}
-	return ref, "", true
+	if s.Env != "" && !d.variables[s.Env] { // known when a section is read again, perhaps by several
+		d.variables[s.Env] = true
+	}
+	return ref, true
 }

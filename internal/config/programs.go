@@ -1,0 +1,44 @@
+package config
+
+import (
+	"fmt"
+	"path/filepath"
+	"regexp"
+)
+
+const maxDirectories = 32
+
+// programs checks what exec checks may run. It touches no folder: the file may be made on another machine.
+func (b *builder) programs() {
+	given := b.file.Programs
+	if len(given.Directories) > maxDirectories {
+		b.add(b.at("programs.directories"), "", "%d folders, want at most %d", len(given.Directories), maxDirectories)
+	}
+	for i, dir := range given.Directories {
+		at := b.at(fmt.Sprintf("programs.directories.%d", i))
+		switch {
+		case !filepath.IsAbs(dir):
+			b.add(at, "", "found %s, want an absolute path such as /usr/lib/nagios/plugins", quote(dir))
+		case filepath.Clean(dir) == "/":
+			b.add(at, "name the folders of the plugins", "the folder / would allow every program there is")
+		default:
+			b.cfg.Programs.Directories = append(b.cfg.Programs.Directories, filepath.Clean(dir))
+		}
+	}
+	for i, name := range given.Env {
+		at := b.at(fmt.Sprintf("programs.env.%d", i))
+		const instead = "give it to the check that needs it: with: {secret_env: {NAME: {env: …}}}"
+		switch {
+		case !regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`).MatchString(name):
+			b.add(at, "", "found %s, want the name of an environment variable", quote(name))
+		case b.variables[name]:
+			b.add(at, instead, "the variable %s holds a credential of this file, which every program would get", quote(name))
+		case credentialName(name):
+			b.add(at, instead, "the name %s sounds like a credential, which every program would get", quote(name))
+		case name == "CREDENTIALS_DIRECTORY":
+			b.add(at, instead, "the variable %s leads every program to the agent's credentials", quote(name))
+		default:
+			b.cfg.Programs.Env = append(b.cfg.Programs.Env, name)
+		}
+	}
+}
