@@ -2,7 +2,7 @@ GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS = -s -w -X main.version=$(VERSION)
 
-.PHONY: build test race lint tidy fresh generate fmt demo verify test-interop test-prometheus
+.PHONY: build test race lint tidy fresh generate fmt demo verify test-interop test-prometheus test-plugins
 
 build: ## the binary, ./windsock
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o windsock ./cmd/agent
@@ -38,4 +38,10 @@ test-prometheus: ## the prometheus check against a real server; needs Debian's p
 	command -v prometheus >/dev/null || apt-get install -y --no-install-recommends prometheus
 	$(GO) test -tags prometheus -count=1 ./checks/prometheus
 
-verify: tidy lint race fresh test-interop test-prometheus ## all that CI runs after the tests
+PLUGINS = /usr/lib/nagios/plugins
+
+test-plugins: ## the exec check with real monitoring plugins; needs Debian's monitoring-plugins-basic, which root installs here
+	test -x $(PLUGINS)/check_http || apt-get install -y --no-install-recommends monitoring-plugins-basic
+	$(GO) test -tags plugins -run TestReal -count=1 ./checks/exec
+
+verify: tidy lint race fresh test-interop test-prometheus test-plugins ## all that CI runs after the tests

@@ -54,7 +54,7 @@ const (
 // Units are chosen so that the standard translation to Prometheus gives the names that blackbox_exporter has made common:
 // a unit of "1" would add "_ratio" to a 0/1 gauge, so those have none.
 func Catalogue() []Metric {
-	return slices.Concat(probeMetrics(), llmMetrics(), askedMetrics(), scheduleMetrics(), agentMetrics(), exportMetrics())
+	return slices.Concat(probeMetrics(), llmMetrics(), askedMetrics(), execMetrics(), scheduleMetrics(), agentMetrics(), exportMetrics())
 }
 
 // Lookup is the row of a name, and false for a name that is not in the catalogue. It allocates nothing; the row's slices
@@ -124,6 +124,18 @@ func askedMetrics() []Metric {
 		{Name: "probe.prometheus.sample_age", Unit: "s", Attrs: []string{"query"}, Doc: "age of the oldest sample behind an answer, by the server's clock"},
 		{Name: "probe.status_page.indicator", Doc: "what the provider's status page says: 0 none, 1 maintenance, 2 minor, 3 major, 4 critical; no point where it cannot be read"},
 		{Name: "probe.status_page.incidents", Doc: "open incidents on the provider's status page"},
+	}
+}
+
+// execMetrics are what plugins of the exec kind measure: one name for each sort of unit, the plugin's own name as label.
+func execMetrics() []Metric {
+	label := []string{"label"}
+	return []Metric{
+		{Name: "probe.exec.time", Unit: "s", Attrs: label, Doc: "time that a plugin reports (s, ms, us)"},
+		{Name: "probe.exec.size", Unit: "By", Attrs: label, Doc: "size that a plugin reports (B, KB, MB, GB, TB, in powers of 1024)"},
+		{Name: "probe.exec.percent", Unit: "%", Attrs: label, Doc: "percentage that a plugin reports, 0 to 100"},
+		{Name: "probe.exec.counter", Attrs: label, Doc: "total that a plugin reports and that only grows (c), as it stands: a gauge, of which a rate can be taken"},
+		{Name: "probe.exec.value", Attrs: []string{"label", "unit"}, Doc: "any other number that a plugin reports, with its unit where it has one"},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/checks/chat"
 	"github.com/windsock-monitor/windsock/checks/egress"
+	"github.com/windsock-monitor/windsock/checks/exec"
 	"github.com/windsock-monitor/windsock/checks/models"
 	"github.com/windsock-monitor/windsock/checks/prometheus"
 	"github.com/windsock-monitor/windsock/checks/statuspage"
@@ -17,6 +18,7 @@ func Kinds() []checks.Kind {
 	return []checks.Kind{
 		chat.Kind(),
 		egress.Kind(),
+		exec.Kind(),
 		models.Kind(),
 		prometheus.Kind(),
 		statuspage.Kind(),
@@ -28,6 +30,7 @@ func Examples() map[string]string {
 	return map[string]string{
 		"chat":        chat.Example(),
 		"egress":      egress.Example(),
+		"exec":        exec.Example(),
 		"models":      models.Example(),
 		"prometheus":  prometheus.Example(),
 		"status_page": statuspage.Example(),
