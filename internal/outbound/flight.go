@@ -37,6 +37,7 @@ type flight struct {
 	resolve  time.Time // when the phase began
 	connect  time.Time
 	tls      time.Time
+	ready    time.Time // to send the request
 	sent     time.Time
 	attempts int  // connections that were given to the request
 	tlsProxy bool // the handshake with an https proxy is over
@@ -58,7 +59,7 @@ func (f *flight) trace() *httptrace.ClientTrace {
 		ConnectDone:          func(_, _ string, err error) { f.note(func(now time.Time) { f.connectDone(now, err) }) },
 		TLSHandshakeStart:    func() { f.note(f.tlsStart) },
 		TLSHandshakeDone:     func(_ tls.ConnectionState, err error) { f.note(func(now time.Time) { f.tlsDone(now, err) }) },
-		GotConn:              func(i httptrace.GotConnInfo) { f.note(func(time.Time) { f.gotConn(i) }) },
+		GotConn:              func(i httptrace.GotConnInfo) { f.note(func(now time.Time) { f.gotConn(now, i) }) },
 		WroteRequest:         func(w httptrace.WroteRequestInfo) { f.note(func(now time.Time) { f.wrote(now, w.Err) }) },
 		GotFirstResponseByte: func() { f.note(f.firstByte) },
 	}
@@ -133,7 +134,7 @@ func (f *flight) tlsDone(now time.Time, err error) {
 	}
 }
 
-func (f *flight) gotConn(info httptrace.GotConnInfo) {
+func (f *flight) gotConn(now time.Time, info httptrace.GotConnInfo) {
 	// A kept connection may have died unnoticed: that is worth a second one. A third is a server that takes back what it
 	// was asked.
 	if f.attempts++; f.attempts > 2 && f.repeated != nil {
@@ -144,19 +145,23 @@ func (f *flight) gotConn(info httptrace.GotConnInfo) {
 		f.timings.RemoteAddr = addr.String()
 	}
 	f.stage = stageSend
+	f.ready, f.sent = now, time.Time{}
 }
 
 func (f *flight) wrote(now time.Time, err error) {
-	f.sent = now
+	if f.sent.IsZero() {
+		f.sent = now
+	}
 	if err == nil && f.stage == stageSend {
 		f.stage = stageHeaders
 	}
 }
 
-// firstByte may come before the request is written whole: a server that answers early.
+// firstByte may come before it is known that the request was written: a server that answers early, or HTTP/2, where other
+// goroutines read and write. Then the time since the connection stood is the nearest that is known.
 func (f *flight) firstByte(now time.Time) {
 	if f.sent.IsZero() {
-		f.sent = now
+		f.sent = f.ready
 	}
 	f.timings.FirstByte = now.Sub(f.sent)
 	f.stage = stageHeaders
