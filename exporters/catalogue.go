@@ -108,6 +108,8 @@ func llmMetrics() []Metric {
 		{Name: "gen_ai.client.token.usage", Kind: Histogram, Unit: "{token}", Attrs: tokens, Buckets: genAITokens(), Doc: "tokens of a call, input and output"},
 		{Name: "probe.llm.time_to_first_token", Unit: "s", Attrs: []string{"model"}, Doc: "time from the request to the first content of a streamed answer"},
 		{Name: "probe.llm.inter_chunk", Unit: "s", Attrs: []string{"model"}, Doc: "longest silence between two chunks of content"},
+		{Name: "probe.llm.embedding.dimensions", Attrs: []string{"model"}, Doc: "how wide the vectors of an embedding are"},
+		{Name: "probe.llm.embedding.norm", Attrs: []string{"model"}, Doc: "length of a vector, of several the one that is furthest from 1"},
 		{Name: "probe.llm.models", Doc: "models in the provider's list"},
 		{Name: metricCost, Kind: Counter, Attrs: []string{"model"}, Doc: "US dollars that runs cost; the dearest known price where the model's is unknown"},
 		{Name: "probe.llm.rate_limit.limit", Attrs: []string{"resource", "window"}, Doc: "rate limit as the provider's headers say"},

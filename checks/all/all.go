@@ -5,6 +5,7 @@ import (
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/checks/chat"
 	"github.com/windsock-monitor/windsock/checks/egress"
+	"github.com/windsock-monitor/windsock/checks/embeddings"
 	"github.com/windsock-monitor/windsock/checks/exec"
 	"github.com/windsock-monitor/windsock/checks/models"
 	"github.com/windsock-monitor/windsock/checks/prometheus"
@@ -18,6 +19,7 @@ func Kinds() []checks.Kind {
 	return []checks.Kind{
 		chat.Kind(),
 		egress.Kind(),
+		embeddings.Kind(),
 		exec.Kind(),
 		models.Kind(),
 		prometheus.Kind(),
@@ -30,6 +32,7 @@ func Examples() map[string]string {
 	return map[string]string{
 		"chat":        chat.Example(),
 		"egress":      egress.Example(),
+		"embeddings":  embeddings.Example(),
 		"exec":        exec.Example(),
 		"models":      models.Example(),
 		"prometheus":  prometheus.Example(),

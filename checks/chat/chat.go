@@ -89,7 +89,7 @@ func (c *Chat) Run(ctx context.Context) (checks.Result, error) {
 		c.judge(ctx, &r, &reply, &call)
 	}
 	generation := calls.Generation{
-		Operation: "chat", Model: c.params.Model, ResponseModel: reply.Model, Usage: reply.Usage,
+		Operation: calls.Chat, Model: c.params.Model, ResponseModel: reply.Model, Usage: reply.Usage,
 		FirstToken: reply.FirstToken, MaxGap: reply.MaxGap, Chunks: reply.Chunks,
 	}
 	r.Measurements = append(r.Measurements, generation.Measurements(&call, r.Cause)...)

@@ -71,21 +71,21 @@ func (c *Client) Embed(ctx context.Context, req EmbedRequest) (EmbedReply, Call)
 		Model flexString `json:"model"`
 		Usage *usage     `json:"usage"`
 		Data  []struct {
-			Index     *flexInt  `json:"index"`
-			Embedding []float64 `json:"embedding"`
+			Index     *flexInt    `json:"index"`
+			Embedding []flexFloat `json:"embedding"`
 		} `json:"data"`
 	}
 	if !x.whole(&answer) {
 		return EmbedReply{}, x.done("")
 	}
-	reply := EmbedReply{Model: x.scrub.Line(string(answer.Model), maxID), Usage: answer.Usage.public(x.scrub)}
+	reply := EmbedReply{Model: x.scrub.Line(string(answer.Model), maxID), Usage: answer.Usage.public(x.scrub), Entries: len(answer.Data)}
 	reply.Vectors = make([][]float64, len(req.Input))
 	for i, item := range answer.Data {
 		if item.Index != nil {
 			i = int(min(*item.Index, flexInt(len(reply.Vectors))))
 		}
 		if i < len(reply.Vectors) {
-			reply.Vectors[i] = item.Embedding
+			reply.Vectors[i] = floats(item.Embedding)
 		}
 	}
 	if err := complete(reply.Vectors); err != nil {
@@ -95,6 +95,14 @@ func (c *Client) Embed(ctx context.Context, req EmbedRequest) (EmbedReply, Call)
 	}
 	x.step("body", true, fmt.Sprintf("%d vectors of %d", len(reply.Vectors), len(reply.Vectors[0])))
 	return reply, x.done(fmt.Sprintf("200, %d vectors", len(reply.Vectors)))
+}
+
+func floats(in []flexFloat) []float64 {
+	out := make([]float64, 0, len(in))
+	for _, f := range in {
+		out = append(out, float64(f))
+	}
+	return out
 }
 
 func complete(vectors [][]float64) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -301,8 +302,17 @@ func TestEmbeddings(t *testing.T) {
 		_, _ = io.WriteString(w, `{"data":[{"index":1,"embedding":[2]},{"index":0,"embedding":[1]},{"index":9,"embedding":[9]}]}`)
 	})
 	reply, call := client(t, swapped.URL, nil).Embed(t.Context(), mistral.EmbedRequest{Model: "m", Input: []string{"x", "y"}})
-	if !call.OK() || !reflect.DeepEqual(reply.Vectors, [][]float64{{1}, {2}}) {
+	if !call.OK() || !reflect.DeepEqual(reply.Vectors, [][]float64{{1}, {2}}) || reply.Entries != 3 {
 		t.Errorf("got %+v, %+v", reply, call)
+	}
+	odd := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"data":[{"index":0,"embedding":[null,1e309,-1e309,"0.5","NaN",true,[1],0.25,1e-400]}]}`)
+	})
+	reply, call = client(t, odd.URL, nil).Embed(t.Context(), mistral.EmbedRequest{Model: "m", Input: []string{"x"}})
+	for i, v := range reply.Vectors[0] {
+		if finite := i >= 7; math.IsNaN(v) == finite || len(reply.Vectors[0]) != 9 {
+			t.Errorf("element %d of %v, %+v", i, reply.Vectors, call)
+		}
 	}
 	_, call = client(t, swapped.URL, nil).Embed(t.Context(), mistral.EmbedRequest{Model: "m", Input: []string{"x", "y", "z"}})
 	if call.Cause != checks.CauseEmptyContent {

@@ -44,6 +44,19 @@ func (n *flexInt) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// flexFloat is a number, or NaN where there is none: null, a text, or more than a float64 holds. Zero would be a number
+// that nobody sent.
+type flexFloat float64
+
+// UnmarshalJSON never fails.
+func (f *flexFloat) UnmarshalJSON(data []byte) error {
+	*f = flexFloat(math.NaN())
+	if v, err := strconv.ParseFloat(string(data), 64); err == nil {
+		*f = flexFloat(v)
+	}
+	return nil
+}
+
 // flexBool is true only where the wire says true.
 type flexBool bool
 

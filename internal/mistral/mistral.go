@@ -115,9 +115,10 @@ type EmbedRequest struct {
 	Input []string
 }
 
-// EmbedReply is the vectors in the order of the input.
+// EmbedReply is the vectors in the order of the input. An element that is no number, or none that a float64 holds, is NaN.
 type EmbedReply struct {
 	Model   string
 	Vectors [][]float64
-	Usage   *Usage
+	Entries int    // how many vectors the answer held, those that belong to no input included
+	Usage   *Usage // nil where the provider sent none
 }

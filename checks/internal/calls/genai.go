@@ -9,9 +9,15 @@ import (
 	"github.com/windsock-monitor/windsock/internal/mistral"
 )
 
+// The operations, as gen_ai.operation.name has them.
+const (
+	Chat       = "chat"
+	Embeddings = "embeddings"
+)
+
 // Generation is a call to a model, as the OpenTelemetry conventions for generative AI see it.
 type Generation struct {
-	Operation     string // "chat", "embeddings"
+	Operation     string // Chat or Embeddings
 	Model         string // as asked for
 	ResponseModel string // as answered
 	Usage         *mistral.Usage
@@ -49,6 +55,8 @@ func (g Generation) Measurements(call *mistral.Call, verdict checks.Cause) []che
 	}
 	if g.Usage != nil {
 		add("gen_ai.client.token.usage", float64(max(g.Usage.PromptTokens, 0)), "{token}", with(attrs, "gen_ai.token.type", "input"))
+	}
+	if g.Usage != nil && g.Operation != Embeddings { // which produces no tokens
 		add("gen_ai.client.token.usage", float64(max(g.Usage.CompletionTokens, 0)), "{token}", with(attrs, "gen_ai.token.type", "output"))
 	}
 	return all
