@@ -12,6 +12,7 @@ import (
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/checks/internal/calls"
+	"github.com/windsock-monitor/windsock/checks/internal/expect"
 	"github.com/windsock-monitor/windsock/checks/internal/oneline"
 	"github.com/windsock-monitor/windsock/internal/mistral"
 	"github.com/windsock-monitor/windsock/internal/pricing"
@@ -43,18 +44,18 @@ type Provider interface {
 // Chat is one check of one model.
 type Chat struct {
 	params   Params
-	expect   *expectation
+	expect   *expect.Expectation
 	provider Provider
 	bill     calls.Bill
 }
 
 // New builds the check. Without a provider its runs are errors.
 func New(params Params, env checks.Env) (checks.Check, error) {
-	expect, err := compile(params.Expect)
+	expected, err := expect.New("expect", params.Expect)
 	if err != nil {
 		return nil, err
 	}
-	c := &Chat{params: params, expect: expect, bill: calls.Bill{
+	c := &Chat{params: params, expect: expected, bill: calls.Bill{
 		Prices: pricing.Default(), Model: params.Model,
 		PromptBytes: len(params.Prompt) + len(params.System), MaxTokens: params.MaxTokens,
 	}}
@@ -115,7 +116,7 @@ func (c *Chat) judge(ctx context.Context, r *checks.Result, reply *mistral.ChatR
 		c.nothing(r, reply)
 		return
 	}
-	steps, ours := c.expect.steps(ctx, reply.Content)
+	steps, ours := c.expect.Steps(ctx, reply.Content)
 	r.Evidence = append(r.Evidence, steps...)
 	if len(steps) > 0 && !steps[len(steps)-1].OK {
 		last := steps[len(steps)-1].Detail

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/checks/internal/expect"
 )
 
 // The bounds of one ping: a monitor's prompt is no place for documents, and its cost must stay small.
@@ -25,17 +26,9 @@ type Params struct {
 	Temperature      *float64      `jsonschema_description:"Sent only when given: some models refuse 0. Default: the model's own." yaml:"temperature"`
 	Stream           bool          `jsonschema_description:"Stream the answer, which is the only way to see the time to the first token." yaml:"stream"`
 	JSON             bool          `jsonschema_description:"Ask for a JSON object (response_format json_object). The prompt must ask for JSON too." yaml:"json"`
-	Expect           Expect        `jsonschema_description:"What the answer must be; all that is given must hold. Default: anything but nothing." yaml:"expect"`
+	Expect           expect.Params `jsonschema_description:"What the answer must be; all that is given must hold. Default: anything but nothing." yaml:"expect"`
 	TimeToFirstToken time.Duration `jsonschema_description:"Degraded when the first content of the stream comes later. 0 is no objective." yaml:"time_to_first_token"`
 	InterChunk       time.Duration `jsonschema_description:"Degraded when the stream is silent for longer between two chunks. 0 is no objective." yaml:"inter_chunk"`
-}
-
-// Expect is what an answer must be.
-type Expect struct {
-	Contains   string         `jsonschema_description:"Text that the answer contains, in upper or lower case." yaml:"contains"`
-	Matches    string         `jsonschema_description:"Regular expression (RE2) that matches somewhere in the answer, exactly as written: begin it with (?i) to ignore case." yaml:"matches"`
-	JSONSchema map[string]any `jsonschema_description:"JSON Schema (2020-12) that the answer, read as JSON, satisfies. References outside it are refused." yaml:"json_schema"`
-	JQ         string         `jsonschema_description:"jq expression whose every output is neither false nor null. Its input is the answer read as JSON, or a string where it is not JSON." yaml:"jq"`
 }
 
 func defaults() Params {
@@ -69,6 +62,6 @@ func (p Params) Validate() error {
 			bad(path, "only a stream has it, want stream: true")
 		}
 	}
-	_, err := compile(p.Expect)
+	_, err := expect.New("expect", p.Expect)
 	return errors.Join(errors.Join(errs...), err)
 }

@@ -1,4 +1,6 @@
-package chat
+// Package expect judges what a target answered against what the operator expects: text, patterns, JSON Schema, jq. Its
+// texts quote the expectation and never the answer. It performs no I/O.
+package expect
 
 import (
 	"bytes"
@@ -6,11 +8,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/itchyny/gojq"
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -18,37 +18,40 @@ import (
 	"github.com/windsock-monitor/windsock/checks"
 )
 
-const (
-	jqPatience = time.Second // an expression may loop for ever
-	jqOutputs  = 100
-)
+// Params is what an answer must be, as a section of a check's parameters.
+type Params struct {
+	Contains   string         `jsonschema_description:"Text that the answer contains, in upper or lower case." yaml:"contains"`
+	Matches    string         `jsonschema_description:"Regular expression (RE2) that matches somewhere in the answer, exactly as written: begin it with (?i) to ignore case." yaml:"matches"`
+	JSONSchema map[string]any `jsonschema_description:"JSON Schema (2020-12) that the answer, read as JSON, satisfies. References outside it are refused." yaml:"json_schema"`
+	JQ         string         `jsonschema_description:"jq expression whose every output is neither false nor null. Its input is the answer read as JSON, or a string where it is not JSON." yaml:"jq"`
+}
 
-// expectation is a compiled Expect. It is immutable.
-type expectation struct {
+// Expectation is compiled Params. It is immutable.
+type Expectation struct {
 	contains string // folded
-	raw      Expect
+	raw      Params
 	matches  *regexp.Regexp
 	schema   *jsonschema.Schema
 	jq       *gojq.Code
 }
 
-// compile checks all parts and says what is wrong with each.
-func compile(e Expect) (*expectation, error) {
-	x := &expectation{raw: e, contains: strings.ToLower(e.Contains)}
+// New checks all parts of the section at path, and says what is wrong with each.
+func New(path string, e Params) (*Expectation, error) {
+	x := &Expectation{raw: e, contains: strings.ToLower(e.Contains)}
 	var matches, schema, jq error
 	if e.Matches != "" {
 		if x.matches, matches = regexp.Compile(e.Matches); matches != nil {
-			matches = checks.Invalid("expect.matches", "%v", matches)
+			matches = checks.Invalid(path+".matches", "%v", matches)
 		}
 	}
 	if e.JSONSchema != nil {
 		if x.schema, schema = compileSchema(e.JSONSchema); schema != nil {
-			schema = checks.Invalid("expect.json_schema", "%v", schema)
+			schema = checks.Invalid(path+".json_schema", "%v", schema)
 		}
 	}
 	if e.JQ != "" {
 		if x.jq, jq = compileJQ(e.JQ); jq != nil {
-			jq = checks.Invalid("expect.jq", "%v", jq)
+			jq = checks.Invalid(path+".jq", "%v", jq)
 		}
 	}
 	return x, errors.Join(matches, schema, jq)
@@ -80,28 +83,15 @@ func (noLoader) Load(url string) (any, error) {
 	return nil, fmt.Errorf("reference to %q, want references within the schema only", url)
 }
 
-// compileJQ gives expressions no environment, no modules and no input but the answer.
-func compileJQ(text string) (*gojq.Code, error) {
-	query, err := gojq.Parse(text)
-	if err != nil {
-		return nil, fmt.Errorf("not a jq expression: %w", err)
-	}
-	code, err := gojq.Compile(query, gojq.WithEnvironLoader(func() []string { return nil }))
-	if err != nil {
-		return nil, fmt.Errorf("not a jq expression: %w", err)
-	}
-	return code, nil
-}
-
 // miss is an expectation that was not met; text is "" where it was.
 type miss struct {
 	text string
 	ours bool // it could not be judged, by our own fault
 }
 
-// steps are the parts that were asked for and whether content satisfies them, up to the first that it does not. Their
+// Steps are the parts that were asked for and whether content satisfies them, up to the first that it does not. Their
 // details quote the configuration and never the answer. ours means that the last could not be judged.
-func (x *expectation) steps(ctx context.Context, content string) (steps []checks.Step, ours bool) {
+func (x *Expectation) Steps(ctx context.Context, content string) (steps []checks.Step, ours bool) {
 	parts := []struct {
 		asked bool
 		name  string
@@ -125,21 +115,21 @@ func (x *expectation) steps(ctx context.Context, content string) (steps []checks
 	return steps, false
 }
 
-func (x *expectation) unmetContains(content string) string {
+func (x *Expectation) unmetContains(content string) string {
 	if strings.Contains(strings.ToLower(content), x.contains) {
 		return ""
 	}
 	return fmt.Sprintf("the answer does not contain %q", shorten(x.raw.Contains))
 }
 
-func (x *expectation) unmetMatches(content string) string {
+func (x *Expectation) unmetMatches(content string) string {
 	if x.matches.MatchString(content) {
 		return ""
 	}
 	return fmt.Sprintf("the answer does not match %q", shorten(x.raw.Matches))
 }
 
-func (x *expectation) unmetSchema(content string) string {
+func (x *Expectation) unmetSchema(content string) string {
 	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(content))
 	if err != nil {
 		return "the answer is not JSON"
@@ -159,46 +149,6 @@ func (x *expectation) unmetSchema(content string) string {
 	_, place, _ := strings.Cut(leaf.SchemaURL, "#")
 	rule := strings.Join(slices.Concat([]string{place}, leaf.ErrorKind.KeywordPath()), "/")
 	return "the answer does not satisfy json_schema at " + shorten(rule)
-}
-
-func (x *expectation) unmetJQ(ctx context.Context, content string) miss {
-	ctx, cancel := context.WithTimeout(ctx, jqPatience)
-	defer cancel()
-	iter := x.jq.RunWithContext(ctx, jqInput(content))
-	unmet := fmt.Sprintf("the answer does not satisfy the jq expression %q", shorten(x.raw.JQ))
-	for n := 0; ; n++ {
-		value, more := iter.Next()
-		switch {
-		case !more && n == 0:
-			return miss{text: unmet + ": no output"}
-		case !more:
-			return miss{}
-		case n == jqOutputs:
-			return miss{fmt.Sprintf("the jq expression %q has more than %d outputs", shorten(x.raw.JQ), jqOutputs), true}
-		}
-		if _, failed := value.(error); failed { // whose text may quote the answer
-			if ctx.Err() != nil {
-				return miss{fmt.Sprintf("the jq expression %q did not end in time", shorten(x.raw.JQ)), true}
-			}
-			return miss{text: unmet + ": it failed"}
-		}
-		if value == nil || value == false {
-			return miss{text: unmet}
-		}
-	}
-}
-
-// jqInput is content read as JSON, or itself where it is not exactly one JSON value.
-func jqInput(content string) any {
-	decoder := json.NewDecoder(strings.NewReader(content))
-	var value any
-	if decoder.Decode(&value) != nil {
-		return content
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return content
-	}
-	return value
 }
 
 func shorten(s string) string {

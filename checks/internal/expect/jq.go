@@ -1,0 +1,241 @@
+package expect
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"reflect"
+	"runtime"
+	"runtime/metrics"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/itchyny/gojq"
+)
+
+// The bounds of an expression, which may loop for ever and grow without end.
+const (
+	jqPatience = time.Second
+	jqOutputs  = 100
+	jqHeap     = 64 << 20              // bytes by which the process may grow meanwhile
+	jqRepeat   = 1 << 20               // bytes of a text that is repeated
+	jqBits     = 1 << 16               // of a product
+	jqSlow     = time.Millisecond / 10 // what takes longer may have allocated a lot
+	jqStride   = 1 << 10               // instructions between two looks at the heap
+)
+
+// multiply is the name under which expressions multiply: one multiplication can make gigabytes.
+const multiply = "windsock_multiply"
+
+// compileJQ gives expressions no environment, no modules and no input but the answer, and nothing that makes a large value
+// in one step.
+func compileJQ(text string) (*gojq.Code, error) {
+	query, err := gojq.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("not a jq expression: %w", err)
+	}
+	if err := tame(reflect.ValueOf(query)); err != nil {
+		return nil, err
+	}
+	product, err := gojq.Parse(".[0] * .[1]")
+	if err != nil {
+		return nil, err //nolint:wrapcheck // cannot be
+	}
+	code, err := gojq.Compile(query,
+		gojq.WithEnvironLoader(func() []string { return nil }),
+		gojq.WithFunction(multiply, 2, 2, func(_ any, of []any) any {
+			if tooMuch(of[0], of[1]) || tooMuch(of[1], of[0]) {
+				return errors.New("a product beyond its bound")
+			}
+			value, _ := product.Run([]any{of[0], of[1]}).Next()
+			return value
+		}))
+	if err != nil {
+		return nil, fmt.Errorf("not a jq expression: %w", err)
+	}
+	return code, nil
+}
+
+// tame walks an expression, makes every multiplication ours, and refuses what builds values from paths: an expectation
+// asks and changes nothing, and one assignment to .[500000000] takes gigabytes.
+func tame(v reflect.Value) error {
+	switch v.Kind() { //nolint:exhaustive // the others hold no expressions
+	case reflect.Pointer:
+		if v.IsNil() {
+			return nil
+		}
+		if err := tameNode(v.Interface()); err != nil {
+			return err
+		}
+		return tame(v.Elem())
+	case reflect.Slice:
+		return each(v.Len(), v.Index)
+	case reflect.Struct:
+		return each(v.NumField(), v.Field)
+	}
+	return nil
+}
+
+func each(n int, at func(int) reflect.Value) error {
+	for i := range n {
+		if err := tame(at(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func tameNode(node any) error {
+	switch n := node.(type) {
+	case *gojq.Query:
+		switch n.Op { //nolint:exhaustive // the others change nothing
+		case gojq.OpAssign, gojq.OpModify, gojq.OpUpdateAdd, gojq.OpUpdateSub, gojq.OpUpdateMul, gojq.OpUpdateDiv, gojq.OpUpdateMod, gojq.OpUpdateAlt:
+			return fmt.Errorf("it assigns with %s, want an expression that only asks", n.Op)
+		case gojq.OpMul:
+			product := &gojq.Func{Name: multiply, Args: []*gojq.Query{n.Left, n.Right}}
+			n.Left, n.Right, n.Op = nil, nil, 0
+			n.Term = &gojq.Term{Type: gojq.TermTypeFunc, Func: product}
+		}
+	case *gojq.Func:
+		if strings.HasPrefix(n.Name, "_") || slices.Contains([]string{"setpath", "pick", "fromstream"}, n.Name) {
+			return fmt.Errorf("it calls %s, want an expression that only asks", n.Name)
+		}
+	}
+	return nil
+}
+
+// tooMuch reports whether a times b is beyond the bounds of a text or a number.
+func tooMuch(a, b any) bool {
+	switch a := a.(type) {
+	case string:
+		n, ok := number(b)
+		return ok && n*float64(len(a)) > jqRepeat
+	case *big.Int:
+		bits := a.BitLen()
+		if b, ok := b.(*big.Int); ok {
+			bits += b.BitLen()
+		}
+		return bits > jqBits
+	}
+	return false
+}
+
+func number(v any) (float64, bool) {
+	switch n := v.(type) {
+	case int:
+		return float64(n), true
+	case float64:
+		return n, true
+	case *big.Int:
+		f, _ := new(big.Float).SetInt(n).Float64()
+		return f, true
+	case json.Number:
+		f, _ := n.Float64()
+		return f, true
+	}
+	return 0, false
+}
+
+// errHeap ends an expression that grows without end.
+var errHeap = fmt.Errorf("more than %d MiB", jqHeap>>20)
+
+// leash is a context that also ends when the heap has grown too much. gojq asks it before each instruction. It is for one
+// goroutine.
+type leash struct {
+	context.Context        //nolint:containedctx // it is one
+	most            uint64 // bytes of heap
+	last            time.Time
+	asked           int
+	over            chan struct{} // nil until it is over
+}
+
+func newLeash(ctx context.Context) *leash {
+	return &leash{Context: ctx, most: heap() + jqHeap, last: time.Now()}
+}
+
+// Done implements context.Context.
+func (l *leash) Done() <-chan struct{} {
+	if l.over != nil {
+		return l.over
+	}
+	l.asked++
+	now := time.Now()
+	if (l.asked%jqStride == 0 || now.Sub(l.last) > jqSlow) && l.grown() {
+		l.over = make(chan struct{})
+		close(l.over)
+		return l.over
+	}
+	l.last = now
+	return l.Context.Done()
+}
+
+// Err implements context.Context.
+func (l *leash) Err() error {
+	if l.over != nil {
+		return errHeap
+	}
+	return l.Context.Err()
+}
+
+// grown looks twice: what is no longer used must not count.
+func (l *leash) grown() bool {
+	if heap() <= l.most {
+		return false
+	}
+	runtime.GC()
+	return heap() > l.most
+}
+
+func heap() uint64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}
+
+func (x *Expectation) unmetJQ(ctx context.Context, content string) miss {
+	ctx, cancel := context.WithTimeout(ctx, jqPatience)
+	defer cancel()
+	bounded := newLeash(ctx)
+	iter := x.jq.RunWithContext(bounded, jqInput(content)) //nolint:contextcheck // it is made of ctx
+	unmet := fmt.Sprintf("the answer does not satisfy the jq expression %q", shorten(x.raw.JQ))
+	for n := 0; ; n++ {
+		value, more := iter.Next()
+		switch {
+		case !more && n == 0:
+			return miss{text: unmet + ": no output"}
+		case !more:
+			return miss{}
+		case n == jqOutputs:
+			return miss{fmt.Sprintf("the jq expression %q has more than %d outputs", shorten(x.raw.JQ), jqOutputs), true}
+		}
+		if _, failed := value.(error); failed { // whose text may quote the answer
+			switch err := bounded.Err(); {
+			case errors.Is(err, errHeap):
+				return miss{fmt.Sprintf("the jq expression %q takes %s", shorten(x.raw.JQ), err), true}
+			case err != nil:
+				return miss{fmt.Sprintf("the jq expression %q did not end in time", shorten(x.raw.JQ)), true}
+			}
+			return miss{text: unmet + ": it failed"}
+		}
+		if value == nil || value == false {
+			return miss{text: unmet}
+		}
+	}
+}
+
+// jqInput is content read as JSON, or itself where it is not exactly one JSON value.
+func jqInput(content string) any {
+	decoder := json.NewDecoder(strings.NewReader(content))
+	var value any
+	if decoder.Decode(&value) != nil {
+		return content
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return content
+	}
+	return value
+}
