@@ -3,6 +3,7 @@ package all
 
 import (
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/checks/app"
 	"github.com/windsock-monitor/windsock/checks/chat"
 	"github.com/windsock-monitor/windsock/checks/egress"
 	"github.com/windsock-monitor/windsock/checks/embeddings"
@@ -17,6 +18,7 @@ import (
 // Kinds are the built-in kinds, in the order of the documentation.
 func Kinds() []checks.Kind {
 	return []checks.Kind{
+		app.Kind(),
 		chat.Kind(),
 		egress.Kind(),
 		embeddings.Kind(),
@@ -30,6 +32,7 @@ func Kinds() []checks.Kind {
 // Examples are `with:` sections as people write them, by the name of the kind.
 func Examples() map[string]string {
 	return map[string]string{
+		"app":         app.Example(),
 		"chat":        chat.Example(),
 		"egress":      egress.Example(),
 		"embeddings":  embeddings.Example(),

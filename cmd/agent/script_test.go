@@ -18,9 +18,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestMain makes the binary available to the scripts as `windsock`.
+// TestMain makes the binary available to the scripts as `windsock`, and an application for it to watch as `app`.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"windsock": main})
+	testscript.Main(m, map[string]func(){"windsock": main, "app": application})
 }
 
 // TestScripts runs testdata/script/*.txtar: what a user types, and what a user sees.

@@ -141,6 +141,9 @@ func TestShippedFileWithTheChecksUncommented(t *testing.T) {
 	if err != nil || len(cfg.Checks) != 4+len(names) {
 		t.Errorf("got %v", err)
 	}
+	if err := compile(t, read(t, filepath.Join("..", "..", "schedules.schema.json"))).Validate(instance(t, []byte(text))); err != nil {
+		t.Errorf("the schema refuses it: %v", err)
+	}
 }
 
 func TestSchemaTakesGoodFiles(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/mistral"
+	"github.com/windsock-monitor/windsock/internal/outbound"
 )
 
 // Prices is what a bill needs of internal/pricing.
@@ -53,18 +54,22 @@ func (b Bill) Usage(call *mistral.Call, counted *mistral.Usage) *checks.Usage {
 // 503, which says that nothing was taken on) is free; any other 5xx may hide work that was done behind a gateway; without
 // an answer, what counts is whether the request can have reached the provider.
 func mayBeBilled(call *mistral.Call) bool {
-	status := call.Status
-	if status != 0 {
+	if status := call.Status; status != 0 {
 		refused := status >= 300 && status < 500 || status == http.StatusServiceUnavailable
 		return !refused
 	}
+	return Sent(call.Cause, call.Timings)
+}
+
+// Sent reports whether a request that had no answer can have reached its target.
+func Sent(cause checks.Cause, t outbound.Timings) bool {
 	before := []checks.Cause{
 		checks.CauseDNS, checks.CauseTimeoutConnect, checks.CauseProxy, checks.CauseTLS, checks.CauseConfig,
 	}
-	if slices.Contains(before, call.Cause) {
+	if slices.Contains(before, cause) {
 		return false
 	}
-	connected := call.Timings.RemoteAddr != "" || call.Timings.Reused
-	never := !connected && (call.Cause == checks.CauseConnect || call.Cause == checks.CauseInternal)
+	connected := t.RemoteAddr != "" || t.Reused
+	never := !connected && (cause == checks.CauseConnect || cause == checks.CauseInternal)
 	return !never
 }
