@@ -30,7 +30,11 @@ var example string
 func Example() string { return example }
 
 // Kind is the kind of check that this package is.
-func Kind() checks.Kind { return checks.NewKind("app", doc, defaults(), New) }
+func Kind() checks.Kind {
+	kind := checks.NewKind("app", doc, defaults(), New)
+	kind.Provider = checks.ProviderNamed
+	return kind
+}
 
 // App is one check of one application.
 type App struct {

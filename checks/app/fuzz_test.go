@@ -44,7 +44,7 @@ func FuzzHealth(f *testing.F) {
 // BenchmarkHostile is the time that looking through the largest body takes.
 func BenchmarkHostile(b *testing.B) {
 	for name, unit := range map[string]string{
-		"at": "at /a (", "in": " in a.cs", "dots": "a.go:1 ", "bearer": "bearer aaaaaaaaaaaa ", "alnum": "aB1", "file": `File "`, "escapes": `\u0041`,
+		"at": "at /a (", "in": " in a.cs", "dots": "a.go:1 ", "bearer": "bearer aaaaaaaaaaaa ", "alnum": "aB1", "file": `File "`, "escapes": `\u0041`, "keys": `{"a":`, "brackets": "[",
 	} {
 		body := []byte(`{"status":"healthy","error":"` + strings.ReplaceAll(strings.Repeat(unit, (255<<10)/len(unit)), `"`, `\"`) + `"}`)
 		if len(body) > 256<<10 {

@@ -27,7 +27,11 @@ var example string
 func Example() string { return example }
 
 // Kind is the kind of check that this package is.
-func Kind() checks.Kind { return checks.NewKind("embeddings", doc, defaults(), New) }
+func Kind() checks.Kind {
+	kind := checks.NewKind("embeddings", doc, defaults(), New)
+	kind.Provider = checks.ProviderNeeded
+	return kind
+}
 
 // Provider is what the check needs of a provider's client. One that also has BaseURL() string has its calls priced by
 // where they go.

@@ -142,3 +142,27 @@ func FuzzSteps(f *testing.F) {
 		}
 	})
 }
+
+func TestAnExpressionIsNotBlamedForWhatAnotherTakes(t *testing.T) {
+	t.Parallel()
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() { // another, which grows without end until it is stopped, over and over
+		defer close(stopped)
+		greedy, err := expect.New("expect", expect.Params{JQ: `reduce range(100) as $i ("x"; . + .)`})
+		for err == nil {
+			select {
+			case <-stop:
+				return
+			default:
+				_, _ = greedy.Steps(t.Context(), "1")
+			}
+		}
+	}()
+	for range 5 { // with a time limit of its own it may not end beside others on a slow machine, but it grows nothing
+		if text, _ := judge(t, "last(range(20000)) == 19999", "1"); strings.Contains(text, "takes more") {
+			t.Error(text)
+		}
+	}
+	close(stop)
+	<-stopped
+}

@@ -15,13 +15,14 @@ import (
 	"time"
 
 	"github.com/itchyny/gojq"
+	"golang.org/x/sync/semaphore"
 )
 
 // The bounds of an expression, which may loop for ever and grow without end.
 const (
 	jqPatience = time.Second
 	jqOutputs  = 100
-	jqHeap     = 64 << 20              // bytes by which the process may grow meanwhile
+	jqHeap     = 32 << 20              // bytes by which the process may grow meanwhile, twice
 	jqRepeat   = 1 << 20               // bytes of a text that is repeated
 	jqBits     = 1 << 16               // of a product
 	jqSlow     = time.Millisecond / 10 // what takes longer may have allocated a lot
@@ -141,7 +142,7 @@ func number(v any) (float64, bool) {
 }
 
 // errHeap ends an expression that grows without end.
-var errHeap = fmt.Errorf("more than %d MiB", jqHeap>>20)
+var errHeap = fmt.Errorf("more than %d MiB", 2*jqHeap>>20)
 
 // leash is a context that also ends when the heap has grown too much. gojq asks it before each instruction. It is for one
 // goroutine.
@@ -150,11 +151,36 @@ type leash struct {
 	most            uint64 // bytes of heap
 	last            time.Time
 	asked           int
+	slots           int64         // of the room, that it holds
 	over            chan struct{} // nil until it is over
 }
 
-func newLeash(ctx context.Context) *leash {
-	return &leash{Context: ctx, most: heap() + jqHeap, last: time.Now()}
+// room is where evaluations run: many at a time, or alone the one that is suspected to grow without end. The heap is the
+// whole process's, so that what sees it grow may not be what grows it.
+var room = semaphore.NewWeighted(alone) //nolint:gochecknoglobals // the heap that it goes with is global, too
+
+// alone are all slots of the room.
+const alone = 1 << 20
+
+// newLeash waits while another evaluation wants to be alone. Its error is ctx's.
+func newLeash(ctx context.Context) (*leash, error) {
+	l := &leash{Context: ctx}
+	err := l.enter(1)
+	return l, err
+}
+
+func (l *leash) enter(slots int64) error {
+	if err := room.Acquire(l.Context, slots); err != nil {
+		return err //nolint:wrapcheck // it is the context's
+	}
+	l.slots, l.most, l.last = slots, heap()+jqHeap, time.Now()
+	return nil
+}
+
+// leave is called when the evaluation is over.
+func (l *leash) leave() {
+	room.Release(l.slots)
+	l.slots = 0
 }
 
 // Done implements context.Context.
@@ -181,13 +207,21 @@ func (l *leash) Err() error {
 	return l.Context.Err()
 }
 
-// grown looks twice: what is no longer used must not count.
+// grown looks twice: what is no longer used must not count. Who is found for the first time goes on alone, and is given as
+// much again.
 func (l *leash) grown() bool {
 	if heap() <= l.most {
 		return false
 	}
-	runtime.GC()
-	return heap() > l.most
+	if runtime.GC(); heap() <= l.most {
+		return false
+	}
+	if l.slots == alone {
+		return true
+	}
+	l.leave()
+	_ = l.enter(alone) // where that fails the context is over, which is told next
+	return false
 }
 
 func heap() uint64 {
@@ -199,7 +233,11 @@ func heap() uint64 {
 func (x *Expectation) unmetJQ(ctx context.Context, content string) miss {
 	ctx, cancel := context.WithTimeout(ctx, jqPatience)
 	defer cancel()
-	bounded := newLeash(ctx)
+	bounded, err := newLeash(ctx)
+	if err != nil {
+		return miss{fmt.Sprintf("the jq expression %q had no time", shorten(x.raw.JQ)), true}
+	}
+	defer bounded.leave()
 	iter := x.jq.RunWithContext(bounded, jqInput(content)) //nolint:contextcheck // it is made of ctx
 	unmet := fmt.Sprintf("the answer does not satisfy the jq expression %q", shorten(x.raw.JQ))
 	for n := 0; ; n++ {
