@@ -128,7 +128,7 @@ func TestShippedFileWithTheExportersUncommented(t *testing.T) {
 // The checks that need something of the operator stand there as comments, and work when the comment is taken away.
 func TestShippedFileWithTheChecksUncommented(t *testing.T) {
 	text := string(read(t, filepath.Join("..", "..", "schedules.yaml")))
-	names := []string{"plugin", "traffic"}
+	names := []string{"plugin", "traffic", "embeddings", "app"}
 	for _, name := range names {
 		_, block, found := strings.Cut(text, "  # - name: "+name+"\n")
 		if !found {
