@@ -78,9 +78,10 @@ func newRoot(p process) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "windsock",
 		Short: "Synthetic monitoring for teams that run Mistral AI in production",
-		Long: `Windsock runs cron-scheduled checks against Mistral AI (models list, chat, egress), says in one
-word what is wrong and whose fault it is, and hands every result to OpenTelemetry, Datadog,
-Prometheus or standard output. Start with: windsock demo`,
+		Long: `Windsock runs cron-scheduled checks of Mistral AI (models list, chat, embeddings), of the way there,
+of your application and of what you measure already, says in one word what is wrong and whose fault
+it is, and hands every result to OpenTelemetry, Datadog, Prometheus or standard output.
+Start with: windsock demo`,
 		SilenceErrors: true, SilenceUsage: true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
 	}

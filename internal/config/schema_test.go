@@ -83,7 +83,7 @@ func TestShippedFile(t *testing.T) {
 	for _, c := range cfg.Checks {
 		kinds = append(kinds, c.Kind)
 	}
-	if !slices.Equal(kinds, []string{"models", "chat", "egress", "status_page"}) || !cfg.Budget.Set || cfg.Listen == "" {
+	if !slices.Equal(kinds, []string{"models", "chat", "embeddings", "egress", "status_page"}) || !cfg.Budget.Set || cfg.Listen == "" {
 		t.Errorf("got %v, budget %v, listen %q", kinds, cfg.Budget, cfg.Listen)
 	}
 }
@@ -128,7 +128,7 @@ func TestShippedFileWithTheExportersUncommented(t *testing.T) {
 // The checks that need something of the operator stand there as comments, and work when the comment is taken away.
 func TestShippedFileWithTheChecksUncommented(t *testing.T) {
 	text := string(read(t, filepath.Join("..", "..", "schedules.yaml")))
-	names := []string{"plugin", "traffic", "embeddings", "app"}
+	names := []string{"plugin", "traffic", "app"}
 	for _, name := range names {
 		_, block, found := strings.Cut(text, "  # - name: "+name+"\n")
 		if !found {
@@ -138,7 +138,7 @@ func TestShippedFileWithTheChecksUncommented(t *testing.T) {
 		text = strings.Replace(text, block, strings.ReplaceAll("\n"+block, "\n  # ", "\n  "), 1)
 	}
 	cfg, err := config.Parse("schedules.yaml", []byte(text), config.Options{Registry: shipped()})
-	if err != nil || len(cfg.Checks) != 4+len(names) {
+	if err != nil || len(cfg.Checks) != 5+len(names) {
 		t.Errorf("got %v", err)
 	}
 	if err := compile(t, read(t, filepath.Join("..", "..", "schedules.schema.json"))).Validate(instance(t, []byte(text))); err != nil {
