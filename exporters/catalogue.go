@@ -162,6 +162,10 @@ func scheduleMetrics() []Metric {
 
 func agentMetrics() []Metric {
 	return []Metric{
+		{Name: "windsock.process.cpu.time", Self: true, Kind: Counter, Unit: "s", Doc: "processor time of the agent, user and system"},
+		{Name: "windsock.process.memory.usage", Self: true, Unit: "By", Doc: "resident memory of the agent"},
+		{Name: "windsock.process.open_file_descriptors", Self: true, Doc: "file descriptors that the agent has open"},
+		{Name: "windsock.process.goroutines", Self: true, Doc: "goroutines of the agent"},
 		{Name: "windsock.store.records", Self: true, Doc: "records in the store"},
 		{Name: "windsock.store.size", Self: true, Unit: "By", Doc: "size of the store's files"},
 		{Name: "windsock.store.ring", Self: true, Doc: "records kept in memory because the store cannot be written"},

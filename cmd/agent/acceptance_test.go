@@ -26,6 +26,7 @@ import (
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/exporters"
+	"github.com/windsock-monitor/windsock/internal/agenttest"
 	"github.com/windsock-monitor/windsock/internal/delivery"
 	"github.com/windsock-monitor/windsock/internal/simulator"
 	"github.com/windsock-monitor/windsock/internal/store"
@@ -59,16 +60,16 @@ func TestNothingIsLost(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	first := w.start()
-	w.until("results at every backend", func() bool { return w.otlp.events() > 20 && w.statsd.count() > 40 })
-	w.otlp.down.Store(true)
-	refusedBefore := w.otlp.refused.Load()
-	w.until("the backend refusing", func() bool { return w.otlp.refused.Load() > refusedBefore })
+	w.until("results at every backend", func() bool { return w.otlp.Events() > 20 && w.statsd.Count() > 40 })
+	w.otlp.Down.Store(true)
+	refusedBefore := w.otlp.Refused.Load()
+	w.until("the backend refusing", func() bool { return w.otlp.Refused.Load() > refusedBefore })
 	kill(t, first, syscall.SIGKILL)
 	second := w.start()
-	w.until("the backend refusing after the restart", func() bool { return w.otlp.refused.Load() > refusedBefore+2 })
-	before := w.otlp.events()
-	w.otlp.down.Store(false)
-	w.until("the backlog at the backend", func() bool { return w.otlp.events() > before+20 })
+	w.until("the backend refusing after the restart", func() bool { return w.otlp.Refused.Load() > refusedBefore+2 })
+	before := w.otlp.Events()
+	w.otlp.Down.Store(false)
+	w.until("the backlog at the backend", func() bool { return w.otlp.Events() > before+20 })
 	w.until("a scrape", func() bool { return len(w.scrape()) > 0 })
 	scraped := w.scrape()
 	kill(t, second, syscall.SIGTERM)
@@ -91,17 +92,17 @@ type world struct {
 	dir    string
 	config string
 	listen string
-	otlp   *otlpSink
-	statsd *statsdSink
+	otlp   *agenttest.Collector
+	statsd *agenttest.Statsd
 	sim    *simulator.Server
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), otlp: &otlpSink{ids: map[string]int{}, points: map[string]float64{}}}
+	w := &world{t: t, dir: t.TempDir(), otlp: agenttest.NewCollector()}
 	backend := httptest.NewServer(w.otlp)
 	t.Cleanup(backend.Close)
-	w.statsd = newStatsdSink(t, filepath.Join(w.dir, "dsd.sock"))
+	w.statsd = agenttest.NewStatsd(t, filepath.Join(w.dir, "dsd.sock"))
 	provider := listen(t)
 	ctx, stop := context.WithCancel(context.Background())
 	w.sim = simulator.New(simulator.Options{Keys: map[string]bool{canaryKey: true}, Seed: 1, Speed: 10, Log: slog.New(slog.DiscardHandler)})
@@ -228,9 +229,7 @@ func (w *world) checkLines(records []checks.Record) {
 
 func (w *world) checkEvents(records []checks.Record) {
 	w.t.Helper()
-	w.otlp.mu.Lock()
-	defer w.otlp.mu.Unlock()
-	missing(w.t, "otel events", records, w.otlp.ids)
+	missing(w.t, "otel events", records, w.otlp.IDs())
 }
 
 func missing(t *testing.T, where string, records []checks.Record, seen map[string]int) {
@@ -250,12 +249,11 @@ func missing(t *testing.T, where string, records []checks.Record, seen map[strin
 // come to what the store adds up to, and no further.
 func (w *world) checkMetrics(records []checks.Record) {
 	w.t.Helper()
-	w.otlp.mu.Lock()
-	defer w.otlp.mu.Unlock()
+	points, most := w.otlp.Points(), w.otlp.Highest()
 	totals, lost, wrong := map[string]float64{}, 0, 0
 	for _, record := range records {
 		for _, p := range exporters.Points(record) {
-			got, ok := w.otlp.points[pointKey(p, p.At.UnixNano())]
+			got, ok := points[agenttest.PointKey(p, p.At.UnixNano())]
 			switch {
 			case !ok:
 				lost++
@@ -263,7 +261,7 @@ func (w *world) checkMetrics(records []checks.Record) {
 			case p.Kind == exporters.Gauge && got != p.Value:
 				wrong++
 			case p.Kind == exporters.Counter:
-				key := pointKey(p, 0)
+				key := agenttest.PointKey(p, 0)
 				totals[key] += p.Value
 			}
 		}
@@ -272,11 +270,11 @@ func (w *world) checkMetrics(records []checks.Record) {
 		w.t.Errorf("otel metrics: %d points missing, %d gauges wrong", lost, wrong)
 	}
 	for key, want := range totals {
-		if highest := w.otlp.highest[key]; !near(highest, want) {
+		if highest := most[key]; !near(highest, want) {
 			w.t.Errorf("otel counter %s reached %v, the store adds up to %v", key, highest, want)
 		}
 	}
-	for key, highest := range w.otlp.highest {
+	for key, highest := range most {
 		if _, known := totals[key]; !known {
 			w.t.Errorf("otel counter %s reached %v, the store has none", key, highest)
 		}
@@ -285,22 +283,10 @@ func (w *world) checkMetrics(records []checks.Record) {
 
 func near(a, b float64) bool { return math.Abs(a-b) <= 1e-9*math.Abs(b) }
 
-func pointKey(p exporters.Point, at int64) string {
-	var b strings.Builder
-	b.WriteString(p.Name)
-	for _, a := range p.Attrs {
-		b.WriteString("|" + a.Key + "=" + a.Value)
-	}
-	fmt.Fprintf(&b, "@%d", at)
-	return b.String()
-}
-
 // checkStatsd wants every (metric, tags, second) of the store with its value: of a count the sum of that second, of a gauge
 // the last one. A backend keeps what came last.
 func (w *world) checkStatsd(records []checks.Record) {
 	w.t.Helper()
-	w.statsd.mu.Lock()
-	defer w.statsd.mu.Unlock()
 	type series struct {
 		name, tags string
 		at         int64
@@ -322,7 +308,7 @@ func (w *world) checkStatsd(records []checks.Record) {
 	}
 	lost, wrong := 0, 0
 	for key, value := range want {
-		switch got, ok := w.statsd.last(key.name, key.at, strings.Split(key.tags, ",")); {
+		switch got, ok := w.statsd.Last(key.name, key.at, strings.Split(key.tags, ",")); {
 		case !ok:
 			lost++
 			w.t.Logf("missing: %s %s at %d", key.name, key.tags, key.at)
@@ -407,10 +393,6 @@ func (w *world) checkCanary() {
 		}
 		leaks(w.t, name, string(data))
 	}
-	w.otlp.mu.Lock()
-	defer w.otlp.mu.Unlock()
-	leaks(w.t, "otlp", w.otlp.raw.String())
-	w.statsd.mu.Lock()
-	defer w.statsd.mu.Unlock()
-	leaks(w.t, "statsd", strings.Join(w.statsd.lines, "\n"))
+	leaks(w.t, "otlp", w.otlp.Raw())
+	leaks(w.t, "statsd", w.statsd.Raw())
 }

@@ -26,6 +26,7 @@ func (a *Agent) snapshot(ctx context.Context) {
 	now := time.Now()
 	s := &snapshotting{attrs: map[string]map[string]string{}, totals: counters{}}
 	a.observeSelf(s, now)
+	s.process(process())
 	a.observeSchedule(s, a.scheduler.Stats(), a.scheduler.TakeLateness())
 	a.observeMoney(ctx, s, now)
 	a.observeStore(ctx, s, now)

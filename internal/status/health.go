@@ -29,6 +29,7 @@ type Health struct {
 	Now       time.Time          `json:"now"`
 	Ready     bool               `json:"ready"`
 	Problems  []Problem          `json:"problems,omitempty"`
+	Process   Process            `json:"process"`
 	Schedule  Schedule           `json:"schedule"`
 	Store     Store              `json:"store"`
 	Config    Config             `json:"config"`
@@ -45,6 +46,14 @@ type Problem struct {
 	Status Verdict `json:"status"`
 	What   string  `json:"what"`
 	Hint   string  `json:"hint,omitempty"`
+}
+
+// Process is what the agent takes from its host; 0 is what could not be read.
+type Process struct {
+	CPU        float64 `json:"cpu_seconds"`  // user and system, since the start
+	Memory     int64   `json:"memory_bytes"` // resident
+	Goroutines int     `json:"goroutines"`
+	Files      int     `json:"file_descriptors"`
 }
 
 // Schedule is the state of the scheduler.

@@ -1,9 +1,10 @@
-package main
+package agenttest
 
 import (
 	"compress/gzip"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -21,27 +22,70 @@ import (
 	"github.com/windsock-monitor/windsock/exporters"
 )
 
-// otlpSink is a collector: it decodes what it gets with the official types, and can be down.
-type otlpSink struct {
-	down    atomic.Bool
-	refused atomic.Int64
+// Collector is an OTLP backend over HTTP: it decodes what it gets with the official types, and can be down.
+type Collector struct {
+	Down    atomic.Bool  // every request is refused with 503
+	Refused atomic.Int64 // requests
 
 	mu      sync.Mutex
+	order   []string           // ids of records, in the order in which they came first
 	ids     map[string]int     // of records, from log events
 	points  map[string]float64 // by name, attributes and time
 	highest map[string]float64 // of monotonic sums
 	raw     strings.Builder
 }
 
-func (s *otlpSink) events() int {
+// NewCollector makes a collector that is up. It is an http.Handler.
+func NewCollector() *Collector {
+	return &Collector{ids: map[string]int{}, points: map[string]float64{}, highest: map[string]float64{}}
+}
+
+// Events is how many records have come as log events.
+func (s *Collector) Events() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.ids)
 }
 
-func (s *otlpSink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if s.down.Load() {
-		s.refused.Add(1)
+// IDs is how often each record has come as a log event.
+func (s *Collector) IDs() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.ids)
+}
+
+// Order is the records' ids in the order in which they came first.
+func (s *Collector) Order() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.order)
+}
+
+// Points is the value of each point that has come, by PointKey.
+func (s *Collector) Points() map[string]float64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.points)
+}
+
+// Highest is the highest value of each cumulative sum, by PointKey at time 0.
+func (s *Collector) Highest() map[string]float64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.highest)
+}
+
+// Raw is every byte that has come.
+func (s *Collector) Raw() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.raw.String()
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.Down.Load() {
+		s.Refused.Add(1)
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
@@ -63,7 +107,7 @@ func (s *otlpSink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *otlpSink) take(path string, data []byte) error {
+func (s *Collector) take(path string, data []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.raw.Write(data)
@@ -84,13 +128,13 @@ func (s *otlpSink) take(path string, data []byte) error {
 	return nil
 }
 
-func (s *otlpSink) logs(req *collogs.ExportLogsServiceRequest) {
+func (s *Collector) logs(req *collogs.ExportLogsServiceRequest) {
 	for _, resource := range req.GetResourceLogs() {
 		for _, scope := range resource.GetScopeLogs() {
 			for _, record := range scope.GetLogRecords() {
 				for _, a := range record.GetAttributes() {
 					if strings.HasSuffix(a.GetKey(), "record.id") {
-						s.ids[a.GetValue().GetStringValue()]++
+						s.seen(a.GetValue().GetStringValue())
 					}
 				}
 			}
@@ -98,10 +142,14 @@ func (s *otlpSink) logs(req *collogs.ExportLogsServiceRequest) {
 	}
 }
 
-func (s *otlpSink) metrics(req *colmetrics.ExportMetricsServiceRequest) {
-	if s.highest == nil {
-		s.highest = map[string]float64{}
+// seen notes an id. The caller holds mu.
+func (s *Collector) seen(id string) {
+	if s.ids[id]++; s.ids[id] == 1 {
+		s.order = append(s.order, id)
 	}
+}
+
+func (s *Collector) metrics(req *colmetrics.ExportMetricsServiceRequest) {
 	for _, resource := range req.GetResourceMetrics() {
 		for _, scope := range resource.GetScopeMetrics() {
 			for _, m := range scope.GetMetrics() {
@@ -127,11 +175,22 @@ func protoKey(name string, attrs []*commonpb.KeyValue, at uint64) string {
 		p.Attrs = append(p.Attrs, exporters.Attr{Key: a.GetKey(), Value: a.GetValue().GetStringValue()})
 	}
 	slices.SortFunc(p.Attrs, func(a, b exporters.Attr) int { return strings.Compare(a.Key, b.Key) })
-	return pointKey(p, int64(at))
+	return PointKey(p, int64(at))
 }
 
-// statsdSink is a Datadog agent's socket.
-type statsdSink struct {
+// PointKey names a point by its metric, its attributes and its time in nanoseconds.
+func PointKey(p exporters.Point, at int64) string {
+	var b strings.Builder
+	b.WriteString(p.Name)
+	for _, a := range p.Attrs {
+		b.WriteString("|" + a.Key + "=" + a.Value)
+	}
+	fmt.Fprintf(&b, "@%d", at)
+	return b.String()
+}
+
+// Statsd is a Datadog agent's socket.
+type Statsd struct {
 	mu    sync.Mutex
 	lines []string
 	index map[string][]sample // by name and timestamp
@@ -142,14 +201,15 @@ type sample struct {
 	value float64
 }
 
-func newStatsdSink(t *testing.T, path string) *statsdSink {
+// NewStatsd listens on a unix datagram socket until the test ends.
+func NewStatsd(t *testing.T, path string) *Statsd {
 	t.Helper()
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = conn.SetReadBuffer(8 << 20)
-	s := &statsdSink{index: map[string][]sample{}}
+	s := &Statsd{index: map[string][]sample{}}
 	var reading sync.WaitGroup
 	reading.Go(func() {
 		buffer := make([]byte, 64<<10)
@@ -165,7 +225,7 @@ func newStatsdSink(t *testing.T, path string) *statsdSink {
 	return s
 }
 
-func (s *statsdSink) take(datagram string) {
+func (s *Statsd) take(datagram string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for line := range strings.SplitSeq(strings.TrimSpace(datagram), "\n") {
@@ -187,14 +247,24 @@ func (s *statsdSink) take(datagram string) {
 	}
 }
 
-func (s *statsdSink) count() int {
+// Count is how many lines have come.
+func (s *Statsd) Count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.lines)
 }
 
-// last is the value that came last; false where none did.
-func (s *statsdSink) last(name string, at int64, tags []string) (float64, bool) {
+// Raw is every line that has come.
+func (s *Statsd) Raw() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(s.lines, "\n")
+}
+
+// Last is the value that came last with that name and Unix time, and with all of the tags; false where none did.
+func (s *Statsd) Last(name string, at int64, tags []string) (float64, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, got := range slices.Backward(s.index[fmt.Sprintf("%s@%d", name, at)]) {
 		if !slices.ContainsFunc(tags, func(tag string) bool { return !strings.Contains(got.tags, ","+tag+",") }) {
 			return got.value, true
