@@ -85,3 +85,75 @@ func (v *inventor) chat(w http.ResponseWriter, _ *http.Request) {
 }
 
 func quiet() *log.Logger { return slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug) }
+
+// door is an API that knows which key is good, and remembers every key it was shown.
+type door struct {
+	address string
+
+	mu    sync.Mutex // guards the rest
+	good  map[string]bool
+	ever  map[string]bool
+	shown map[string]int
+}
+
+func newDoor(t *testing.T) *door {
+	t.Helper()
+	d := &door{good: map[string]bool{}, ever: map[string]bool{}, shown: map[string]int{}}
+	server := httptest.NewServer(d)
+	t.Cleanup(server.Close)
+	d.address = strings.TrimPrefix(server.URL, "http://")
+	return d
+}
+
+// ServeHTTP implements http.Handler.
+func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	key := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	d.mu.Lock()
+	d.shown[key]++
+	good := d.good[key]
+	d.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	if !good {
+		w.WriteHeader(http.StatusUnauthorized)
+		fmt.Fprint(w, `{"detail":"Unauthorized"}`)
+		return
+	}
+	fmt.Fprint(w, `{"object":"list","data":[{"id":"mistral-small-latest","object":"model"}]}`)
+}
+
+// accept makes a key the only good one.
+func (d *door) accept(key string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.good = map[string]bool{key: true}
+	d.ever[key] = true
+}
+
+func (d *door) count(key string) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.shown[key]
+}
+
+// strangers are the keys that were shown and never were good.
+func (d *door) strangers() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var out []string
+	for key := range d.shown {
+		if !d.ever[key] {
+			out = append(out, key)
+		}
+	}
+	return out
+}
+
+// config is forty checks a second at the door.
+func (d *door) config(w *world, key string) string {
+	var c strings.Builder
+	for i := range 40 {
+		fmt.Fprintf(&c, "  - {name: load-%d, kind: models, schedule: \"@every 1s\", timeout: 900ms, with: {}}\n", i)
+	}
+	return fmt.Sprintf("listen: %s\ngrace: 3s\nproviders: {mistral: {base_url: \"http://%s\", api_key: %s, breaker: {failures: 1000, reset: 60s}}}\nchecks:\n%sexporters: [{name: lines, kind: stdout, with: {format: json}}]\n",
+		w.Listen, d.address, key, c.String())
+}

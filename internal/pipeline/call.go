@@ -21,10 +21,11 @@ const (
 )
 
 // call makes the run: under its deadline, with panics caught. A run that ignores its deadline is abandoned, and its check
-// does not run again before it has come back, so that what leaks is at most one goroutine per check.
-func (p *Pipeline) call(ctx context.Context, job *Job) checks.Result {
+// does not run again before it has come back, so that what leaks is at most one goroutine per check. It also tells how
+// long the process stood still meanwhile.
+func (p *Pipeline) call(ctx context.Context, job *Job) (checks.Result, time.Duration) {
 	if !p.enter(job.Name) {
-		return checks.Skip(checks.CauseOverlap, "the run before has not come back")
+		return checks.Skip(checks.CauseOverlap, "the run before has not come back"), 0
 	}
 	ctx, cancel := p.runContext(ctx, job.Timeout)
 	defer cancel()
@@ -37,14 +38,25 @@ func (p *Pipeline) call(ctx context.Context, job *Job) checks.Result {
 	patience := time.NewTimer(job.Timeout + overtime)
 	defer patience.Stop()
 	defer p.onStop(func() { patience.Reset(overtime) })()
-	select {
-	case result := <-done:
-		return p.unlessStopped(result)
-	case <-patience.C:
-		p.abandon(job.Name)
-		return checks.Result{
-			Status: checks.Error, Cause: checks.CauseInternal,
-			Summary: fmt.Sprintf("the check ignored its deadline of %s and was abandoned", job.Timeout),
+	tick := time.NewTicker(pulseEvery)
+	defer tick.Stop()
+	for pulse := (&pulse{last: time.Now()}); ; {
+		select {
+		case <-tick.C:
+			pulse.beat(time.Now())
+		case result := <-done:
+			pulse.beat(time.Now())
+			return p.unlessStopped(unlessStalled(result, pulse.stalled)), pulse.stalled
+		case <-patience.C:
+			if pulse.beat(time.Now()); pulse.excuses() {
+				patience.Reset(overtime)
+				continue
+			}
+			p.abandon(job.Name)
+			return checks.Result{
+				Status: checks.Error, Cause: checks.CauseInternal,
+				Summary: fmt.Sprintf("the check ignored its deadline of %s and was abandoned", job.Timeout),
+			}, 0
 		}
 	}
 }

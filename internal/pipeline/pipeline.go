@@ -185,8 +185,8 @@ func (p *Pipeline) attempt(ctx context.Context, job *Job, scheduled time.Time, t
 		return report
 	}
 	report.StartedAt = time.Now()
-	result := p.call(ctx, job)
-	report.Took = time.Since(report.StartedAt)
+	result, stalled := p.call(ctx, job)
+	report.Took = max(time.Since(report.StartedAt)-stalled, 0) // the target did not take what we stood still
 	report.Result = p.finish(job, report.Took, result)
 	report.Evidence = append(permit.evidence, report.Evidence...)
 	p.book(ctx, job, report, permit)

@@ -1,0 +1,45 @@
+package faults_test
+
+import (
+	"testing"
+
+	"github.com/windsock-monitor/windsock/internal/agenttest"
+	"github.com/windsock-monitor/windsock/internal/status"
+)
+
+// samples are looks at a process over something that grows: reloads, or minutes.
+type samples struct{ x, goroutines, files, memory []float64 }
+
+func newSamples() *samples { return &samples{} }
+
+func (s *samples) add(x float64, p status.Process) {
+	if p.Files == 0 || p.Memory == 0 {
+		return // nobody answered
+	}
+	s.x = append(s.x, x)
+	s.goroutines = append(s.goroutines, float64(p.Goroutines))
+	s.files = append(s.files, float64(p.Files))
+	s.memory = append(s.memory, float64(p.Memory))
+}
+
+// tolerance is the most that each may grow by the unit of x. Zero is not looked at.
+type tolerance struct{ goroutines, files, memory float64 }
+
+// flat wants the least-squares slopes within the tolerance.
+func (s *samples) flat(t *testing.T, unit string, most tolerance) {
+	t.Helper()
+	if len(s.x) < 10 {
+		t.Fatalf("%d samples are no line", len(s.x))
+	}
+	for _, line := range []struct {
+		name string
+		y    []float64
+		most float64
+	}{{"goroutines", s.goroutines, most.goroutines}, {"file descriptors", s.files, most.files}, {"bytes of resident memory", s.memory, most.memory}} {
+		slope := agenttest.Slope(s.x, line.y)
+		t.Logf("%s: %.4g per %s over %d samples (at most %.4g), from %.0f to %.0f", line.name, slope, unit, len(s.x), line.most, line.y[0], line.y[len(line.y)-1])
+		if line.most > 0 && slope > line.most {
+			t.Errorf("%s grow by %.4g per %s, want at most %.4g", line.name, slope, unit, line.most)
+		}
+	}
+}
