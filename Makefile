@@ -2,7 +2,10 @@ GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS = -s -w -X main.version=$(VERSION)
 
-.PHONY: build test race lint tidy fresh generate fmt demo verify test-interop test-prometheus test-plugins
+FUZZTIME ?= 10s
+SOAK ?= 10m
+
+.PHONY: build test race lint tidy fresh generate fmt demo verify test-interop test-prometheus test-plugins test-faults fuzz soak
 
 build: ## the binary, ./windsock
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o windsock ./cmd/agent
@@ -44,4 +47,18 @@ test-plugins: ## the exec check with real monitoring plugins; needs Debian's mon
 	test -x $(PLUGINS)/check_http || apt-get install -y --no-install-recommends monitoring-plugins-basic
 	$(GO) test -tags plugins -run TestReal -count=1 ./checks/exec
 
-verify: tidy lint race fresh test-interop test-prometheus test-plugins ## all that CI runs after the tests
+test-faults: ## docs/faults.md, with network namespaces, small disks and other users; needs root and installs what it needs
+	@command -v ip >/dev/null && command -v iptables >/dev/null || ! test -w / || { apt-get update -q && apt-get install -qy iproute2 iptables; }
+	$(GO) test -tags faults -count=1 -timeout 10m -parallel 10 ./internal/faults
+
+soak: ## SOAK=10m of random faults; memory, goroutines and descriptors by slope
+	$(GO) test -tags soak -count=1 -timeout 0 -v -run Soak ./internal/faults -args -soak $(SOAK)
+
+fuzz: ## every fuzz target for FUZZTIME
+	@for dir in $$(grep -rlE --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+		for target in $$(cd $$dir && grep -hoE '^func Fuzz[A-Za-z0-9_]+' *_test.go | cut -c6-); do \
+			echo "$$dir $$target" && $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$dir || exit 1; \
+		done; \
+	done
+
+verify: tidy lint race fresh test-interop test-prometheus test-plugins test-faults ## all that CI runs after the tests

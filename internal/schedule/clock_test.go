@@ -349,3 +349,17 @@ func BenchmarkScheduler10k(b *testing.B) {
 	b.ReportMetric(float64(late.P50.Microseconds()), "p50-late-us")
 	b.ReportMetric(float64(late.P99.Microseconds()), "p99-late-us")
 }
+
+// TestFault06TheYear2038IsAYear: nothing here counts seconds in 32 bits.
+func TestFault06TheYear2038IsAYear(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, schedule.Options{}, nil, aligned(t, "cron", "* * * * *"), aligned(t, "grid", "@every 60s"))
+		last := time.Unix(1<<31-1, 0).Add(-30 * time.Second)
+		w.step(last.Sub(w.began))
+		w.pass(5 * time.Minute)
+		if cron, grid := len(w.times("cron")), len(w.times("grid")); cron < 5 || grid < 5 {
+			t.Errorf("over the end of 32 bits cron ran %d times and the grid %d, want 5 at least", cron, grid)
+		}
+		w.end()
+	})
+}
