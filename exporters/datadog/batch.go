@@ -38,6 +38,7 @@ type batch struct {
 	fraction []byte
 	rejected []exporters.Rejection
 	tooLarge int64
+	tooOld   int64 // parts of records of which other parts were sent
 }
 
 // pendingCount is a count whose second may still grow.
@@ -75,6 +76,9 @@ func (b *batch) record(rec *checks.Record) {
 		b.event(&t, rec)
 	}
 	b.tooLarge += int64(t.large)
+	if t.sent > 0 {
+		b.tooOld += int64(t.old)
+	}
 	if t.sent == 0 && t.large > 0 {
 		b.rejected = append(b.rejected, exporters.Rejection{Index: b.index, Reason: ReasonTooLarge})
 	} else if t.sent == 0 && t.old > 0 {

@@ -112,10 +112,10 @@ func (e *Exporter) Export(ctx context.Context, batch []checks.Record) (exporters
 	if err := e.finish(b); err != nil {
 		return exporters.Outcome{}, err
 	}
-	out := exporters.Outcome{Rejected: b.rejected, RejectedPoints: b.tooLarge, State: next.encode()}
+	out := exporters.Outcome{Rejected: b.rejected, RejectedPoints: b.tooLarge + b.tooOld, State: next.encode()}
 	e.ledger.done(batch, next)
-	if len(b.rejected) > 0 || b.tooLarge > 0 {
-		e.log.Warn("not all could be sent", "rejected", len(b.rejected), "too_large_points", b.tooLarge)
+	if len(b.rejected) > 0 || b.tooLarge > 0 || b.tooOld > 0 {
+		e.log.Warn("not all could be sent", "rejected", len(b.rejected), "too_large_points", b.tooLarge, "too_old_points", b.tooOld)
 	}
 	return out, nil
 }

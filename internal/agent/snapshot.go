@@ -200,6 +200,9 @@ func (a *Agent) observeStore(ctx context.Context, s *snapshotting, now time.Time
 	s.gauge("windsock.store.size", float64(health.Bytes), nil)
 	s.gauge("windsock.store.ring", float64(health.RingRecords), nil)
 	s.gauge("windsock.store.degraded", zeroOne(!health.OK), nil)
+	s.total("windsock.store.corrupt", float64(health.Corrupt), nil)
+	s.total("windsock.store.dropped", float64(health.RingDropped+a.pipeline.Unstored()), nil)
+	s.total("windsock.run.measurements_dropped", float64(a.pipeline.Dropped()), nil)
 	for _, e := range a.exporterStates(ctx, now) {
 		attrs := map[string]string{"exporter": e.Name}
 		s.gauge("windsock.export.queue", float64(e.Queue), attrs)

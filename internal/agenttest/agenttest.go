@@ -39,7 +39,7 @@ const Patience = 60 * time.Second
 func Build(ctx context.Context, dir string) (string, error) {
 	path := filepath.Join(dir, "windsock")
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "github.com/windsock-monitor/windsock/cmd/agent") //nolint:gosec // our own source
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building the agent: %w: %s", err, out)
 	}
@@ -162,7 +162,7 @@ func (h *Host) launch(cmd *exec.Cmd) *Process {
 
 func (h *Host) open(name string) *os.File {
 	h.t.Helper()
-	f, err := os.OpenFile(filepath.Join(h.Dir, name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(filepath.Join(h.Dir, name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // the test's directory
 	if err != nil {
 		h.t.Fatal(err)
 	}

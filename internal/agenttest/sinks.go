@@ -17,6 +17,7 @@ import (
 	collogs "go.opentelemetry.io/proto/otlp/collector/logs/v1"
 	colmetrics "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
+	metricspb "go.opentelemetry.io/proto/otlp/metrics/v1"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/windsock-monitor/windsock/exporters"
@@ -153,19 +154,23 @@ func (s *Collector) metrics(req *colmetrics.ExportMetricsServiceRequest) {
 	for _, resource := range req.GetResourceMetrics() {
 		for _, scope := range resource.GetScopeMetrics() {
 			for _, m := range scope.GetMetrics() {
-				for _, p := range m.GetGauge().GetDataPoints() {
-					s.points[protoKey(m.GetName(), p.GetAttributes(), p.GetTimeUnixNano())] = p.GetAsDouble()
-				}
-				for _, p := range m.GetSum().GetDataPoints() {
-					s.points[protoKey(m.GetName(), p.GetAttributes(), p.GetTimeUnixNano())] = p.GetAsDouble()
-					total := protoKey(m.GetName(), p.GetAttributes(), 0)
-					s.highest[total] = max(s.highest[total], p.GetAsDouble())
-				}
-				for _, p := range m.GetHistogram().GetDataPoints() {
-					s.points[protoKey(m.GetName(), p.GetAttributes(), p.GetTimeUnixNano())] = float64(p.GetCount())
-				}
+				s.metric(m)
 			}
 		}
+	}
+}
+
+func (s *Collector) metric(m *metricspb.Metric) {
+	for _, p := range m.GetGauge().GetDataPoints() {
+		s.points[protoKey(m.GetName(), p.GetAttributes(), p.GetTimeUnixNano())] = p.GetAsDouble()
+	}
+	for _, p := range m.GetSum().GetDataPoints() {
+		s.points[protoKey(m.GetName(), p.GetAttributes(), p.GetTimeUnixNano())] = p.GetAsDouble()
+		total := protoKey(m.GetName(), p.GetAttributes(), 0)
+		s.highest[total] = max(s.highest[total], p.GetAsDouble())
+	}
+	for _, p := range m.GetHistogram().GetDataPoints() {
+		s.points[protoKey(m.GetName(), p.GetAttributes(), p.GetTimeUnixNano())] = float64(p.GetCount())
 	}
 }
 

@@ -302,7 +302,7 @@ func TestFault23AStormOf401AsksForTheKeyOnceASecond(t *testing.T) {
 	door := newDoor(t)
 	program, calls := filepath.Join(w.Dir, "get-key"), filepath.Join(w.Dir, "calls")
 	text := fmt.Sprintf("#!/bin/sh\necho x >> %s\necho a-key-that-is-refused-0123\n", calls)
-	if err := os.WriteFile(program, []byte(text), 0o700); err != nil { //nolint:gosec // it is to be run
+	if err := os.WriteFile(program, []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	w.Write(door.config(w, fmt.Sprintf("{command: [%s]}", program)))

@@ -3,7 +3,6 @@ package faults_test
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"testing"
@@ -15,21 +14,20 @@ import (
 )
 
 // binary is the agent, built once for all tests.
+//
+//nolint:gochecknoglobals // set by TestMain and never again
 var binary string
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
+func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "windsock-faults-")
-	if err == nil {
-		defer func() { _ = os.RemoveAll(dir) }()
-		binary, err = agenttest.Build(context.Background(), dir)
-	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+		panic(err)
 	}
-	return m.Run()
+	defer func() { _ = os.RemoveAll(dir) }()
+	if binary, err = agenttest.Build(context.Background(), dir); err != nil {
+		panic(err)
+	}
+	m.Run()
 }
 
 // world is an agent with its simulator and a collector.
@@ -135,5 +133,3 @@ func pause(d time.Duration) {
 	defer timer.Stop()
 	<-timer.C
 }
-
-var _ http.Handler = (*agenttest.Collector)(nil)

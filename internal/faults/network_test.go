@@ -47,14 +47,15 @@ func do(t *testing.T, argv ...string) {
 }
 
 // namespaces counts the network namespaces of this process.
+//
+//nolint:gochecknoglobals // tests run at the same time, and addresses must not be the same
 var namespaces atomic.Int32
 
 // network is a network of two: a namespace for the agent, and the test at the other end of its only wire.
 type network struct {
-	name       string
-	here, dev  string // our end
-	there      string // the agent's
-	firewalled bool
+	name      string
+	here, dev string // our end
+	there     string // the agent's
 }
 
 func newNetwork(t *testing.T) *network {
@@ -109,7 +110,9 @@ func (n *network) rule(t *testing.T, rule string) {
 }
 
 // names is a DNS server at our end whose behaviour can be changed.
-type names struct{ handle atomic.Pointer[dns.HandlerFunc] }
+type names struct {
+	handle atomic.Pointer[dns.HandlerFunc]
+}
 
 func (n *network) names(t *testing.T) *names {
 	t.Helper()

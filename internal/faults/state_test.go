@@ -9,8 +9,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/windsock-monitor/windsock/internal/agenttest"
 )
 
 // TestFault04KilledInMidWriteTheAgentLosesNoRecord kills the agent at random moments while forty checks a second are
@@ -116,5 +114,3 @@ func flipped(data []byte) []byte {
 	}
 	return out
 }
-
-var _ = agenttest.Key

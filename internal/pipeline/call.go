@@ -160,7 +160,12 @@ func (p *Pipeline) finish(job *Job, took time.Duration, r checks.Result) checks.
 		r.Blame = blame(job.Check, r.Cause)
 	}
 	r.Summary = line(r.Summary)
-	r.Measurements = finite(r.Measurements)
+	kept := finite(r.Measurements)
+	if n := len(r.Measurements) - len(kept); n > 0 {
+		p.dropped.Add(int64(n))
+		p.o.Log.Debug("measurements are left out: no numbers, no names, or too many", "check", job.Name, "dropped", n)
+	}
+	r.Measurements = kept
 	return r
 }
 

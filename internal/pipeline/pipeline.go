@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -84,6 +85,8 @@ type Pipeline struct {
 	stop context.Context //nolint:containedctx // the life of the pipeline: Cut ends every run in flight
 	cut  context.CancelCauseFunc
 
+	dropped, unstored atomic.Int64
+
 	mu        sync.Mutex // guards the rest
 	plan      Plan
 	jobs      map[string]*Job
@@ -122,6 +125,12 @@ func (p *Pipeline) Abandoned() int {
 	defer p.mu.Unlock()
 	return len(p.abandoned)
 }
+
+// Dropped is the number of measurements that were left out of results, because they are no numbers or too many.
+func (p *Pipeline) Dropped() int64 { return p.dropped.Load() }
+
+// Unstored is the number of reports that the store did not take.
+func (p *Pipeline) Unstored() int64 { return p.unstored.Load() }
 
 // Run makes the run of one slot and stores its record, or its records where a failure is confirmed. It returns when the
 // final record is stored.
@@ -363,6 +372,7 @@ func (p *Pipeline) append(ctx context.Context, report *checks.Report) {
 		}
 	}
 	if err := p.o.Store.Append(context.WithoutCancel(ctx), records...); err != nil {
+		p.unstored.Add(1)
 		p.o.Log.Error("storing a record", "check", report.Check, "run_id", report.ID, "error", err)
 	}
 	p.log(ctx, report)

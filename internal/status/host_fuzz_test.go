@@ -18,7 +18,7 @@ func FuzzHost(f *testing.F) {
 	}
 	handler := status.New("127.0.0.1:9188", &fakeAgent{alive: true}, slog.New(slog.DiscardHandler)).Handler()
 	f.Fuzz(func(t *testing.T, host, path string) {
-		req := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+		req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
 		req.Host = host
 		req.URL.Path = "/" + strings.TrimPrefix(path, "/")
 		answer := httptest.NewRecorder()

@@ -171,6 +171,7 @@ func (s *Store) replace(ctx context.Context, cause error) error {
 	}
 	s.mu.Lock()
 	s.mem.health.CorruptMoved = moved
+	s.mem.health.Corrupt++
 	s.mem.health.Records, s.mem.health.Bytes = 0, 0
 	s.mem.dirtyAll()
 	s.mem.tail.dirtyAll()

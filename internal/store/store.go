@@ -89,7 +89,8 @@ type Health struct {
 	RingRecords    int64     // in memory only
 	RingDropped    int64     // dropped because the ring was full: lost
 	Expired        int64     // dropped by age or size
-	CorruptMoved   string    // where the last corrupt database was moved to
+	Corrupt        int64     // databases that were moved aside
+	CorruptMoved   string    // where the last of them was moved to
 	LedgerWritable bool      // false: paid runs are refused
 }
 
