@@ -74,6 +74,9 @@ func openFile(ctx context.Context, path string, check bool) (_ *file, err error)
 	if err != nil {
 		return nil, err
 	}
+	if err := checkFormat(path); err != nil {
+		return nil, err
+	}
 	f := &file{full: true}
 	defer func() {
 		if err != nil {

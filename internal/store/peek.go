@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 )
@@ -29,6 +30,19 @@ func peekVersion(path string) int {
 		version = logged
 	}
 	return version
+}
+
+// checkFormat refuses a header that SQLite takes for a format of the future: it would open the database for reading only,
+// and never say that anything is wrong with it. The same rule as for peekVersion holds.
+func checkFormat(path string) error {
+	header, err := readHead(path, headerSize)
+	if err != nil || !bytes.HasPrefix(header, []byte("SQLite format 3\x00")) {
+		return nil //nolint:nilerr // SQLite has its own words for what it cannot read
+	}
+	if write, read := header[18], header[19]; write > 2 || read > 2 {
+		return &corruptError{fmt.Sprintf("the header holds file format %d, %d", write, read)}
+	}
+	return nil
 }
 
 func readHead(path string, n int) ([]byte, error) {
