@@ -280,6 +280,19 @@ func TestWhatIsTooOldIsNotSent(t *testing.T) {
 	}
 }
 
+// TestPartsThatAreTooOldAreCounted: the metrics of a run eleven minutes ago are taken, its service check is not.
+func TestPartsThatAreTooOldAreCounted(t *testing.T) {
+	hermetic(t)
+	path := socketPath(t)
+	a := listenUnix(t, path)
+	e := build(t, "address: unix://"+path+"\n", exporters.Env{})
+	out := export(t, e, ran("half", time.Now().UTC().Add(-11*time.Minute), checks.Pass("half")))
+	if len(out.Rejected) != 0 || out.RejectedPoints != 1 {
+		t.Errorf("rejected %v and %d points, want one point: the service check", out.Rejected, out.RejectedPoints)
+	}
+	a.lines(t, 2)
+}
+
 func TestPacketsKeepTheirSize(t *testing.T) {
 	hermetic(t)
 	path := socketPath(t)

@@ -384,3 +384,36 @@ func TestSkippedSlotsTravelTheSameRoad(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 }
+
+func TestMeasurementsThatAreLeftOutAreCounted(t *testing.T) {
+	t.Parallel()
+	s := newShelf()
+	result := checks.Pass("well")
+	result.Measurements = []checks.Measurement{{Name: "a", Value: math.NaN()}, {Value: 1}, {Name: "b", Value: 2}}
+	for i := range 300 {
+		result.Measurements = append(result.Measurements, checks.Measurement{Name: "many", Value: float64(i)})
+	}
+	p := newPipeline(s, &pipeline.Job{Check: free(result, nil)}, nil)
+	p.Run(t.Context(), slot())
+	kept := int64(len(s.last(t).Measurements))
+	if got := p.Dropped(); got != 303-kept || kept != 200 {
+		t.Errorf("%d kept and %d counted as dropped of 303", kept, got)
+	}
+}
+
+// refusing is a store that takes nothing.
+type refusing struct{ *shelf }
+
+func (refusing) Append(context.Context, ...checks.Record) error { return errors.New("no") }
+
+func TestAReportThatTheStoreRefusesIsCounted(t *testing.T) {
+	t.Parallel()
+	s := newShelf()
+	log := slog.New(slog.DiscardHandler)
+	job := &pipeline.Job{Name: "probe", Kind: "test", Timeout: time.Second, Check: free(checks.Pass(""), nil)}
+	p := pipeline.New(pipeline.Plan{Jobs: []*pipeline.Job{job}}, pipeline.Options{Store: refusing{s}, Ledger: s, Breakers: pipeline.NewBreakers(s, log), Log: log})
+	p.Run(t.Context(), slot())
+	if got := p.Unstored(); got != 1 {
+		t.Errorf("%d reports are counted as not stored, want 1", got)
+	}
+}

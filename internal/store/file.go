@@ -199,7 +199,7 @@ func isCorrupt(err error) bool {
 		return true
 	case sqlite3.SQLITE_ERROR: // the schema says its version, but is not what that version has
 		return strings.Contains(err.Error(), "no such table") || strings.Contains(err.Error(), "no such column") ||
-			strings.Contains(err.Error(), "no such index")
+			strings.Contains(err.Error(), "no such index") || strings.Contains(err.Error(), "unsupported file format")
 	}
 	return false
 }
