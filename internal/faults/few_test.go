@@ -6,7 +6,8 @@ import "time"
 
 // How often things go wrong in `go test ./...`; `make test-faults` has more patience.
 const (
-	reloads      = 50
+	reloads      = 200
+	reloadLeak   = 0.4
 	reloadMemory = 0 // too few to tell
 	standstill   = 4 * time.Second
 	starts       = 4

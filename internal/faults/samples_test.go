@@ -3,6 +3,7 @@ package faults_test
 import (
 	"testing"
 
+	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/agenttest"
 	"github.com/windsock-monitor/windsock/internal/status"
 )
@@ -42,4 +43,27 @@ func (s *samples) flat(t *testing.T, unit string, most tolerance) {
 			t.Errorf("%s grow by %.4g per %s, want at most %.4g", line.name, slope, unit, line.most)
 		}
 	}
+}
+
+// accounted is the oracle of the schedule: every slot that was due is done, skipped or missed, and has its record.
+func accounted(t *testing.T, stored []checks.Record) {
+	t.Helper()
+	slots, told := map[string]float64{}, 0
+	for _, r := range stored {
+		if r.Report != nil {
+			told += r.Report.Slots
+		}
+		if r.Agent == nil {
+			continue
+		}
+		for _, m := range r.Agent.Measurements {
+			if m.Name == "windsock.schedule.slots" {
+				slots[m.Attrs["outcome"]] += m.Value
+			}
+		}
+	}
+	if due := slots["scheduled"]; due == 0 || due != slots["done"]+slots["skipped"]+slots["missed"] || due != float64(told) {
+		t.Errorf("%v slots were due; %v done, %v skipped, %v missed; the records stand for %d", due, slots["done"], slots["skipped"], slots["missed"], told)
+	}
+	t.Logf("%v slots were due, %v done, %v skipped, %v missed; the records stand for %d", slots["scheduled"], slots["done"], slots["skipped"], slots["missed"], told)
 }

@@ -14,6 +14,7 @@ import (
 func FuzzDamage(f *testing.F) {
 	f.Add(uint8(0), uint32(18), []byte{0xff})
 	f.Add(uint8(0), uint32(47), []byte("0"))
+	f.Add(uint8(0), uint32(63), []byte{0})
 	f.Add(uint8(0), uint32(60), []byte{0, 0, 0, 2})
 	f.Add(uint8(0), uint32(4096), []byte{13, 0, 0, 0xff, 0xff})
 	f.Add(uint8(1), uint32(0), []byte{0x37, 0x7f, 0x06, 0x82, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff})

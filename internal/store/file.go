@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"modernc.org/sqlite"
@@ -198,8 +199,8 @@ func isCorrupt(err error) bool {
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT:
 		return true
 	case sqlite3.SQLITE_ERROR: // the schema says its version, but is not what that version has
-		return strings.Contains(err.Error(), "no such table") || strings.Contains(err.Error(), "no such column") ||
-			strings.Contains(err.Error(), "no such index") || strings.Contains(err.Error(), "unsupported file format")
+		return slices.ContainsFunc([]string{"no such table", "no such column", "no such index", "no column named", "already exists", "unsupported file format"},
+			func(what string) bool { return strings.Contains(err.Error(), what) })
 	}
 	return false
 }
