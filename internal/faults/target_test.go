@@ -29,7 +29,10 @@ func TestFault08AHungTargetIsATimeoutAndHoldsUpNobodyElse(t *testing.T) {
 	w := newWorld(t)
 	hang := func(first string) string {
 		return "http://" + outboundtest.Raw(t, func(c net.Conn, done <-chan struct{}) {
-			_, _ = io.WriteString(c, first)
+			if first != "" {
+				_, _ = c.Read(make([]byte, 4096)) // who answers before he is asked is another fault
+				_, _ = io.WriteString(c, first)
+			}
 			<-done
 		})
 	}
