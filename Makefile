@@ -38,13 +38,13 @@ test-interop: ## the official TypeScript client against the simulator; needs Nod
 	cd internal/simulator/interop && npm ci --silent && $(GO) test -tags interop -count=1 ./...
 
 test-prometheus: ## the prometheus check against a real server; needs Debian's package, and installs it where it is missing
-	command -v prometheus >/dev/null || apt-get install -y --no-install-recommends prometheus
+	command -v prometheus >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends prometheus; }
 	$(GO) test -tags prometheus -count=1 ./checks/prometheus
 
 PLUGINS = /usr/lib/nagios/plugins
 
 test-plugins: ## the exec check with real monitoring plugins; needs Debian's monitoring-plugins-basic, which root installs here
-	test -x $(PLUGINS)/check_http || apt-get install -y --no-install-recommends monitoring-plugins-basic
+	test -x $(PLUGINS)/check_http || { apt-get update -q && apt-get install -qy --no-install-recommends monitoring-plugins-basic; }
 	$(GO) test -tags plugins -run TestReal -count=1 ./checks/exec
 
 test-faults: ## docs/faults.md, with network namespaces, small disks and other users; needs root and installs what it needs
