@@ -19,7 +19,12 @@ import (
 // secure is the URL of an HTTPS server with such a certificate.
 func secure(t *testing.T, ca *outboundtest.CA, validity outboundtest.Validity, host string) string {
 	t.Helper()
-	listener := tls.NewListener(agenttest.Listener(t, "127.0.0.1:0"), ca.Config(t, validity, host))
+	return serveTLS(t, ca.Config(t, validity, host))
+}
+
+func serveTLS(t *testing.T, config *tls.Config) string {
+	t.Helper()
+	listener := tls.NewListener(agenttest.Listener(t, "127.0.0.1:0"), config)
 	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: http.NotFoundHandler(), ErrorLog: quiet()}}
 	server.Start()
 	t.Cleanup(server.Close)

@@ -168,6 +168,7 @@ func TestFault20EveryFaultOfACertificateHasItsReason(t *testing.T) {
 		"early":   secure(t, ca, outboundtest.NotYetValid(), "127.0.0.1"),
 		"other":   secure(t, ca, outboundtest.Valid(), "elsewhere.test"),
 		"unknown": secure(t, stranger, outboundtest.Valid(), "127.0.0.1"),
+		"sha1":    serveTLS(t, ca.SHA1(t, "127.0.0.1")),
 		"plain":   "https://" + w.api,
 	}
 	w.Write(providers(w, urls) + "network: {ca_file: " + ca.File + "}\n")

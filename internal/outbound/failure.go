@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -212,7 +213,10 @@ func certificateReason(err error) string {
 	if _, ok := errors.AsType[x509.HostnameError](err); ok {
 		return "wrong_host"
 	}
-	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+	if unknown, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		if unknown.Cert != nil && weak(unknown.Cert.SignatureAlgorithm) { // whoever signed it, it is not believed
+			return "weak_signature"
+		}
 		return "unknown_ca"
 	}
 	if _, ok := errors.AsType[x509.SystemRootsError](err); ok {
@@ -237,6 +241,13 @@ func decisive(err error, stage string) string {
 func alerted(err error) bool {
 	alert, ok := errors.AsType[*net.OpError](err)
 	return ok && (alert.Op == "remote error" || alert.Op == "local error")
+}
+
+// weak reports whether anybody can forge signatures of an algorithm.
+func weak(algorithm x509.SignatureAlgorithm) bool {
+	return slices.Contains([]x509.SignatureAlgorithm{
+		x509.MD2WithRSA, x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1,
+	}, algorithm)
 }
 
 // explainAnswer is for errors after the connection stands.

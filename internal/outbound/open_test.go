@@ -262,10 +262,13 @@ func TestHandshakesThatFail(t *testing.T) {
 	}
 	weakServer, mutualServer := quiet(http.NotFoundHandler()), quiet(http.NotFoundHandler())
 	weakServer.TLS, mutualServer.TLS = weak, mutual
+	sha1 := quiet(http.NotFoundHandler())
+	sha1.TLS = ca.SHA1(t, "127.0.0.1")
 	tests := map[string]struct {
 		address, reason string
 		deadline        bool
 	}{
+		"a signature with SHA-1":            {start(sha1), "weak_signature", false},
 		"an expired certificate":            {secure(ca, outboundtest.Expired(), "127.0.0.1"), "expired", false},
 		"a certificate of tomorrow":         {secure(ca, outboundtest.NotYetValid(), "127.0.0.1"), "not_yet_valid", false},
 		"a certificate for another host":    {secure(ca, outboundtest.Valid(), "elsewhere.test"), "wrong_host", false},

@@ -210,8 +210,9 @@ func Address(ip string) dns.HandlerFunc {
 type CA struct {
 	File string // PEM
 
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
+	cert      *x509.Certificate
+	key       *ecdsa.PrivateKey
+	algorithm x509.SignatureAlgorithm // of what it signs; 0 is the key's own
 }
 
 // NewCA makes an authority and writes its certificate to a file.
@@ -261,6 +262,14 @@ func (ca *CA) Config(t *testing.T, validity Validity, hosts ...string) *tls.Conf
 	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
 }
 
+// SHA1 is Config with a certificate that is signed with SHA-1, as no authority may since 2016.
+func (ca *CA) SHA1(t *testing.T, hosts ...string) *tls.Config {
+	t.Helper()
+	weak := *ca
+	weak.algorithm = x509.ECDSAWithSHA1
+	return weak.Config(t, Valid(), hosts...)
+}
+
 // Client writes a client's certificate and its key to files, and returns the pool that a server verifies it with.
 func (ca *CA) Client(t *testing.T) (certFile, keyFile string, pool *x509.CertPool) {
 	t.Helper()
@@ -280,7 +289,7 @@ func (ca *CA) issue(t *testing.T, validity Validity, usage x509.ExtKeyUsage, hos
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "windsock test"},
 		NotBefore: time.Now().Add(validity.From), NotAfter: time.Now().Add(validity.Until),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{usage},
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{usage}, SignatureAlgorithm: ca.algorithm,
 	}
 	for _, host := range hosts {
 		if ip := net.ParseIP(host); ip != nil {
