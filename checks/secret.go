@@ -24,6 +24,10 @@ type SecretSource interface {
 	Where() string
 }
 
+// SecretUse is optional on a SecretSource that looks in several places. Used names the one that gave the last value, as
+// Where would, and is "" before there was one.
+type SecretUse interface{ Used() string }
+
 // Secret is a credential by reference. It is read late, when it is used, and prints as [redacted] under every verb and
 // in every encoding. The zero Secret is absent.
 type Secret struct{ source SecretSource }
@@ -56,6 +60,17 @@ func (s Secret) Where() string {
 		return "no source"
 	}
 	return s.source.Where()
+}
+
+// Used names the place that gave the last value, for a person. It is Where for a source that cannot tell, and before there
+// was a value.
+func (s Secret) Used() string {
+	if use, ok := s.source.(SecretUse); ok {
+		if place := use.Used(); place != "" {
+			return place
+		}
+	}
+	return s.Where()
 }
 
 // Format prints [redacted] for every verb and flag.

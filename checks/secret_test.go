@@ -114,7 +114,7 @@ func TestAnAbsentSecretSaysSo(t *testing.T) {
 	if _, err := absent.Renew(t.Context()); !errors.Is(err, checks.ErrNoSecret) {
 		t.Errorf("renewing gave %v, want ErrNoSecret", err)
 	}
-	if got := fmt.Sprintf("%v %s %t", absent, absent.Where(), absent.IsZero()); got != "[redacted] no source true" {
+	if got := fmt.Sprintf("%v %s %t", absent, absent.Where(), absent.IsZero()); got != "[redacted] no source true" || absent.Used() != "no source" {
 		t.Errorf("the absent secret says %q", got)
 	}
 }
@@ -128,7 +128,7 @@ func TestASecretIsReadThroughItsSource(t *testing.T) {
 	if changed, err := secret.Renew(t.Context()); !changed || err != nil {
 		t.Errorf("renewed %v, %v, want true", changed, err)
 	}
-	if secret.IsZero() || secret.Where() != "a test" {
-		t.Errorf("where %q, want the source's word", secret.Where())
+	if secret.IsZero() || secret.Where() != "a test" || secret.Used() != "a test" {
+		t.Errorf("where %q, used %q, want the source's word", secret.Where(), secret.Used())
 	}
 }

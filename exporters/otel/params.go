@@ -284,7 +284,7 @@ func (t *target) headers(ctx context.Context) (map[string]string, error) {
 			return nil, fmt.Errorf("%s: header %q from %s: %w", t.description, name, secret.Where(), err)
 		}
 		if !httpguts.ValidHeaderFieldValue(value) {
-			return nil, fmt.Errorf("%s: the secret of header %q from %s holds characters that no header can carry", t.description, name, secret.Where())
+			return nil, fmt.Errorf("%s: the secret of header %q from %s holds characters that no header can carry", t.description, name, secret.Used())
 		}
 		all[name] = value
 	}

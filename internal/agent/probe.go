@@ -159,7 +159,7 @@ func probeSecret(ctx context.Context, subject string, s checks.Secret) Finding {
 			Hint: "put the value where one of the sources looks; the agent starts without it and its checks say error config",
 		}
 	}
-	return Finding{Subject: subject, OK: true, Detail: "present, from " + s.Where()}
+	return Finding{Subject: subject, OK: true, Detail: "present, from " + s.Used()}
 }
 
 // hostNames lists every name once, providers first.

@@ -93,7 +93,7 @@ func (c *Client) begin(ctx context.Context, r request) *exchange {
 		return x
 	}
 	x.scrub = credential.NewScrubber([]string{key}, r.private)
-	x.step("key", true, "read from "+c.o.APIKey.Where())
+	x.step("key", true, "read from "+c.o.APIKey.Used())
 	wire, err := c.wire(r, key)
 	if err != nil {
 		x.judge(checks.CauseConfig, "request", "the request cannot be written as JSON")

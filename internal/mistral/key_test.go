@@ -66,6 +66,22 @@ func TestKeysThatCannotBeUsed(t *testing.T) {
 	}
 }
 
+// severalPlaces is a source of several places, one of which gave the value.
+type severalPlaces struct{ *source }
+
+func (severalPlaces) Used() string { return "file /etc/windsock/secrets/mistral" }
+
+func TestTheEvidenceNamesThePlaceThatGaveTheKey(t *testing.T) {
+	t.Parallel()
+	server := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
+	key := checks.NewSecret(severalPlaces{&source{value: canary}})
+	_, call := client(t, server.URL, func(o *mistral.Options) { o.APIKey = key }).Models(t.Context())
+	want := checks.Step{Name: "key", OK: true, Detail: "read from file /etc/windsock/secrets/mistral"}
+	if got := call.Evidence[0]; got.Name != want.Name || got.OK != want.OK || got.Detail != want.Detail {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
 func TestAfterA401TheNextCallUsesTheNewKey(t *testing.T) {
 	t.Parallel()
 	var requests atomic.Int64

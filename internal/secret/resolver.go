@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -150,7 +151,8 @@ func (r *Resolver) warnOnce(message, where string, args ...any) {
 type source struct {
 	resolver *Resolver
 	refs     []Ref
-	busy     chan struct{} // holds the one who reads; guards everything below
+	used     atomic.Pointer[Ref] // the place that gave the last value; nil before there was one
+	busy     chan struct{}       // holds the one who reads; guards everything below
 	cache    []cached
 	value    string // the last one that was handed out
 	renewed  time.Time
@@ -174,6 +176,14 @@ func (s *source) Where() string {
 		names[i] = ref.String()
 	}
 	return strings.Join(names, ", ")
+}
+
+// Used names the place that gave the last value.
+func (s *source) Used() string {
+	if ref := s.used.Load(); ref != nil {
+		return ref.String()
+	}
+	return ""
 }
 
 // Read returns the value of the first place that has one.
@@ -222,6 +232,7 @@ func (s *source) read(ctx context.Context) (string, error) {
 		switch {
 		case err == nil:
 			s.accept(ref, value)
+			s.used.Store(&s.refs[i])
 			return value, nil
 		case ctx.Err() != nil:
 			return "", fmt.Errorf("reading %s: %w", ref, ctx.Err())

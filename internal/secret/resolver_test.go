@@ -175,17 +175,23 @@ func TestFirstPresentWins(t *testing.T) {
 	key := filepath.Join(dir, "key")
 	s := newSecret(t, secret.Options{Getenv: func(k string) string { return env[k] }},
 		secret.Ref{Credential: "key"}, file(key), secret.Ref{Env: "KEY"})
-	want := func(want string) {
+	if got := s.Used(); got != s.Where() {
+		t.Errorf("got %q as the place that was used, want all of them before the first value", got)
+	}
+	want := func(want, from string) {
 		t.Helper()
 		if got, err := s.Reveal(t.Context()); got != want || err != nil {
 			t.Errorf("got %q, %v, want %q", got, err, want)
 		}
+		if got := s.Used(); got != from {
+			t.Errorf("got %q as the place that was used, want %q", got, from)
+		}
 	}
-	want("from-env-12345")
+	want("from-env-12345", "env KEY")
 	write(t, key, "from-file-12345", 0o600)
-	want("from-file-12345")
+	want("from-file-12345", "file "+key)
 	write(t, filepath.Join(creds, "key"), "from-cred-12345", 0o400)
-	want("from-cred-12345")
+	want("from-cred-12345", "credential key")
 	write(t, filepath.Join(creds, "key"), canary, 0o644)
 	refused(t, s, "everybody read") // there, and not to be trusted: no older key in its stead
 	for _, path := range []string{key, filepath.Join(creds, "key")} {
@@ -196,7 +202,7 @@ func TestFirstPresentWins(t *testing.T) {
 	env["KEY"] = ""
 	refused(t, s, "credential key: absent: no such file; file "+key+": absent: no such file; env KEY: absent: not set, or empty")
 	env["KEY"] = "from-env-again"
-	want("from-env-again")
+	want("from-env-again", "env KEY")
 	if got := s.Where(); got != "credential key, file "+key+", env KEY" {
 		t.Errorf("got %q", got)
 	}

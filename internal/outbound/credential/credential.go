@@ -25,7 +25,7 @@ func Token(ctx context.Context, s checks.Secret) (string, error) {
 	}
 	for i := range len(value) {
 		if value[i] <= ' ' || value[i] > '~' {
-			return "", fmt.Errorf("%s holds white space, control or non-ASCII characters", s.Where())
+			return "", fmt.Errorf("%s holds white space, control or non-ASCII characters", s.Used())
 		}
 	}
 	return value, nil
@@ -38,7 +38,7 @@ func Text(ctx context.Context, s checks.Secret) (string, error) {
 		return "", err
 	}
 	if !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl) {
-		return "", fmt.Errorf("%s holds control characters or invalid UTF-8", s.Where())
+		return "", fmt.Errorf("%s holds control characters or invalid UTF-8", s.Used())
 	}
 	return value, nil
 }
