@@ -1,7 +1,12 @@
 package faults_test
 
 import (
+	"maps"
+	"math"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/agenttest"
@@ -66,4 +71,35 @@ func accounted(t *testing.T, stored []checks.Record) {
 		t.Errorf("%v slots were due; %v done, %v skipped, %v missed; the records stand for %d", due, slots["done"], slots["skipped"], slots["missed"], told)
 	}
 	t.Logf("%v slots were due, %v done, %v skipped, %v missed; the records stand for %d", slots["scheduled"], slots["done"], slots["skipped"], slots["missed"], told)
+}
+
+// tiled wants the records of each check to stand for every slot of its grid, once, from its first to its last, whatever
+// became of the process in between.
+func tiled(t *testing.T, stored []checks.Record, prefix string, every time.Duration) {
+	t.Helper()
+	first, told := map[string]time.Time{}, map[string]map[int]int{}
+	for _, r := range stored {
+		if r.Report == nil || r.Report.Slots == 0 || !strings.HasPrefix(r.Report.Check, prefix) {
+			continue
+		}
+		check := r.Report.Check
+		if told[check] == nil {
+			first[check], told[check] = r.Report.ScheduledAt, map[int]int{}
+		}
+		slot := int(math.Round(float64(r.Report.ScheduledAt.Sub(first[check])) / float64(every)))
+		for i := range r.Report.Slots {
+			told[check][slot+i]++
+		}
+	}
+	if len(told) == 0 {
+		t.Errorf("no record of a check %s", prefix)
+	}
+	for check, slots := range told {
+		numbers := slices.Sorted(maps.Keys(slots))
+		for slot := numbers[0]; slot <= numbers[len(numbers)-1]; slot++ {
+			if slots[slot] != 1 {
+				t.Errorf("%s: slot %d after %s is told %d times, want once", check, slot, first[check], slots[slot])
+			}
+		}
+	}
 }

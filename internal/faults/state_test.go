@@ -9,10 +9,13 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/windsock-monitor/windsock/internal/simulator"
 )
 
 // TestFault04KilledInMidWriteTheAgentLosesNoRecord kills the agent at random moments while forty checks a second are
-// written; whatever any exporter was given is in the store afterwards. In `make test-faults` two hundred times.
+// written; whatever any exporter was given is in the store afterwards, and every slot is told once, those that were going
+// on or overlapped included. In `make test-faults` two hundred times.
 func TestFault04KilledInMidWriteTheAgentLosesNoRecord(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -20,7 +23,12 @@ func TestFault04KilledInMidWriteTheAgentLosesNoRecord(t *testing.T) {
 	for i := range 40 {
 		fmt.Fprintf(&more, "  - {name: load-%d, kind: models, schedule: \"@every 1s\", timeout: 900ms, with: {}}\n", i)
 	}
-	w.Write(strings.Replace(w.config("", ""), "exporters:\n", more.String()+"exporters:\n", 1))
+	w.apply(t, simulator.Fault{Route: "models", Latency: 10 * time.Second}) // divided by 100
+	for i := range 10 {                                                     // each waits for its confirmation while the next slot comes
+		overlap := []string{"skip", "queue"}[i%2]
+		fmt.Fprintf(&more, "  - {name: again-%d, kind: models, schedule: \"@every 1s\", timeout: 900ms, confirm: 950ms, overlap: %s, with: {expect: [nobody]}}\n", i, overlap)
+	}
+	w.Write(strings.Replace(w.config("", "concurrency: {global: 64, per_host: 64}\n"), "exporters:\n", more.String()+"exporters:\n", 1))
 	for range kills {
 		lines := func() int64 {
 			info, err := os.Stat(filepath.Join(w.Dir, "stdout"))
@@ -32,7 +40,7 @@ func TestFault04KilledInMidWriteTheAgentLosesNoRecord(t *testing.T) {
 		before := lines()
 		p := w.Start()
 		w.Until("records", func() bool { return lines() > before })
-		pause(time.Duration(rand.IntN(400)) * time.Millisecond)
+		pause(time.Duration(rand.IntN(800)) * time.Millisecond)
 		p.End(syscall.SIGKILL)
 	}
 	p := w.Start()
@@ -41,12 +49,14 @@ func TestFault04KilledInMidWriteTheAgentLosesNoRecord(t *testing.T) {
 		t.Errorf("the store after %d kills: %+v", kills, h.Store)
 	}
 	p.Stop()
-	stored := map[string]int{}
-	for _, r := range w.Stored() {
+	stored, all := map[string]int{}, w.Stored()
+	for _, r := range all {
 		if stored[r.ID]++; stored[r.ID] > 1 {
 			t.Errorf("record %s is stored twice", r.ID)
 		}
 	}
+	tiled(t, all, "load-", time.Second)
+	tiled(t, all, "again-", time.Second)
 	told, lost := w.Reports(), 0
 	for _, r := range told {
 		if stored[r.ID] == 0 {

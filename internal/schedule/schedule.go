@@ -78,6 +78,7 @@ type Options struct {
 	Run func(ctx context.Context, s Slot)
 	// Skip is told of every slot that will not run: cause is overlap or missed, from is the first of the slots, why a
 	// sentence for a person. It is called from one goroutine and may block; what comes meanwhile is added up by name and why.
+	// What comes while a run of that name is going is told after Run has returned for it.
 	Skip          func(name string, cause checks.Cause, from time.Time, slots int, why string)
 	Location      string
 	MaxConcurrent int // runs at a time; 0 is no limit
@@ -127,6 +128,7 @@ type entry struct {
 	running  bool
 	since    time.Time
 	waiting  *slot
+	held     gaps // told when the run that is going has ended
 }
 
 // slot is a slot that came due and has no outcome yet.
@@ -208,6 +210,7 @@ func (s *Scheduler) remove(e *entry) {
 	if e.waiting != nil {
 		s.drop(e, MissedRemoved, "the check was removed")
 	}
+	s.tellHeld(e) // there is no next start
 	if e.running {
 		e.joined, e.known, e.starting, e.nextWall = false, true, 0, time.Time{}
 		s.gone[e.Name] = e

@@ -125,6 +125,7 @@ func (s *Scheduler) finish(sl *slot, panicked bool) {
 		s.tally.panics++
 	}
 	e.running, e.since = false, time.Time{}
+	s.tellHeld(e)
 	if s.gone[e.Name] == e {
 		delete(s.gone, e.Name)
 	}
@@ -152,13 +153,13 @@ func (s *Scheduler) drop(e *entry, reason, why string) {
 	e.waiting, sl.dropped = nil, true
 	s.tally.waiting--
 	s.tally.missed[reason]++
-	s.gap(gap{e.Name, checks.CauseMissed, why}, sl.at, 1)
+	s.gap(e, gap{e.Name, checks.CauseMissed, why}, sl.at, 1)
 }
 
 func (s *Scheduler) skip(sl *slot, reason, why string) {
 	s.tally.waiting--
 	s.tally.skipped[reason]++
-	s.gap(gap{sl.entry.Name, checks.CauseOverlap, why}, sl.at, 1)
+	s.gap(sl.entry, gap{sl.entry.Name, checks.CauseOverlap, why}, sl.at, 1)
 }
 
 func (s *Scheduler) missed(e *entry, over span, reason string) {
@@ -170,7 +171,7 @@ func (s *Scheduler) missed(e *entry, over span, reason string) {
 		MissedStep:    "the clock stepped over it",
 		MissedLate:    "the agent was too late",
 	}[reason]
-	s.gap(gap{e.Name, checks.CauseMissed, why}, over.first, over.slots)
+	s.gap(e, gap{e.Name, checks.CauseMissed, why}, over.first, over.slots)
 }
 
 // gap is what Skip is told; what is alike and not yet told is added up.
@@ -193,20 +194,39 @@ type gaps struct {
 	index map[gap]int
 }
 
-func (s *Scheduler) gap(g gap, from time.Time, slots int) {
+func (g *gaps) add(x extent) {
+	if i, ok := g.index[x.gap]; ok {
+		g.list[i].slots += x.slots
+		return
+	}
+	if g.index == nil {
+		g.index = map[gap]int{}
+	}
+	g.index[x.gap] = len(g.list)
+	g.list = append(g.list, x)
+}
+
+// gap notes slots that will not run. What comes while the entry's run is going is told when that has ended: the newest slot
+// that was told is where the next start goes on, and a process that is killed must not have told of one after the run's.
+func (s *Scheduler) gap(e *entry, g gap, from time.Time, slots int) {
 	if s.o.Skip == nil {
 		return
 	}
-	if i, ok := s.gaps.index[g]; ok {
-		s.gaps.list[i].slots += slots
+	if e.running {
+		e.held.add(extent{g, from, slots})
 		return
 	}
-	if s.gaps.index == nil {
-		s.gaps.index = map[gap]int{}
-	}
-	s.gaps.index[g] = len(s.gaps.list)
-	s.gaps.list = append(s.gaps.list, extent{g, from, slots})
+	s.gaps.add(extent{g, from, slots})
 	signal(s.tell)
+}
+
+// tellHeld tells what came while a run was going.
+func (s *Scheduler) tellHeld(e *entry) {
+	for _, x := range e.held.list {
+		s.gaps.add(x)
+		signal(s.tell)
+	}
+	e.held = gaps{}
 }
 
 // tellGaps calls Skip outside of the loop, which must not wait for it, until stop is closed and nothing is left.
