@@ -183,7 +183,7 @@ func exportMetrics() []Metric {
 	return []Metric{
 		{Name: "windsock.export.sent", Self: true, Kind: Counter, Attrs: []string{"exporter"}, Doc: "records that the backend took"},
 		{Name: "windsock.export.rejected", Self: true, Kind: Counter, Attrs: []string{"exporter", "reason"}, Doc: "records that the backend refused for good"},
-		{Name: "windsock.export.expired", Self: true, Kind: Counter, Attrs: []string{"exporter", "reason"}, Doc: "records that were given up before they could be sent: max_age, store_full"},
+		{Name: "windsock.export.expired", Self: true, Kind: Counter, Attrs: []string{"exporter", "reason"}, Doc: "records that were given up before they could be sent: max_age, store_full, store_unreadable"},
 		{Name: "windsock.export.queue", Self: true, Attrs: []string{"exporter"}, Doc: "records that wait"},
 		{Name: "windsock.export.queue.age", Self: true, Unit: "s", Attrs: []string{"exporter"}, Doc: "age of the oldest record that waits"},
 		{Name: "windsock.export.held", Self: true, Attrs: []string{"exporter"}, Doc: "1 while the exporter waits for an operator"},

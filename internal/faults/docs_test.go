@@ -10,6 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/windsock-monitor/windsock/exporters"
+	"github.com/windsock-monitor/windsock/exporters/prometheus"
 )
 
 // defined are the names of all tests and fuzz targets of the module, whatever their build tags.
@@ -77,6 +80,48 @@ func TestEveryFaultIsInTheTable(t *testing.T) {
 	for _, row := range []int{1, 2, 3, 4, 5, 6, 7, 8, 12, 13, 15, 16, 17, 18, 19, 20, 22, 23, 24, 25, 26, 28, 29, 30, 31, 32, 33} {
 		if !strings.Contains(string(text), "\n| "+strconv.Itoa(row)+" |") {
 			t.Errorf("docs/faults.md has no row %d", row)
+		}
+	}
+}
+
+// TestEveryCounterThatThePromisesNameIsInTheCatalogue: a drop is counted under a name that exists.
+func TestEveryCounterThatThePromisesNameIsInTheCatalogue(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/promises.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{}
+	for _, m := range exporters.Catalogue() {
+		known[m.Name], known[prometheus.Name(m)] = true, true
+	}
+	found := regexp.MustCompile("`((?:windsock|probe)[._][a-z_.]+)`").FindAllSubmatch(text, -1)
+	if len(found) < 10 {
+		t.Errorf("docs/promises.md names %d counters only", len(found))
+	}
+	for _, name := range found {
+		if !known[string(name[1])] {
+			t.Errorf("docs/promises.md names %s, which is not in the catalogue", name[1])
+		}
+	}
+}
+
+func TestTheArchitectureNamesEveryRoom(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, parent := range []string{"internal", "checks", "exporters", "checks/internal"} {
+		rooms, err := os.ReadDir("../../" + parent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, room := range rooms {
+			name := regexp.MustCompile("`(" + parent + "/)?" + room.Name() + "`")
+			if room.IsDir() && room.Name() != "testdata" && !name.Match(text) {
+				t.Errorf("docs/architecture.md does not name %s/%s", parent, room.Name())
+			}
 		}
 	}
 }

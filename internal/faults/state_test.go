@@ -29,7 +29,7 @@ func TestFault04KilledInMidWriteTheAgentLosesNoRecord(t *testing.T) {
 		fmt.Fprintf(&more, "  - {name: again-%d, kind: models, schedule: \"@every 1s\", timeout: 900ms, confirm: 950ms, overlap: %s, with: {expect: [nobody]}}\n", i, overlap)
 	}
 	w.Write(strings.Replace(w.config("", "concurrency: {global: 64, per_host: 64}\n"), "exporters:\n", more.String()+"exporters:\n", 1))
-	for range kills {
+	for i := range kills {
 		lines := func() int64 {
 			info, err := os.Stat(filepath.Join(w.Dir, "stdout"))
 			if err != nil {
@@ -40,11 +40,13 @@ func TestFault04KilledInMidWriteTheAgentLosesNoRecord(t *testing.T) {
 		before := lines()
 		p := w.Start()
 		w.Until("records", func() bool { return lines() > before })
-		pause(time.Duration(rand.IntN(800)) * time.Millisecond)
+		life := []int{2000, 400, 400, 400}[i%4] // in milliseconds, at most
+		pause(time.Duration(rand.IntN(life)) * time.Millisecond)
 		p.End(syscall.SIGKILL)
 	}
 	p := w.Start()
 	w.UntilReady()
+	w.Until("outcomes of the slow checks", func() bool { return len(w.Of("again-0")) > 1 && len(w.Of("again-1")) > 1 })
 	if h := w.Health(); !h.Store.OK || h.Store.CorruptMoved != "" || h.Store.RingDropped > 0 {
 		t.Errorf("the store after %d kills: %+v", kills, h.Store)
 	}
