@@ -203,7 +203,7 @@ func (d *decoder) field(n ast.Node, v reflect.Value, f field) {
 	if len(f.enum) == 0 || len(d.problems) > before || v.Kind() != reflect.String || slices.Contains(f.enum, v.String()) {
 		return
 	}
-	d.add(placeOf(n), nearest(v.String(), f.enum), "found %s, %s", describe(n), oneOf(f.enum))
+	d.add(placeOf(n), near(v.String(), f.enum), "found %s, %s", describe(n), oneOf(f.enum))
 }
 
 // nullable are the sections that may stand there empty.
@@ -224,7 +224,7 @@ func (d *decoder) unknown(p pair, v reflect.Value, names []string) {
 		d.add(p.at, "take it out", "%q is not part of this version", p.key)
 		return
 	}
-	d.add(p.at, nearest(p.key, names), "unknown key %s, %s", quote(p.key), oneOf(names))
+	d.add(p.at, near(p.key, names), "unknown key %s, %s", quote(p.key), oneOf(names))
 }
 
 // pair is one key of a mapping with its value.

@@ -109,7 +109,7 @@ func (b *builder) providerOf(path string, c *check) string {
 	case c.Provider != "" && len(names) == 0:
 		b.add(b.at(path+".provider"), "", "no provider %s: there are none in `providers:`", quote(c.Provider))
 	case c.Provider != "" && !slices.Contains(names, c.Provider):
-		b.add(b.at(path+".provider"), nearest(c.Provider, names), "no provider %s, %s", quote(c.Provider), oneOf(names))
+		b.add(b.at(path+".provider"), near(c.Provider, names), "no provider %s, %s", quote(c.Provider), oneOf(names))
 	case c.Provider == "" && b.onlyNamed(c.Kind):
 		return ""
 	case c.Provider == "" && len(names) == 1:
@@ -194,7 +194,7 @@ func (b *builder) unknownKind(path, kind, what string, names []string) {
 	case slices.Contains(later, kind):
 		b.add(at, "", "the %s kind %s is not part of this version, %s", what, quote(kind), oneOf(names))
 	default:
-		b.add(at, nearest(kind, names), "no %s kind is called %s, %s", what, quote(kind), oneOf(names))
+		b.add(at, near(kind, names), "no %s kind is called %s, %s", what, quote(kind), oneOf(names))
 	}
 }
 

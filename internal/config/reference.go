@@ -90,7 +90,7 @@ func (d *decoder) source(n ast.Node) (ref secret.Ref, named string, ok bool) {
 	}
 	if s.Secret != "" {
 		if _, known := d.named[s.Secret]; !known {
-			d.add(locate(m, "secret", placeOf(n)), nearest(s.Secret, sortedKeys(d.named)), "no entry %s in `secrets`", quote(s.Secret))
+			d.add(locate(m, "secret", placeOf(n)), near(s.Secret, sortedKeys(d.named)), "no entry %s in `secrets`", quote(s.Secret))
 			return ref, "", false
 		}
 		return ref, s.Secret, true

@@ -13,6 +13,8 @@ import (
 	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/windsock-monitor/windsock/internal/nearest"
 )
 
 // decodeStrict decodes one YAML (or JSON) document into a struct; every error says where it is and what was wanted.
@@ -190,49 +192,10 @@ func (c *checker) pair(v *ast.MappingValueNode, t reflect.Type) {
 		known = append(known, tag)
 	}
 	text := "unknown key " + quote(strings.Trim(key, `"'`))
-	if near := nearest(strings.Trim(key, `"'`), known); near != "" {
+	if near := nearest.Word(strings.Trim(key, `"'`), known); near != "" {
 		text += fmt.Sprintf("; did you mean %q?", near)
 	}
 	c.add(v.Key, text+" (known: "+strings.Join(known, ", ")+")")
-}
-
-// nearest is the known word that is at most two edits away, or that the word begins.
-func nearest(word string, known []string) string {
-	best, distance := "", 3
-	for _, k := range known {
-		if d := edits(word, k); d < distance {
-			best, distance = k, d
-		}
-	}
-	for _, k := range known {
-		if best == "" && len(word) > 2 && (strings.HasPrefix(k, word) || strings.HasPrefix(word, k)) {
-			best = k
-		}
-	}
-	return best
-}
-
-func edits(a, b string) int {
-	if len(a) > 40 { // no key is
-		return len(a)
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		previous := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := previous
-			if a[i] != b[j] {
-				change++
-			}
-			previous = row[j+1]
-			row[j+1] = min(change, row[j]+1, previous+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // nodeAt follows a path as problems makes them; where it leads nowhere, as far as it goes.

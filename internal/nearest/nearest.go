@@ -1,25 +1,19 @@
-package config
+// Package nearest finds the word that somebody meant. It knows no words of its own.
+package nearest
 
-import (
-	"fmt"
-	"slices"
-	"strings"
-)
+import "strings"
 
-// nearest returns a hint that names the right word, or "" where none is near: at most a third of the letters and at most
-// three may differ.
-func nearest(word string, words []string) string {
+// Word is the one of words that is nearest to what was written, in upper or lower case, or "" where none is near: at most
+// a third of its letters and at most three may differ.
+func Word(written string, words []string) string {
 	best, distance := "", 4
-	folded := strings.ToLower(word)
+	folded := strings.ToLower(written)
 	for _, w := range words {
 		if d := levenshtein(folded, strings.ToLower(w), distance); d < distance && d <= max(1, (len(w)+1)/3) {
 			best, distance = w, d
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf("did you mean %q?", best)
+	return best
 }
 
 // levenshtein is the least number of letters that differ, or limit where it is that or more.
@@ -44,19 +38,4 @@ func levenshtein(a, b string, limit int) int {
 		}
 	}
 	return min(row[len(b)], limit)
-}
-
-// oneOf reads "want one of a, b, c".
-func oneOf(words []string) string {
-	switch len(words) {
-	case 0:
-		return "want none"
-	case 1:
-		return "want " + words[0]
-	}
-	return "want one of " + strings.Join(words, ", ")
-}
-
-func sortedCopy(words []string) []string {
-	return slices.Sorted(slices.Values(words))
 }
