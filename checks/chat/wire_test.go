@@ -15,34 +15,11 @@ import (
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/checks/chat"
 	"github.com/windsock-monitor/windsock/checks/checktest"
-	"github.com/windsock-monitor/windsock/internal/mistral"
-	"github.com/windsock-monitor/windsock/internal/outbound"
+	"github.com/windsock-monitor/windsock/internal/mistral/mistraltest"
 	"github.com/windsock-monitor/windsock/internal/outbound/outboundtest"
 )
 
 const key = "canary-key-4711-abcdef"
-
-// client is the real one.
-func client(t *testing.T, baseURL string) *mistral.Client {
-	t.Helper()
-	n, err := outbound.New(outbound.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(n.Close)
-	c, err := mistral.New(mistral.Options{BaseURL: baseURL, APIKey: checktest.Secret(key), Out: n})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-func serve(t *testing.T, handler http.HandlerFunc) string {
-	t.Helper()
-	server := httptest.NewServer(handler)
-	t.Cleanup(server.Close)
-	return server.URL
-}
 
 // event is one line of a stream, shaped as Mistral's (recorded October 2026): no event names, a first chunk with a role
 // and no content, usage in the last chunk.
@@ -89,16 +66,16 @@ func TestTheKindPassesTheSuite(t *testing.T) {
 		Key: key,
 		Good: func(t *testing.T) checktest.Case {
 			t.Helper()
-			return checktest.Case{Params: params, Env: checks.Env{Provider: client(t, serve(t, streamPong))}}
+			return checktest.Case{Params: params, Env: checks.Env{Provider: mistraltest.Client(t, outboundtest.Serve(t, streamPong), checktest.Secret(key))}}
 		},
 		Absent: func(t *testing.T) checktest.Case {
 			t.Helper()
-			return checktest.Case{Params: params, Env: checks.Env{Provider: client(t, "http://"+outboundtest.Refused(t))}}
+			return checktest.Case{Params: params, Env: checks.Env{Provider: mistraltest.Client(t, "http://"+outboundtest.Refused(t), checktest.Secret(key))}}
 		},
 		Hung: func(t *testing.T) checktest.Case {
 			t.Helper()
 			url, reached := hung(t)
-			return checktest.Case{Params: params, Env: checks.Env{Provider: client(t, url)}, Reached: reached}
+			return checktest.Case{Params: params, Env: checks.Env{Provider: mistraltest.Client(t, url, checktest.Secret(key))}, Reached: reached}
 		},
 		Refused: map[string]string{
 			"no model":             "",
@@ -151,7 +128,7 @@ func TestTheRealClientEndToEnd(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			check, err := chat.Kind().New(checktest.Decoder("model: mistral-small-latest\n"+tc.params, ""), checks.Env{Provider: client(t, serve(t, tc.serve))})
+			check, err := chat.Kind().New(checktest.Decoder("model: mistral-small-latest\n"+tc.params, ""), checks.Env{Provider: mistraltest.Client(t, outboundtest.Serve(t, tc.serve), checktest.Secret(key))})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -186,7 +163,7 @@ func TestNobodyListensIsFreeAndHungIsNot(t *testing.T) {
 		cause  checks.Cause
 		billed bool
 	}{"nobody listens": {"http://" + outboundtest.Refused(t), checks.CauseConnect, false}, "no answer": {url, checks.CauseTimeout, true}} {
-		check, err := chat.Kind().New(checktest.Decoder("model: mistral-small-latest", ""), checks.Env{Provider: client(t, tc.url)})
+		check, err := chat.Kind().New(checktest.Decoder("model: mistral-small-latest", ""), checks.Env{Provider: mistraltest.Client(t, tc.url, checktest.Secret(key))})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,34 +18,11 @@ import (
 	"github.com/windsock-monitor/windsock/checks/checktest"
 	"github.com/windsock-monitor/windsock/checks/embeddings"
 	"github.com/windsock-monitor/windsock/exporters"
-	"github.com/windsock-monitor/windsock/internal/mistral"
-	"github.com/windsock-monitor/windsock/internal/outbound"
+	"github.com/windsock-monitor/windsock/internal/mistral/mistraltest"
 	"github.com/windsock-monitor/windsock/internal/outbound/outboundtest"
 )
 
 const key = "canary-key-4711-abcdef"
-
-// client is the real one.
-func client(t *testing.T, baseURL string) *mistral.Client {
-	t.Helper()
-	n, err := outbound.New(outbound.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(n.Close)
-	c, err := mistral.New(mistral.Options{BaseURL: baseURL, APIKey: checktest.Secret(key), Out: n})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-func serve(t *testing.T, handler http.HandlerFunc) string {
-	t.Helper()
-	server := httptest.NewServer(handler)
-	t.Cleanup(server.Close)
-	return server.URL
-}
 
 // unit is a unit vector as text: width elements, of which the one at place is not zero.
 func unit(width, place int) string {
@@ -75,11 +52,11 @@ func TestTheKindPassesTheSuite(t *testing.T) {
 		Key: key,
 		Good: func(t *testing.T) checktest.Case {
 			t.Helper()
-			return checktest.Case{Env: checks.Env{Provider: client(t, serve(t, good()))}}
+			return checktest.Case{Env: checks.Env{Provider: mistraltest.Client(t, outboundtest.Serve(t, good()), checktest.Secret(key))}}
 		},
 		Absent: func(t *testing.T) checktest.Case {
 			t.Helper()
-			return checktest.Case{Env: checks.Env{Provider: client(t, "http://"+outboundtest.Refused(t))}}
+			return checktest.Case{Env: checks.Env{Provider: mistraltest.Client(t, "http://"+outboundtest.Refused(t), checktest.Secret(key))}}
 		},
 		Hung: func(t *testing.T) checktest.Case {
 			t.Helper()
@@ -93,7 +70,7 @@ func TestTheKindPassesTheSuite(t *testing.T) {
 				}
 			}))
 			t.Cleanup(func() { close(done); server.Close() })
-			return checktest.Case{Env: checks.Env{Provider: client(t, server.URL)}, Reached: reached}
+			return checktest.Case{Env: checks.Env{Provider: mistraltest.Client(t, server.URL, checktest.Secret(key))}, Reached: reached}
 		},
 		Refused: map[string]string{
 			"no model":             "model: ''",
@@ -115,7 +92,7 @@ func TestTheKindPassesTheSuite(t *testing.T) {
 // run runs a check of params against a server and holds what every result obeys.
 func run(t *testing.T, params string, handler http.HandlerFunc) checks.Result {
 	t.Helper()
-	check, err := embeddings.Kind().New(checktest.Decoder(params, key), checks.Env{Provider: client(t, serve(t, handler))})
+	check, err := embeddings.Kind().New(checktest.Decoder(params, key), checks.Env{Provider: mistraltest.Client(t, outboundtest.Serve(t, handler), checktest.Secret(key))})
 	if err != nil {
 		t.Fatal(err)
 	}

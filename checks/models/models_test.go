@@ -17,26 +17,11 @@ import (
 	"github.com/windsock-monitor/windsock/checks/checktest"
 	"github.com/windsock-monitor/windsock/checks/models"
 	"github.com/windsock-monitor/windsock/exporters"
-	"github.com/windsock-monitor/windsock/internal/mistral"
-	"github.com/windsock-monitor/windsock/internal/outbound"
+	"github.com/windsock-monitor/windsock/internal/mistral/mistraltest"
 	"github.com/windsock-monitor/windsock/internal/outbound/outboundtest"
 )
 
 const key = "canary-key-4711-abcdef"
-
-func client(t *testing.T, baseURL string) *mistral.Client {
-	t.Helper()
-	n, err := outbound.New(outbound.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(n.Close)
-	c, err := mistral.New(mistral.Options{BaseURL: baseURL, APIKey: checktest.Secret(key), Out: n})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
 
 // card is shaped as Mistral's (recorded October 2026), shortened.
 func card(id, retires string, capabilities ...string) string {
@@ -69,24 +54,17 @@ func three() http.HandlerFunc {
 	)
 }
 
-func serve(t *testing.T, handler http.HandlerFunc) string {
-	t.Helper()
-	server := httptest.NewServer(handler)
-	t.Cleanup(server.Close)
-	return server.URL
-}
-
 func TestTheKindPassesTheSuite(t *testing.T) {
 	const params = "expect: [mistral-embed]\nusable: {mistral-small-latest: [completion_chat]}\nmin_count: 3\n"
 	checktest.Run(t, models.Kind(), checktest.Options{
 		Key: key,
 		Good: func(t *testing.T) checktest.Case {
 			t.Helper()
-			return checktest.Case{Params: params, Env: checks.Env{Provider: client(t, serve(t, three()))}}
+			return checktest.Case{Params: params, Env: checks.Env{Provider: mistraltest.Client(t, outboundtest.Serve(t, three()), checktest.Secret(key))}}
 		},
 		Absent: func(t *testing.T) checktest.Case {
 			t.Helper()
-			return checktest.Case{Params: params, Env: checks.Env{Provider: client(t, "http://"+outboundtest.Refused(t))}}
+			return checktest.Case{Params: params, Env: checks.Env{Provider: mistraltest.Client(t, "http://"+outboundtest.Refused(t), checktest.Secret(key))}}
 		},
 		Hung: func(t *testing.T) checktest.Case {
 			t.Helper()
@@ -100,7 +78,7 @@ func TestTheKindPassesTheSuite(t *testing.T) {
 				}
 			}))
 			t.Cleanup(func() { close(done); server.Close() })
-			return checktest.Case{Params: params, Env: checks.Env{Provider: client(t, server.URL)}, Reached: reached}
+			return checktest.Case{Params: params, Env: checks.Env{Provider: mistraltest.Client(t, server.URL, checktest.Secret(key))}, Reached: reached}
 		},
 		Refused: map[string]string{
 			"an empty id":           "expect: ['']",
@@ -118,7 +96,7 @@ func TestTheKindPassesTheSuite(t *testing.T) {
 
 func run(t *testing.T, params string, handler http.HandlerFunc) checks.Result {
 	t.Helper()
-	check, err := models.Kind().New(checktest.Decoder(params, ""), checks.Env{Provider: client(t, serve(t, handler))})
+	check, err := models.Kind().New(checktest.Decoder(params, ""), checks.Env{Provider: mistraltest.Client(t, outboundtest.Serve(t, handler), checktest.Secret(key))})
 	if err != nil {
 		t.Fatal(err)
 	}

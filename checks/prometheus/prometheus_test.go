@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -27,13 +26,6 @@ func vector(value string) string {
 	return fmt.Sprintf(`{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[%d,%q]}]}}`, time.Now().Unix(), value)
 }
 
-func serve(t *testing.T, handler http.HandlerFunc) string {
-	t.Helper()
-	server := httptest.NewServer(handler)
-	t.Cleanup(server.Close)
-	return server.URL
-}
-
 func TestTheKindPassesTheSuite(t *testing.T) {
 	params := func(url string) string {
 		return "url: " + url + "\nqueries: [{name: a, query: up}, {name: b.c, query: sum(up), unit: s}]\nauth: {basic: {username: windsock, password: a-reference}}\n"
@@ -42,7 +34,7 @@ func TestTheKindPassesTheSuite(t *testing.T) {
 		Key: key,
 		Good: func(t *testing.T) checktest.Case {
 			t.Helper()
-			return checktest.Case{Env: checks.Env{Network: network(t)}, Params: params(serve(t, func(w http.ResponseWriter, r *http.Request) {
+			return checktest.Case{Env: checks.Env{Network: network(t)}, Params: params(outboundtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 				if _, password, _ := r.BasicAuth(); password != key {
 					w.WriteHeader(http.StatusUnauthorized)
 				}
@@ -179,7 +171,7 @@ func TestEveryOtherAnswerHasOneCauseAndNoNumber(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := ask(t, serve(t, tc.handler), "query: sum(up)", "")
+			r := ask(t, outboundtest.Serve(t, tc.handler), "query: sum(up)", "")
 			tc.want.hold(t, r)
 			if slices.IndexFunc(r.Evidence, func(s checks.Step) bool { return !s.OK }) < 0 {
 				t.Errorf("no step of the evidence says what is wrong: %+v", r.Evidence)
@@ -191,7 +183,7 @@ func TestEveryOtherAnswerHasOneCauseAndNoNumber(t *testing.T) {
 func TestAnAnswerWithWarningsIsPerhapsPartial(t *testing.T) {
 	t.Parallel()
 	warned := func(kind string) string {
-		return serve(t, answering(200, strings.Replace(vector("7"), `"data"`, `"`+kind+`":["receive series from store-2: context deadline exceeded","b"],"data"`, 1)))
+		return outboundtest.Serve(t, answering(200, strings.Replace(vector("7"), `"data"`, `"`+kind+`":["receive series from store-2: context deadline exceeded","b"],"data"`, 1)))
 	}
 	const says = "perhaps partial, 2 warnings: receive series from store-2"
 	for name, tc := range map[string]struct {
@@ -216,7 +208,7 @@ func TestAnAnswerWithWarningsIsPerhapsPartial(t *testing.T) {
 
 func TestTheWorstQueryDecidesAndTheOthersAreStillMeasured(t *testing.T) {
 	t.Parallel()
-	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	url := outboundtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.FormValue("query") {
 		case "bad":
 			answering(400, `{"status":"error","errorType":"bad_data","error":"no"}`)(w, r)
@@ -278,7 +270,7 @@ func TestASlowServerIsATimeoutAndOurOwn(t *testing.T) {
 
 func TestAnAgeThatTheServerRefusesIsNotYouth(t *testing.T) {
 	t.Parallel()
-	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	url := outboundtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.FormValue("query"), "timestamp") {
 			answering(400, `{"status":"error","errorType":"bad_data","error":"unknown function timestamp"}`)(w, r)
 			return
@@ -293,7 +285,7 @@ func TestAnAgeThatTheServerRefusesIsNotYouth(t *testing.T) {
 func TestWhatIsSent(t *testing.T) {
 	t.Parallel()
 	var requests atomic.Int64
-	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	url := outboundtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		requests.Add(1)
 		for header, want := range map[string]string{"Authorization": "Bearer " + key, "X-Scope-OrgID": "team-a", "Accept": "application/json"} {
 			if got := r.Header.Get(header); got != want {
@@ -327,7 +319,7 @@ func TestAServerThatEchoesTheKeyIsNotQuoted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ask(t, serve(t, handler), "query: up\nby: [l]", "auth: {bearer: a-reference}\npartial: degraded\n") // run looks for the key
+			ask(t, outboundtest.Serve(t, handler), "query: up\nby: [l]", "auth: {bearer: a-reference}\npartial: degraded\n") // run looks for the key
 		})
 	}
 }
@@ -335,7 +327,7 @@ func TestAServerThatEchoesTheKeyIsNotQuoted(t *testing.T) {
 func TestALabelThatIsNoTextIsMadeFit(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("ü", 200)
-	url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+	url := outboundtest.Serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, strings.Replace(vector("7"), `"metric":{}`, `"metric":{"Long":"`+long+`","lines":"a\nb\u0000","empty":""}`, 1))
 	})
 	r := ask(t, url, "query: up\nby: [Long, lines, empty, absent]", "") // run holds what checktest.Valid does
@@ -350,7 +342,7 @@ func TestLabelsThatBecomeTheSameAreNotToldApart(t *testing.T) {
 	const two = `{"metric":{"l":"%[1]sa"},"value":[1795776900,"1"]},{"metric":{"l":"%[1]sb"},"value":[1795776900,"2"]}`
 	body := `{"status":"success","data":{"resultType":"vector","result":[` + fmt.Sprintf(two, strings.Repeat("x", 300)) + `]}}`
 	want := question{status: checks.Unknown, cause: checks.CauseBadRequest, blame: checks.BlameConfig, says: "several of 2 series have the same labels (l=xxx", values: map[string]float64{}}
-	want.hold(t, ask(t, serve(t, answering(200, body)), "query: sum(up)\nby: [l]", ""))
+	want.hold(t, ask(t, outboundtest.Serve(t, answering(200, body)), "query: sum(up)\nby: [l]", ""))
 }
 
 func TestANetworkThatMakesNoRequestsIsRefused(t *testing.T) {

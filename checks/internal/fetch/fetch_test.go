@@ -38,13 +38,6 @@ func network(t *testing.T) *outbound.Network {
 	return n
 }
 
-func serve(t *testing.T, handler http.HandlerFunc) string {
-	t.Helper()
-	server := httptest.NewServer(handler)
-	t.Cleanup(server.Close)
-	return server.URL
-}
-
 // do makes an exchange that carries the canaries, and holds that none comes back in a text.
 func do(t *testing.T, req fetch.Request) *fetch.Answer {
 	t.Helper()
@@ -85,7 +78,7 @@ func TestAWholeAnswerHasNoCauseWhateverItsStatus(t *testing.T) {
 		200: checks.CauseNone, 204: checks.CauseNone, 302: checks.CauseUnexpectedRedirect, 401: checks.CauseAuth, 403: checks.CauseForbidden,
 		404: checks.CauseBadRequest, 429: checks.CauseRateLimited, 500: checks.CauseServer, 503: checks.CauseServer,
 	} {
-		url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		url := outboundtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 			if r.Method != http.MethodPost || r.Header.Get("X-Plain") != "yes" {
 				t.Errorf("got %s with %v", r.Method, r.Header)
 			}
@@ -118,7 +111,7 @@ func TestCredentialsGoOntoTheWireAndNowhereElse(t *testing.T) {
 		"header": {fetch.Auth{Headers: map[string]checks.Secret{"X-Api-Key": checktest.Secret(key)}}, "X-Api-Key", key},
 		"none":   {fetch.Auth{}, "Authorization", ""},
 	} {
-		url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		url := outboundtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 			if got := r.Header.Get(tc.header); got != tc.want {
 				t.Errorf("%s: %s is %q, want %q", name, tc.header, got, tc.want)
 			}
@@ -145,7 +138,7 @@ func (r rotating) Where() string                                 { return "the t
 func TestARefusedCredentialIsReadAgainForTheNextRun(t *testing.T) {
 	t.Parallel()
 	var renewed, requests atomic.Int64
-	url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+	url := outboundtest.Serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		requests.Add(1)
 		w.WriteHeader(http.StatusUnauthorized)
 	})
@@ -158,7 +151,7 @@ func TestARefusedCredentialIsReadAgainForTheNextRun(t *testing.T) {
 func TestACredentialThatCannotBeUsedIsOurFault(t *testing.T) {
 	t.Parallel()
 	var requests atomic.Int64
-	url := serve(t, func(http.ResponseWriter, *http.Request) { requests.Add(1) })
+	url := outboundtest.Serve(t, func(http.ResponseWriter, *http.Request) { requests.Add(1) })
 	for name, auth := range map[string]fetch.Auth{
 		"absent":         {Bearer: checktest.Secret("")},
 		"of two lines":   {Basic: fetch.Basic{Username: "me", Password: checktest.Secret(key + "\nX-Evil: 1")}},
@@ -218,7 +211,7 @@ func TestEveryFaultOfTheWayHasOneCauseAndItsEvidence(t *testing.T) {
 
 func TestABodyIsBounded(t *testing.T) {
 	t.Parallel()
-	url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+	url := outboundtest.Serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		for {
 			if _, err := w.Write(make([]byte, 1<<16)); err != nil {
 				return

@@ -14,6 +14,8 @@ import (
 	"errors"
 	"math/big"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -24,6 +26,14 @@ import (
 
 	"github.com/miekg/dns"
 )
+
+// Serve answers HTTP until the test ends, and returns the URL.
+func Serve(t *testing.T, handler http.HandlerFunc) string {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	return server.URL
+}
 
 // Raw listens and calls handle for each connection, which it closes afterwards. It returns the address. The test ends
 // when every handler has ended; handlers that wait watch done.
