@@ -12,7 +12,9 @@ var version = "dev"
 
 func main() {
 	signal.Ignore(syscall.SIGXFSZ) // a file that may not grow is an error of write, not the end of the process
-	os.Exit(windsock(process{
-		args: os.Args[1:], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv,
+	os.Exit(profiled(func() int {
+		return windsock(process{
+			args: os.Args[1:], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv,
+		})
 	}))
 }
