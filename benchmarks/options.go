@@ -31,8 +31,8 @@ type options struct {
 	output   string
 }
 
-func parse(args []string, stderr io.Writer) (options, *flag.FlagSet, error) {
-	var o options
+func parse(args []string, stderr io.Writer) (*options, *flag.FlagSet, error) {
+	o := &options{}
 	flags := flag.NewFlagSet("benchmarks", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.scenario, "scenario", "", "a preset: "+strings.Join(slices.Sorted(maps.Keys(scenarios())), ", ")+"; flags that are given change it")

@@ -197,8 +197,11 @@ func first(into *string, value string) {
 	}
 }
 
-// scalar is a string or a number as text, "" for all else.
+// scalar is a string or a number as text, "" for all else. raw is valid JSON, without space around it.
 func scalar(raw json.RawMessage) string {
+	if text, ok := simple(raw); ok {
+		return text
+	}
 	var s string
 	if json.Unmarshal(raw, &s) == nil {
 		return s
@@ -208,6 +211,28 @@ func scalar(raw json.RawMessage) string {
 		return n.String()
 	}
 	return ""
+}
+
+// simple is scalar for what needs no decoder: a string of ASCII without escapes, a count, and all that is neither string
+// nor number.
+func simple(raw json.RawMessage) (text string, ok bool) {
+	if len(raw) == 0 {
+		return "", true
+	}
+	switch raw[0] {
+	case '{', '[', 't', 'f', 'n':
+		return "", true
+	case '"':
+	default:
+		return string(raw), within(string(raw), 18, "0123456789") && raw[0] != '0'
+	}
+	inner := raw[1:max(len(raw)-1, 1)]
+	for _, c := range inner {
+		if c < ' ' || c > '~' || c == '\\' || c == '"' {
+			return "", false
+		}
+	}
+	return string(inner), true
 }
 
 func (e *apiError) contains(words ...string) bool {

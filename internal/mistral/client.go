@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -31,6 +32,13 @@ type Client struct {
 	base  string // ends in /v1
 	https bool
 	o     Options
+	known atomic.Pointer[known] // of the key that was used last
+}
+
+// known is a key with what takes it out of texts, which is work to make.
+type known struct {
+	key   string
+	scrub credential.Scrubber
 }
 
 // New checks the options. It reads no secret and opens no connection. A base URL may have a path, and may end in /v1.
@@ -92,7 +100,7 @@ func (c *Client) begin(ctx context.Context, r request) *exchange {
 		x.step("key", false, text)
 		return x
 	}
-	x.scrub = credential.NewScrubber([]string{key}, r.private)
+	x.scrub = c.scrubber(key).For(r.private)
 	x.step("key", true, "read from "+c.o.APIKey.Used())
 	wire, err := c.wire(r, key)
 	if err != nil {
@@ -111,6 +119,15 @@ func (c *Client) begin(ctx context.Context, r request) *exchange {
 		x.refused(ctx, answer.Status)
 	}
 	return x
+}
+
+func (c *Client) scrubber(key string) credential.Scrubber {
+	last := c.known.Load()
+	if last == nil || last.key != key {
+		last = &known{key, credential.NewScrubber([]string{key}, nil)}
+		c.known.Store(last)
+	}
+	return last.scrub
 }
 
 func (c *Client) wire(r request, key string) (outbound.Request, error) {
@@ -272,6 +289,9 @@ func notJSON(data []byte) string {
 }
 
 func isErrorObject(data []byte) bool {
+	if !bytes.Contains(bytes.ToLower(data), []byte("error")) && !bytes.Contains(data, []byte(`\u`)) {
+		return false
+	}
 	var head struct {
 		Object flexString `json:"object"`
 		Error  any        `json:"error"`

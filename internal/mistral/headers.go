@@ -2,9 +2,7 @@ package mistral
 
 import (
 	"cmp"
-	"maps"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,32 +18,76 @@ const (
 	maxRetryIn = 24 * time.Hour
 )
 
-var (
-	// limitFamily: x-ratelimit-limit-req-minute, x-ratelimit-remaining-tokens-month, x-ratelimit-limit-requests,
-	// ratelimitbysize-limit, x-ratelimitbysize-remaining-minute. The names changed three times.
-	limitFamily = regexp.MustCompile(`^(?:x-)?ratelimit(bysize)?-(limit|remaining)(?:-(req|requests|tokens?))?(?:-((?:[0-9]{1,4}-)?[a-z]{1,12}))?$`)
-	leading     = regexp.MustCompile(`^\s*([0-9]{1,18})(\.[0-9]*[1-9])?`)
-)
+// limitName reads the name of a rate-limit header, in lower case: x-ratelimit-limit-req-minute,
+// x-ratelimit-remaining-tokens-month, x-ratelimit-limit-requests, ratelimitbysize-limit,
+// x-ratelimitbysize-remaining-minute. The names changed three times.
+type limitName struct {
+	family   string // "bysize" or ""
+	remains  bool   // remaining, not limit
+	resource string // req, requests, token, tokens or ""
+	window   string // minute, 5-minute or ""
+}
+
+func parseLimitName(name string) (n limitName, ok bool) {
+	rest, ok := strings.CutPrefix(strings.TrimPrefix(name, "x-"), "ratelimit")
+	if !ok {
+		return n, false
+	}
+	if after, found := strings.CutPrefix(rest, "bysize"); found {
+		n.family, rest = "bysize", after
+	}
+	parts := strings.Split(rest, "-")
+	if len(parts) < 2 || len(parts) > 5 || parts[0] != "" || parts[1] != "limit" && parts[1] != "remaining" {
+		return n, false
+	}
+	n.remains = parts[1] == "remaining"
+	parts = parts[2:]
+	if len(parts) > 0 && slices.Contains([]string{"req", "requests", "token", "tokens"}, parts[0]) {
+		n.resource, parts = parts[0], parts[1:]
+	}
+	n.window = strings.Join(parts, "-")
+	switch len(parts) {
+	case 0:
+		return n, true
+	case 1:
+		return n, within(parts[0], 12, "abcdefghijklmnopqrstuvwxyz")
+	case 2:
+		return n, within(parts[0], 4, "0123456789") && within(parts[1], 12, "abcdefghijklmnopqrstuvwxyz")
+	}
+	return n, false
+}
+
+// within reports whether s has at least one and at most so many characters, all of a set.
+func within(s string, most int, set string) bool {
+	return s != "" && len(s) <= most && strings.Trim(s, set) == ""
+}
 
 // parseLimits reads the rate-limit headers by family, whatever their case, in the order of their names. Values that
 // cannot be read are -1.
 func parseLimits(header http.Header) []RateLimit {
 	type key struct{ resource, window, family string }
-	found := map[key]*RateLimit{}
-	for _, raw := range slices.Sorted(maps.Keys(header)) {
+	var names []string
+	for raw, values := range header {
+		if len(values) > 0 && strings.Contains(strings.ToLower(raw), "ratelimit") {
+			names = append(names, raw)
+		}
+	}
+	slices.Sort(names)
+	found := make(map[key]*RateLimit, len(names))
+	for _, raw := range names {
 		name, values := strings.ToLower(raw), header[raw]
-		m := limitFamily.FindStringSubmatch(name)
-		if m == nil || len(values) == 0 || len(found) >= maxLimits {
+		n, ok := parseLimitName(name)
+		if !ok || len(found) >= maxLimits {
 			continue
 		}
-		k := key{resource(m[1], m[3]), m[4], m[1]}
+		k := key{resource(n.family, n.resource), n.window, n.family}
 		if found[k] == nil {
 			found[k] = &RateLimit{Resource: k.resource, Window: k.window, Limit: -1, Remaining: -1, Header: name}
 		}
-		if m[2] == "limit" {
-			found[k].Limit, found[k].Header = leadingInt(values[0]), name
-		} else {
+		if n.remains {
 			found[k].Remaining = leadingInt(values[0])
+		} else {
+			found[k].Limit, found[k].Header = leadingInt(values[0]), name
 		}
 	}
 	limits := make([]RateLimit, 0, len(found))
@@ -71,18 +113,23 @@ func resource(family, word string) string {
 // leadingInt reads the number at the start: "60", "60;w=1". -1 where there is none. A fraction is rounded up: plans with
 // less than one request per second exist, and half a request is not an allowance of zero.
 func leadingInt(value string) int64 {
-	m := leading.FindStringSubmatch(value)
-	if m == nil {
-		return -1
-	}
-	n, err := strconv.ParseInt(m[1], 10, 64)
+	value = strings.TrimLeft(value, "\t\n\f\r ")
+	rest := strings.TrimLeft(value, "0123456789")
+	n, err := strconv.ParseInt(value[:min(len(value)-len(rest), 18)], 10, 64)
 	if err != nil {
 		return -1
 	}
-	if m[2] != "" {
+	if len(value)-len(rest) <= 18 && isFraction(rest) {
 		n++
 	}
 	return n
+}
+
+// isFraction reports whether a fraction that is not zero follows: ".5".
+func isFraction(rest string) bool {
+	digits, ok := strings.CutPrefix(rest, ".")
+	digits = digits[:len(digits)-len(strings.TrimLeft(digits, "0123456789"))]
+	return ok && strings.Trim(digits, "0") != ""
 }
 
 // retryAfter reads seconds or an HTTP date. What is past, longer than a day or not readable is 0.

@@ -28,6 +28,9 @@ func Sanitize(s string, limit int) string {
 	if limit <= 0 {
 		return ""
 	}
+	if len(s) <= limit && isPlain(s) {
+		return s
+	}
 	if work := 8*min(limit, 1<<20) + 1024; len(s) > work { // what is beyond would be cut anyway
 		s = s[:work]
 	}
@@ -47,6 +50,19 @@ func Sanitize(s string, limit int) string {
 		keep--
 	}
 	return strings.TrimRight(s[:keep], " ") + tail
+}
+
+// isPlain reports whether a text is one line of ASCII with single spaces between words already, as nearly all texts are.
+func isPlain(s string) bool {
+	space := true // at the start, or after a space
+	for i := range len(s) {
+		c := s[i]
+		if c < ' ' || c > '~' || c == ' ' && space {
+			return false
+		}
+		space = c == ' '
+	}
+	return s == "" || !space
 }
 
 // printable keeps what a person can see, turns white space into a space, and drops the rest: control characters, format

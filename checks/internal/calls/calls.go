@@ -4,7 +4,7 @@ package calls
 
 import (
 	"context"
-	"regexp"
+	"strings"
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/checks/internal/fetch"
@@ -46,37 +46,49 @@ func evidence(steps []checks.Step) []checks.Step {
 }
 
 func measurements(call *mistral.Call) []checks.Measurement {
-	var all []checks.Measurement
+	all := make([]checks.Measurement, 0, 1+2*min(len(call.Limits), maxLimits)+6)
 	if call.Status != 0 {
 		all = append(all, checks.Measurement{Name: "probe.http.status_code", Value: float64(call.Status)})
 	}
 	type pair struct{ resource, window string }
-	seen := map[pair]bool{}
+	seen := make(map[pair]bool, len(call.Limits))
 	for _, limit := range call.Limits {
 		p := pair{word(limit.Resource), word(limit.Window)}
 		if seen[p] || len(seen) == maxLimits {
 			continue
 		}
 		seen[p] = true
-		attrs := map[string]string{}
-		for key, value := range map[string]string{"resource": p.resource, "window": p.window} {
-			if value != "" {
-				attrs[key] = value
-			}
+		attrs := make(map[string]string, 2)
+		if p.resource != "" {
+			attrs["resource"] = p.resource
 		}
-		for name, value := range map[string]int64{"limit": limit.Limit, "remaining": limit.Remaining} {
-			if value >= 0 {
-				all = append(all, checks.Measurement{Name: "probe.llm.rate_limit." + name, Value: float64(value), Attrs: attrs})
-			}
+		if p.window != "" {
+			attrs["window"] = p.window
+		}
+		if limit.Limit >= 0 {
+			all = append(all, checks.Measurement{Name: "probe.llm.rate_limit.limit", Value: float64(limit.Limit), Attrs: attrs})
+		}
+		if limit.Remaining >= 0 {
+			all = append(all, checks.Measurement{Name: "probe.llm.rate_limit.remaining", Value: float64(limit.Remaining), Attrs: attrs})
 		}
 	}
 	return all
 }
 
+const (
+	lower    = "abcdefghijklmnopqrstuvwxyz"
+	alphanum = lower + "0123456789"
+)
+
 // word is a header's word fit to be an attribute: servers invent words, and each is a new series.
 func word(s string) string {
-	if s == "" || regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`).MatchString(s) {
+	if s == "" || isName(s, 32, alphanum, alphanum+"_-") {
 		return s
 	}
 	return "other"
+}
+
+// isName reports whether s has at most so many characters, all of rest, and the first of begin.
+func isName(s string, most int, begin, rest string) bool {
+	return s != "" && len(s) <= most && strings.IndexByte(begin, s[0]) >= 0 && strings.Trim(s, rest) == ""
 }

@@ -2,7 +2,7 @@ package calls
 
 import (
 	"maps"
-	"regexp"
+	"strings"
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
@@ -70,5 +70,6 @@ func with(attrs map[string]string, key, value string) map[string]string {
 
 // known reports whether a name that a server sent looks like a model's: anything else would be a series of its own.
 func known(model string) bool {
-	return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}$`).MatchString(model)
+	letters := alphanum + strings.ToUpper(lower)
+	return isName(model, 100, letters, letters+"._:/-")
 }

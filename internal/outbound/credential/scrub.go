@@ -26,7 +26,8 @@ const (
 // The zero Scrubber only makes lines.
 type Scrubber struct {
 	forms   []string            // of the secrets
-	windows map[string]struct{} // their fragments
+	windows map[string]struct{} // their fragments, in lower case
+	starts  *[1 << 10]uint64    // a bit for the first four bytes of each, in lower case, by their hash; nil without secrets
 	private []string
 }
 
@@ -42,7 +43,16 @@ func NewScrubber(secrets, private []string) Scrubber {
 	return s
 }
 
+// For is a scrubber of the same secrets for another request's words.
+func (s Scrubber) For(private []string) Scrubber {
+	s.private = private
+	return s
+}
+
 func (s *Scrubber) add(secret string) {
+	if s.starts == nil {
+		s.starts = new([1 << 10]uint64)
+	}
 	quoted, _ := json.Marshal(secret)
 	reversed := []byte(secret)
 	slices.Reverse(reversed)
@@ -60,11 +70,44 @@ func (s *Scrubber) add(secret string) {
 		if i == 0 {
 			size = fragment
 		}
-		for form := lower(form); len(form) >= size; form = form[1:] {
+		form = lower(form)
+		s.begin(form)
+		for ; len(form) >= size; form = form[1:] {
 			s.windows[form[:size]] = struct{}{}
+			s.begin(form)
 		}
 	}
 	s.forms = append(s.forms, forms...)
+}
+
+// begin remembers how a form or a fragment begins. All have four bytes and more.
+func (s *Scrubber) begin(folded string) {
+	h := hashOf(folded)
+	s.starts[h>>6] |= 1 << (h & 63)
+}
+
+// may reports whether a form or a fragment may begin with this text in lower case: nearly all texts are ruled out by it.
+func (s *Scrubber) may(folded string) bool {
+	h := hashOf(folded)
+	return s.starts[h>>6]&(1<<(h&63)) != 0
+}
+
+// touches reports whether any form or fragment may stand in a text.
+func (s *Scrubber) touches(text string) bool {
+	if s.starts == nil {
+		return false
+	}
+	for folded := lower(text); len(folded) >= 4; folded = folded[1:] {
+		if s.may(folded) {
+			return true
+		}
+	}
+	return false
+}
+
+// hashOf mixes the first four bytes into 16 bits (Knuth's multiplicative hash).
+func hashOf(text string) uint32 {
+	return (uint32(text[0]) | uint32(text[1])<<8 | uint32(text[2])<<16 | uint32(text[3])<<24) * 2654435761 >> 16
 }
 
 // core is the part of key's base64 form that is the same whatever stands around it, when key begins at an offset
@@ -82,6 +125,9 @@ func core(encoding *base64.Encoding, key string, offset int) string {
 
 // Exact takes the secrets' whole forms out and leaves all else as it is.
 func (s Scrubber) Exact(text string) string {
+	if !s.touches(text) {
+		return text
+	}
 	for _, form := range s.forms {
 		text = strings.ReplaceAll(text, form, checks.Redacted)
 	}
@@ -90,7 +136,7 @@ func (s Scrubber) Exact(text string) string {
 
 // fragments takes out every run that consists of fragments, in capitals or not.
 func (s Scrubber) fragments(text string) string {
-	if len(s.windows) == 0 {
+	if !s.touches(text) {
 		return text
 	}
 	var out strings.Builder
@@ -114,6 +160,9 @@ func (s Scrubber) fragments(text string) string {
 
 // lower is text with the letters of ASCII in lower case, and so as long as before.
 func lower(text string) string {
+	if !strings.ContainsAny(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") {
+		return text
+	}
 	b := []byte(text)
 	for i, c := range b {
 		if 'A' <= c && c <= 'Z' {
@@ -125,6 +174,9 @@ func lower(text string) string {
 
 // match returns where the fragment that begins at a place ends, 0 where none begins.
 func (s Scrubber) match(text string, at int) int {
+	if !s.may(text[at:]) {
+		return 0
+	}
 	for _, size := range []int{encodedFragment, fragment} {
 		if at+size > len(text) {
 			continue
