@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
@@ -167,9 +166,7 @@ func (r recorder) Append(ctx context.Context, records ...checks.Record) error {
 }
 
 // has reports whether the configuration has the check. The caller holds the lock.
-func (a *Agent) has(check string) bool {
-	return slices.ContainsFunc(a.gen.cfg.Checks, func(c config.Check) bool { return c.Name == check })
-}
+func (a *Agent) has(check string) bool { return a.gen.names[check] }
 
 func (a *Agent) skip(name string, cause checks.Cause, from time.Time, slots int, why string) {
 	a.pipeline.Skip(context.Background(), name, from, slots, checks.Skip(cause, why))

@@ -21,6 +21,7 @@ import (
 // generation is everything that one configuration builds. A reload builds a whole new one before it touches the old.
 type generation struct {
 	cfg        *config.Config
+	names      map[string]bool // of the checks
 	network    *outbound.Network
 	spawner    checks.Spawner // nil where no program may run
 	plan       pipeline.Plan
@@ -43,7 +44,7 @@ func (a *Agent) build(_ context.Context, cfg *config.Config) (*generation, error
 	if err != nil {
 		return nil, err
 	}
-	gen := &generation{cfg: cfg, network: network, spawner: spawner, soft: make(chan struct{})}
+	gen := &generation{cfg: cfg, names: map[string]bool{}, network: network, spawner: spawner, soft: make(chan struct{})}
 	clients, err := gen.providers(cfg)
 	if err != nil {
 		return nil, err
@@ -60,6 +61,7 @@ func (a *Agent) build(_ context.Context, cfg *config.Config) (*generation, error
 			return nil, err
 		}
 		gen.plan.Jobs = append(gen.plan.Jobs, job)
+		gen.names[job.Name] = true
 	}
 	gen.breakers = BreakersOf(cfg, gen.plan.Jobs)
 	if err := a.exporters(gen); err != nil {

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -37,6 +38,7 @@ type Network struct {
 	proxy     func(*url.URL) (*url.URL, error)
 	tls       *tls.Config
 	pooled    *http.Transport
+	spent     sync.Pool // of *http.Transport: each has made one exchange, holds no connection, and can make another
 }
 
 // New checks the options and reads the CA file. It opens no connection.
@@ -145,6 +147,16 @@ func (n *Network) dialOnce(ctx context.Context, network, address string) (net.Co
 		return nil, errRepeated
 	}
 	return n.dialer(n.guard.control).DialContext(ctx, network, address)
+}
+
+// single is a transport that nobody else uses: its connections and dials are those of one exchange.
+func (n *Network) single() *http.Transport {
+	if t, ok := n.spent.Get().(*http.Transport); ok {
+		return t
+	}
+	t := n.transport()
+	t.DisableKeepAlives = true
+	return t
 }
 
 func (n *Network) dialer(control controlFunc) *net.Dialer {

@@ -46,11 +46,12 @@ func (n *Network) Open(ctx context.Context, req Request) (*Response, error) {
 	if req.Reuse && own == nil {
 		b.drain = true
 	} else {
-		transport = n.transport()
-		if own != nil {
-			transport.TLSClientConfig = own
+		if own == nil {
+			transport = n.single()
+		} else {
+			transport = n.transport()
+			transport.TLSClientConfig, transport.DisableKeepAlives = own, true
 		}
-		transport.DisableKeepAlives = true
 		b.release = transport.CloseIdleConnections // ends a dial that nobody waits for, too
 	}
 	answer, err := transport.RoundTrip(wire.WithContext(ctx))
@@ -68,6 +69,9 @@ func (n *Network) Open(ctx context.Context, req Request) (*Response, error) {
 		return nil, failure
 	}
 	f.header()
+	if !b.drain && own == nil && answer.ProtoMajor == 1 { // HTTP/2 might find its connection again
+		b.release = func() { n.spent.Put(transport) }
+	}
 	b.wrap(answer, req.MaxBody)
 	return &Response{Status: answer.StatusCode, Header: answer.Header, Body: b, Proto: answer.Proto}, nil
 }
