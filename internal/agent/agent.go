@@ -22,6 +22,9 @@ import (
 	"github.com/windsock-monitor/windsock/internal/store"
 )
 
+// gather is how long results wait to be stored together while they come fast. Nobody waits for a result but its exporters.
+const gather = 25 * time.Millisecond
+
 // Options is what an Agent needs.
 type Options struct {
 	Config   *config.Config
@@ -71,7 +74,7 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 		return nil, err
 	}
 	opened, err := store.Open(ctx, store.Options{
-		Dir: dir, MaxAge: o.Config.Store.MaxAge, MaxBytes: o.Config.Store.MaxSize, Log: o.Log.With("part", "store"),
+		Dir: dir, MaxAge: o.Config.Store.MaxAge, MaxBytes: o.Config.Store.MaxSize, Gather: gather, Log: o.Log.With("part", "store"),
 	})
 	if err != nil {
 		return nil, err

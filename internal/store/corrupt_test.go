@@ -24,11 +24,11 @@ func filled(t *testing.T, records []checks.Record) (closed, killed string) {
 	closed = t.TempDir()
 	s := open(t, store.Options{Dir: closed, BootID: "one"})
 	add(t, s, records...)
-	if err := s.Commit(t.Context(), "stdout", delivery.Cursor{Pos: 3, State: []byte("three")}, delivery.Counts{Sent: 3}); err != nil {
-		t.Fatal(err)
-	}
 	if _, ok, err := s.Ledger().Reserve(t.Context(), claim("paid", 7, time.Now()), nil); !ok || err != nil {
 		t.Fatal(ok, err)
+	}
+	if err := s.Commit(t.Context(), "stdout", delivery.Cursor{Pos: 3, State: []byte("three")}, delivery.Counts{Sent: 3}); err != nil {
+		t.Fatal(err)
 	}
 	killed = copyDir(t, closed)
 	shut(t, s)

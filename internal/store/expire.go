@@ -54,7 +54,7 @@ func (s *Store) mend(ctx context.Context, now time.Time) {
 	s.token <- struct{}{}
 	defer func() { <-s.token }()
 	s.watch()
-	if s.moved != nil || !s.healthy() && s.due(now) {
+	if s.moved != nil || !s.healthy() && s.due(now) || s.ledger.owes() {
 		s.flush(context.WithoutCancel(ctx))
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sort"
 	"sync"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 const (
 	ledgerAge   = 35 * 24 * time.Hour // entries are kept so long
 	ledgerExact = 25 * time.Hour      // older entries are known to the minute only
+	ledgerYoung = 10_000              // the youngest entries; of more, those before are known to the second only
 	markedHours = 49                  // hours of spending that the mark's page tells
 )
 
@@ -66,6 +68,7 @@ type Ledger struct {
 	mu        sync.Mutex // guards what follows
 	open      map[string]claimRow
 	booked    []spend                  // by time
+	sums      []checks.PicoUSD         // of booked, each with all before it
 	hours     map[int64]checks.PicoUSD // both, by hour of the epoch
 	dirty     map[string]claimRow
 	assumedAt int64 // the hour before this moment counts as spent; 0: it does not
@@ -75,8 +78,9 @@ type Ledger struct {
 func (s *Store) Ledger() *Ledger { return s.ledger }
 
 // Reserve checks every limit with the claim added to what was spent and reserved in its window, and reserves the claim
-// where it fits. It is atomic, and durable before it returns true: in the database, or, while that cannot be written, in
-// the mark's page. Where neither can be written the claim is denied.
+// where it fits. It is atomic, and durable before it returns true: its amount in the mark's page, which outlives the process
+// as a transaction does and costs a tenth of it, and its row with the next transaction. Where the page cannot be written the
+// database is, and where neither can be the claim is denied.
 func (l *Ledger) Reserve(ctx context.Context, c Claim, limits []Limit) (Denial, bool, error) {
 	if c.ID == "" || c.Amount < 0 {
 		return Denial{}, false, fmt.Errorf("reserving %s for %q: a claim has an id and an amount of at least 0", c.Amount, c.ID)
@@ -90,6 +94,9 @@ func (l *Ledger) Reserve(ctx context.Context, c Claim, limits []Limit) (Denial, 
 	denial, held, err := l.hold(c, limits)
 	if !held || err != nil {
 		return denial, false, err
+	}
+	if l.store.healthy() && l.store.writeMark(nil) == nil {
+		return Denial{}, true, nil
 	}
 	durable, err := l.store.persist(ctx)
 	if err != nil {
@@ -158,10 +165,7 @@ func (l *Ledger) assumption(now int64, limit Limit, limits []Limit) checks.PicoU
 
 // since adds up everything later than the moment, what lies in the future included.
 func (l *Ledger) since(moment int64) checks.PicoUSD {
-	var sum checks.PicoUSD
-	for i := len(l.booked) - 1; i >= 0 && l.booked[i].at > moment; i-- {
-		sum += l.booked[i].amount
-	}
+	sum := l.until(len(l.booked)) - l.until(l.place(moment))
 	for _, row := range l.open {
 		if row.at > moment {
 			sum += row.Amount
@@ -171,7 +175,8 @@ func (l *Ledger) since(moment int64) checks.PicoUSD {
 }
 
 // Book replaces a reservation by the real cost, the larger one too; nil usage is nothing billed. A cost without a
-// reservation is counted all the same, and is an error of the caller.
+// reservation is counted all the same, and is an error of the caller. A cost within its reservation is on disk with the
+// next transaction, for until then the worst case counts; a larger one is before Book returns.
 func (l *Ledger) Book(ctx context.Context, id string, u *checks.Usage) error {
 	cost := checks.PicoUSD(0)
 	if u != nil {
@@ -180,7 +185,10 @@ func (l *Ledger) Book(ctx context.Context, id string, u *checks.Usage) error {
 	if cost < 0 {
 		return fmt.Errorf("booking %s for %q: a cost is at least 0", cost, id)
 	}
-	unknown := l.book(id, cost, u)
+	within, unknown := l.book(id, cost, u)
+	if within && l.store.healthy() && !l.store.isClosed() {
+		return nil
+	}
 	durable, err := l.store.persist(ctx)
 	if err == nil && !durable && !l.store.markUnrecorded(time.Now()) {
 		err = fmt.Errorf("booking %s for %q in memory only: the spend ledger cannot be written", cost, id)
@@ -188,13 +196,14 @@ func (l *Ledger) Book(ctx context.Context, id string, u *checks.Usage) error {
 	return errors.Join(unknown, err)
 }
 
-func (l *Ledger) book(id string, cost checks.PicoUSD, u *checks.Usage) error {
+// book books in memory. within reports whether the cost was reserved.
+func (l *Ledger) book(id string, cost checks.PicoUSD, u *checks.Usage) (within bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	row, known := l.open[id]
 	if !known {
 		if cost == 0 {
-			return fmt.Errorf("booking for %q: there is no reservation", id)
+			return false, fmt.Errorf("booking for %q: there is no reservation", id)
 		}
 		row = claimRow{Claim: Claim{ID: id, Model: u.Model}, at: time.Now().UnixMicro()}
 	}
@@ -205,14 +214,46 @@ func (l *Ledger) book(id string, cost checks.PicoUSD, u *checks.Usage) error {
 	row.cost = &paid
 	l.dirty[id] = row
 	if !known {
-		return fmt.Errorf("booking %s for %q: there is no reservation; the cost counts", cost, id)
+		return false, fmt.Errorf("booking %s for %q: there is no reservation; the cost counts", cost, id)
 	}
-	return nil
+	return cost <= row.Amount, nil
 }
 
+// owes reports whether the disk lacks something.
+func (l *Ledger) owes() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.dirty) > 0
+}
+
+// place is how many entries are not later than a moment.
+func (l *Ledger) place(moment int64) int {
+	return sort.Search(len(l.booked), func(i int) bool { return l.booked[i].at > moment })
+}
+
+// until is the sum of the first n entries.
+func (l *Ledger) until(n int) checks.PicoUSD {
+	if n == 0 {
+		return 0
+	}
+	return l.sums[n-1]
+}
+
+// insert keeps the order. Runs end about in the order in which they began, so little has to move.
 func (l *Ledger) insert(s spend) {
-	i, _ := slices.BinarySearchFunc(l.booked, s.at+1, func(s spend, at int64) int { return int(s.at - at) })
+	i := l.place(s.at)
 	l.booked = slices.Insert(l.booked, i, s)
+	l.addUp(i)
+}
+
+// addUp brings the sums in line with the entries from i on.
+func (l *Ledger) addUp(i int) {
+	sum := l.until(i)
+	l.sums = l.sums[:i]
+	for _, s := range l.booked[i:] {
+		sum += s.amount
+		l.sums = append(l.sums, sum)
+	}
 }
 
 // drop takes a reservation back for which no call was made.
@@ -283,6 +324,7 @@ func (l *Ledger) adopt(spends []spend) {
 		l.hours[hourOf(s.at)] += s.amount
 	}
 	slices.SortStableFunc(l.booked, bySpendTime)
+	l.addUp(0)
 }
 
 func bySpendTime(a, b spend) int {
@@ -327,20 +369,28 @@ func (l *Ledger) dirtyAll() {
 	}
 }
 
-// tidy forgets what no window reaches, merges old entries by the minute, and brings what lies in the future (the clock
-// stepped back) to now, so that it leaves the windows one day.
+// tidy forgets what no window reaches, merges old entries by the minute, all but the youngest by the second, and brings what
+// lies in the future (the clock stepped back) to now, so that it leaves the windows one day. A merged entry has the time of
+// its latest part, so that nothing leaves a window early.
 func (l *Ledger) tidy(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var kept []spend
+	kept := l.booked[:0]
 	moment := now.UnixMicro()
-	for _, s := range l.booked {
+	young := len(l.booked) - ledgerYoung
+	for i, s := range l.booked {
 		if moment-s.at > ledgerAge.Microseconds() {
 			continue
 		}
 		s.at = l.pull(s.at, moment, s.amount)
-		old := moment-s.at > ledgerExact.Microseconds()
-		if n := len(kept); old && n > 0 && kept[n-1].at/time.Minute.Microseconds() == s.at/time.Minute.Microseconds() {
+		span := int64(1)
+		switch {
+		case moment-s.at > ledgerExact.Microseconds():
+			span = time.Minute.Microseconds()
+		case i < young:
+			span = time.Second.Microseconds()
+		}
+		if n := len(kept); span > 1 && n > 0 && kept[n-1].at/span == s.at/span {
 			kept[n-1].amount += s.amount
 			kept[n-1].at = s.at
 			continue
@@ -348,9 +398,14 @@ func (l *Ledger) tidy(now time.Time) {
 		kept = append(kept, s)
 	}
 	l.booked = kept
+	l.addUp(0)
 	for id, row := range l.open {
 		row.at = l.pull(row.at, moment, row.Amount)
 		l.open[id] = row
+	}
+	for id, row := range l.dirty {
+		row.at = min(row.at, moment)
+		l.dirty[id] = row
 	}
 	l.assumedAt = min(l.assumedAt, moment)
 }
@@ -373,7 +428,7 @@ func (s *Store) settleMoney(now time.Time, p page, marked bool) {
 	}
 	booted := differs(p.BootID, s.o.BootID) || differs(known.bootID, s.o.BootID)
 	unrecorded := p.UnrecordedSince != 0
-	unsure := !marked && (known.salvaged || s.blind)
+	unsure := !marked && (known.salvaged || s.blind || known.instance != "") // the page knows the last reservations first
 	l.reconcile(p.Hours)
 	l.mu.Lock()
 	l.assumedAt = max(p.AssumedAt, known.assumedAt)

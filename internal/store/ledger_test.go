@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -213,6 +215,9 @@ func unrecorded(ctx context.Context, dir string, out io.Writer) error {
 	if err := limitFiles(room); err != nil {
 		return err
 	}
+	if err := s.SaveState(ctx, "any", []byte("seen to fail")); err != nil {
+		return err
+	}
 	_, ok, err := s.Ledger().Reserve(ctx, claim("a", 3, time.Now()), budget(10, 100))
 	fmt.Fprintln(out, ok, err)
 	select {}
@@ -240,6 +245,23 @@ func TestSpendingThatWentUnrecordedIsRemembered(t *testing.T) {
 	}
 	if _, ok := reserve(t, s, claim("c", 10, time.Now().Add(3*time.Hour)), budget(10, 100)); !ok {
 		t.Error("an hour later the budget is still closed")
+	}
+}
+
+func TestWithoutItsMarkTheLastHourCountsAsSpent(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, store.Options{Dir: dir, BootID: "one"})
+	if denial, ok := reserve(t, s, claim("first", 1, time.Now()), budget(10, 100)); !ok {
+		t.Errorf("a new directory has nothing to fear: %+v", denial)
+	}
+	shut(t, s)
+	if err := os.Remove(filepath.Join(dir, "windsock.mark")); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, store.Options{Dir: dir, BootID: "one"})
+	if denial, ok := reserve(t, s, claim("b", 1, time.Now()), budget(10, 100)); ok {
+		t.Errorf("the last hour does not count as spent: %+v", denial)
 	}
 }
 

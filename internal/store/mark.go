@@ -35,10 +35,12 @@ type page struct {
 type mark struct {
 	path string
 
-	mu   sync.Mutex // guards what follows
-	f    *os.File
-	page page
-	err  error // of the last write
+	mu     sync.Mutex // guards what follows
+	f      *os.File
+	page   page
+	text   []byte // scratch
+	err    error  // of the last write
+	closed bool
 }
 
 // load reads the page; false where there is none that can be trusted.
@@ -76,10 +78,17 @@ func (m *mark) put() error {
 	if err != nil {
 		return fmt.Errorf("encoding the spend marker: %w", err)
 	}
-	text := bytes.Repeat([]byte(" "), markSize)
-	text[markSize-1] = '\n'
-	if n := copy(text, fmt.Sprintf("%08x %s", crc32.ChecksumIEEE(body), body)); n < len(body)+9 {
+	if len(body)+9 > markSize {
 		return fmt.Errorf("the spend marker does not fit its page: %d bytes", len(body))
+	}
+	text := fmt.Appendf(m.text[:0], "%08x ", crc32.ChecksumIEEE(body))
+	text = append(text, body...)
+	for len(text) < markSize-1 {
+		text = append(text, ' ')
+	}
+	m.text = append(text[:markSize-1], '\n')
+	if m.closed {
+		return errors.New("the spend marker is closed")
 	}
 	if m.f == nil {
 		if m.f, err = os.OpenFile(m.path, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
@@ -87,7 +96,7 @@ func (m *mark) put() error {
 			return fmt.Errorf("opening the spend marker: %w", err)
 		}
 	}
-	if _, err := m.f.WriteAt(text, 0); err != nil {
+	if _, err := m.f.WriteAt(m.text, 0); err != nil {
 		return fmt.Errorf("writing the spend marker: %w", err)
 	}
 	return nil
@@ -115,6 +124,7 @@ func (m *mark) works() bool {
 func (m *mark) close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.closed = true
 	if m.f != nil {
 		_ = m.f.Close()
 		m.f = nil

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -50,6 +51,7 @@ type Options struct {
 	MaxBytes  int64         // size of the database above which the oldest records are dropped; 512 MiB
 	Ring      int           // records kept in memory while the disk fails; 10000
 	RingBytes int64         // and their bytes; 64 MiB
+	Gather    time.Duration // how long records wait for company while they come fast; 0 is not at all
 	Log       *slog.Logger
 	BootID    string // of the running kernel; "" reads it from /proc
 }
@@ -119,6 +121,7 @@ type Store struct {
 	unclean bool          // EndUnclean was called
 	stop    chan struct{} // closed by Close
 	running sync.WaitGroup
+	flushed atomic.Int64 // when the disk was last written, in Unix nanoseconds
 
 	mu     sync.RWMutex // guards mem; never held during I/O
 	mem    memory

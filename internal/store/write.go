@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"maps"
 	"strconv"
 	"time"
 
@@ -48,6 +47,7 @@ func (s *Store) Append(ctx context.Context, records ...checks.Record) error {
 		req.staged = append(req.staged, &staged{entry: e})
 	}
 	if len(req.staged) > 0 {
+		s.gather(ctx)
 		if err := s.submit(ctx, req); err != nil {
 			return err
 		}
@@ -56,6 +56,22 @@ func (s *Store) Append(ctx context.Context, records ...checks.Record) error {
 		errs = append(errs, st.err)
 	}
 	return errors.Join(errs...)
+}
+
+// gather waits while writes come fast, so that those of some milliseconds make one transaction. A write that comes alone
+// does not wait.
+func (s *Store) gather(ctx context.Context) {
+	wait := s.o.Gather - time.Since(time.Unix(0, s.flushed.Load()))
+	if s.o.Gather <= 0 || wait <= 0 || wait > s.o.Gather {
+		return
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.stop:
+	case <-ctx.Done():
+	}
 }
 
 // persist puts on disk what is dirty, and reports whether it is there.
@@ -92,7 +108,7 @@ func encode(r checks.Record) (entry, error) {
 	if r.ID == "" {
 		return entry{}, fmt.Errorf("a record of type %q has no id", r.Type())
 	}
-	data, err := json.Marshal(r)
+	data, err := r.MarshalJSON() // json.Marshal would read it all again
 	if err != nil {
 		return entry{}, fmt.Errorf("encoding record %q: %w", r.ID, err)
 	}
@@ -121,6 +137,7 @@ func (s *Store) flush(ctx context.Context) {
 		batch = append(batch, req.staged...)
 	}
 	durable := s.serve(ctx, batch)
+	s.flushed.Store(time.Now().UnixNano())
 	for _, req := range reqs {
 		req.durable = durable
 		close(req.done)
@@ -140,15 +157,28 @@ func (s *Store) serve(ctx context.Context, batch []*staged) bool {
 		}
 	}
 	s.keep(batch, durable)
+	s.markServed(now, durable)
+	return durable
+}
+
+// markServed notes in the mark's page how far the disk has come. Money that the database lacks because it cannot be
+// written is told durably.
+func (s *Store) markServed(now time.Time, durable bool) {
+	owes := !durable && s.ledger.owes()
 	err := s.writeMark(func(p *page) {
-		if durable {
+		switch {
+		case durable:
 			p.UnrecordedSince = 0
+		case owes && p.UnrecordedSince == 0:
+			p.UnrecordedSince = now.UnixMicro()
 		}
 	})
+	if err == nil && owes {
+		err = s.mark.sync()
+	}
 	if err != nil && durable {
 		s.log.Debug("the spend marker cannot be written", "err", err)
 	}
-	return durable
 }
 
 // put is one try to write, with one repetition in a new file where the old one turns out to be corrupt.
@@ -366,15 +396,17 @@ func compact(errs ...error) []error {
 	return kept
 }
 
-// writeMark puts what must be known outside the database into its page.
+// writeMark puts what must be known outside the database into its page. The money is read within, so that no write brings
+// back what it was before another one.
 func (s *Store) writeMark(change func(*page)) error {
 	s.mu.RLock()
 	instance, last := s.mem.instance, s.mem.next-1
 	s.mu.RUnlock()
-	hours, assumedAt := s.ledger.totals()
 	return s.mark.write(func(p *page) {
-		p.Instance, p.BootID, p.Position, p.AssumedAt = instance, s.o.BootID, last, assumedAt
-		p.Hours = maps.Clone(hours)
-		change(p)
+		p.Instance, p.BootID, p.Position = instance, s.o.BootID, max(p.Position, last)
+		p.Hours, p.AssumedAt = s.ledger.totals()
+		if change != nil {
+			change(p)
+		}
 	})
 }
