@@ -83,7 +83,7 @@ func launch(ctx context.Context, role string, o order) (*child, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding this program: %w", err)
 	}
-	cmd := exec.CommandContext(ctx, self) //nolint:gosec // this very program
+	cmd := exec.CommandContext(ctx, self)                                                 //nolint:gosec // this very program
 	cmd.Env = append(os.Environ(), roleVariable+"="+role, orderVariable+"="+string(text)) //nolint:forbidigo // this is a main package
 	cmd.Stderr = os.Stderr                                                                //nolint:forbidigo // this is a main package
 	return begin(cmd, role)

@@ -24,17 +24,38 @@ const (
 
 // file is an open database.
 type file struct {
-	write  *sql.DB // one connection
-	read   *sql.DB // the same as write where the database cannot be written
-	insert *sql.Stmt
-	full   bool        // false: only a view, because the database cannot be written now
-	info   os.FileInfo // of the file that was opened
+	write *sql.DB     // one connection
+	read  *sql.DB     // the same as write where the database cannot be written
+	stmts []*sql.Stmt // of write, by their number
+	full  bool        // false: only a view, because the database cannot be written now
+	info  os.FileInfo // of the file that was opened
+}
+
+// The statements that every transaction may need, by their numbers.
+const (
+	insertRecord = iota
+	putCursor
+	putState
+	putRun
+	putClaim
+)
+
+func statements() []string {
+	return []string{
+		insertRecord: `INSERT INTO records (pos, id, at, type, "check", status, final, scheduled_at, crc, data)` +
+			` VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		putCursor: "INSERT OR REPLACE INTO cursors (exporter, pos, state, sent, rejected, expired) VALUES (?, ?, ?, ?, ?, ?)",
+		putState:  "INSERT OR REPLACE INTO states (key, data) VALUES (?, ?)",
+		putRun:    "INSERT OR REPLACE INTO checks (name, last_run, last_pos) VALUES (?, ?, ?)",
+		putClaim: `INSERT OR REPLACE INTO ledger (id, at, "check", provider, model, run_by, reserved, cost)` +
+			` VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+	}
 }
 
 func (f *file) close() error {
 	var errs []error
-	if f.insert != nil {
-		errs = append(errs, f.insert.Close())
+	for _, stmt := range f.stmts {
+		errs = append(errs, stmt.Close())
 	}
 	if f.read != nil && f.read != f.write {
 		errs = append(errs, f.read.Close())
@@ -130,9 +151,12 @@ func (f *file) prepare(ctx context.Context, path string, check bool) error {
 	if err := migrate(ctx, f.write); err != nil {
 		return fmt.Errorf("preparing %q: %w", path, err)
 	}
-	var err error
-	if f.insert, err = f.write.PrepareContext(ctx, insertRecord); err != nil {
-		return fmt.Errorf("preparing %q: %w", path, err)
+	for _, query := range statements() {
+		stmt, err := f.write.PrepareContext(ctx, query)
+		if err != nil {
+			return fmt.Errorf("preparing %q: %w", path, err)
+		}
+		f.stmts = append(f.stmts, stmt)
 	}
 	return nil
 }

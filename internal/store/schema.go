@@ -46,6 +46,10 @@ CREATE TABLE ledger (
 	cost     INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX ledger_at ON ledger (at);
+`, `
+DROP INDEX records_at;
+DROP INDEX records_check; -- it grew in as many places as there are checks, which cost more than all the rest of a record
+CREATE INDEX records_at ON records (at, "check");
 `}
 }
 

@@ -13,11 +13,7 @@ import (
 	"github.com/windsock-monitor/windsock/checks"
 )
 
-const (
-	insertRecord = `INSERT INTO records (pos, id, at, type, "check", status, final, scheduled_at, crc, data)` +
-		` VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
-	drainChunk = 1000 // records of the ring in one transaction
-)
+const drainChunk = 1000 // records of the ring in one transaction
 
 // request is one caller's wait for the disk. What it changed in memory is dirty already; records come with it.
 type request struct {
@@ -271,14 +267,14 @@ func (t *transaction) run(ctx context.Context) error {
 		return fmt.Errorf("beginning to write: %w", err)
 	}
 	defer func() { _ = tx.Rollback() }()
-	if err := t.insert(ctx, tx.StmtContext(ctx, s.file.insert)); err != nil {
+	if err := t.insert(ctx, tx.StmtContext(ctx, s.file.stmts[insertRecord])); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	changes := s.mem.take()
 	s.mu.Unlock()
 	changes.claims = s.ledger.take()
-	err = changes.write(ctx, tx, s.meta())
+	err = changes.write(&writer{ctx: ctx, tx: tx, stmts: s.file.stmts, prepared: map[int]*sql.Stmt{}}, s.meta())
 	if err == nil {
 		err = tx.Commit()
 	}
@@ -345,55 +341,63 @@ func (s *Store) meta() map[string]string {
 	}
 }
 
-func (c *changes) write(ctx context.Context, tx *sql.Tx, meta map[string]string) error {
-	var errs []error
-	do := func(query string, args ...any) {
-		if len(errs) > 0 {
-			return
-		}
-		if _, err := tx.ExecContext(ctx, query, args...); err != nil {
-			errs = append(errs, err)
-		}
+// writer runs statements in a transaction until the first that fails.
+type writer struct {
+	ctx      context.Context //nolint:containedctx // of the one transaction
+	tx       *sql.Tx
+	stmts    []*sql.Stmt
+	prepared map[int]*sql.Stmt
+	err      error
+}
+
+// put runs a statement by its number.
+func (w *writer) put(number int, args ...any) {
+	if w.err != nil {
+		return
 	}
+	stmt := w.prepared[number]
+	if stmt == nil {
+		stmt = w.tx.StmtContext(w.ctx, w.stmts[number])
+		w.prepared[number] = stmt
+	}
+	_, w.err = stmt.ExecContext(w.ctx, args...)
+}
+
+// do runs a query that is seldom.
+func (w *writer) do(query string, args ...any) {
+	if w.err == nil {
+		_, w.err = w.tx.ExecContext(w.ctx, query, args...)
+	}
+}
+
+func (c *changes) write(w *writer, meta map[string]string) error {
 	if c.dirty.meta {
 		for key, value := range meta {
-			do("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", key, value)
+			w.do("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", key, value)
 		}
 		for _, v := range c.voids {
-			do("INSERT OR REPLACE INTO voids (first, last) VALUES (?, ?)", v.first, v.last)
+			w.do("INSERT OR REPLACE INTO voids (first, last) VALUES (?, ?)", v.first, v.last)
 		}
 	}
 	for _, row := range c.cursors {
 		rejected, err1 := json.Marshal(row.counts.Rejected)
 		expired, err2 := json.Marshal(row.counts.Expired)
-		do("INSERT OR REPLACE INTO cursors (exporter, pos, state, sent, rejected, expired) VALUES (?, ?, ?, ?, ?, ?)",
-			row.exporter, row.pos, row.state, row.counts.Sent, string(rejected), string(expired))
-		errs = append(errs, compact(err1, err2)...)
+		w.err = errors.Join(w.err, err1, err2)
+		w.put(putCursor, row.exporter, row.pos, row.state, row.counts.Sent, string(rejected), string(expired))
 	}
 	for _, row := range c.states {
-		do("INSERT OR REPLACE INTO states (key, data) VALUES (?, ?)", row.key, row.data)
+		w.put(putState, row.key, row.data)
 	}
 	for _, key := range c.gone {
-		do("DELETE FROM states WHERE key = ?", key)
+		w.do("DELETE FROM states WHERE key = ?", key)
 	}
 	for _, row := range c.runs {
-		do("INSERT OR REPLACE INTO checks (name, last_run, last_pos) VALUES (?, ?, ?)", row.check, row.lastRun, row.lastPos)
+		w.put(putRun, row.check, row.lastRun, row.lastPos)
 	}
 	for _, row := range c.claims {
-		do(`INSERT OR REPLACE INTO ledger (id, at, "check", provider, model, run_by, reserved, cost) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-			row.ID, row.at, row.Check, row.Provider, row.Model, string(row.Trigger), row.Amount, row.cost)
+		w.put(putClaim, row.ID, row.at, row.Check, row.Provider, row.Model, string(row.Trigger), row.Amount, row.cost)
 	}
-	return errors.Join(errs...)
-}
-
-func compact(errs ...error) []error {
-	var kept []error
-	for _, err := range errs {
-		if err != nil {
-			kept = append(kept, err)
-		}
-	}
-	return kept
+	return w.err
 }
 
 // writeMark puts what must be known outside the database into its page. The money is read within, so that no write brings
