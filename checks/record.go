@@ -188,6 +188,46 @@ func (r *Record) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// AsRead is the record of a report as it comes back from its JSON form, without the way through it. It shares what does not
+// change on that way, so neither may be written to any more. Text that is not valid UTF-8 stays as it is, while JSON would
+// replace it; false for other records.
+func (r Record) AsRead() (Record, bool) {
+	if r.Report == nil {
+		return Record{}, false
+	}
+	w := toWire(r.Report)
+	w.ScheduledAt, w.StartedAt = w.ScheduledAt.Round(0), w.StartedAt.Round(0)
+	if len(w.Labels) == 0 {
+		w.Labels = nil
+	}
+	if len(w.Facts) == 0 {
+		w.Facts = nil
+	}
+	if len(w.Evidence) == 0 {
+		w.Evidence = nil
+	}
+	w.Measurements = withoutEmpty(w.Measurements)
+	return OfReport(fromWire(w)), true
+}
+
+// withoutEmpty leaves out attributes that are none; what needs no change is shared.
+func withoutEmpty(all []Measurement) []Measurement {
+	if len(all) == 0 {
+		return nil
+	}
+	empty := func(m Measurement) bool { return m.Attrs != nil && len(m.Attrs) == 0 }
+	if !slices.ContainsFunc(all, empty) {
+		return all
+	}
+	all = slices.Clone(all)
+	for i := range all {
+		if empty(all[i]) {
+			all[i].Attrs = nil
+		}
+	}
+	return all
+}
+
 func toWire(r *Report) *wireReport {
 	w := &wireReport{
 		Type: TypeReport, ID: r.ID, Check: r.Check, Kind: r.Kind, Provider: r.Provider, Location: r.Location,

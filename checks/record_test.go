@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -253,6 +254,40 @@ func TestAReportComesBackAsItWas(t *testing.T) {
 		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 			t.Fatalf("seed %d (-want +got):\n%s", seed, diff)
 		}
+	}
+}
+
+func TestTheShortWayBackIsTheLongOne(t *testing.T) {
+	t.Parallel()
+	full := goldenRecords()["report"]
+	odd := *full.Report
+	odd.StartedAt = time.Now()
+	odd.ScheduledAt = time.Now().In(time.FixedZone("here", 3600))
+	odd.Labels, odd.Facts, odd.Evidence, odd.Usage = map[string]string{}, map[string]string{}, []checks.Step{}, nil
+	odd.Phases = []checks.Phase{{Name: "z", Took: 3}, {Name: checks.PhaseTransfer, Took: 2}, {Name: checks.PhaseResolve, Took: 1}}
+	odd.Measurements = []checks.Measurement{
+		{Name: "a", Value: 1, Attrs: map[string]string{}}, {Name: "b", Value: math.NaN()}, {Name: "c <&>\u2028", Value: 1e300},
+	}
+	skipped := checks.Report{ID: "x", Check: "c", Kind: "k", Final: true, Slots: 7, Result: checks.Skip(checks.CauseMissed, "asleep")}
+	none := skipped
+	none.Measurements = []checks.Measurement{}
+	for name, report := range map[string]*checks.Report{"full": full.Report, "odd": &odd, "skipped": &skipped, "none": &none} {
+		rec := checks.OfReport(report)
+		data, err := json.Marshal(rec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want checks.Record
+		if err := json.Unmarshal(data, &want); err != nil {
+			t.Fatal(err)
+		}
+		got, ok := rec.AsRead()
+		if !ok || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %v, the short way differs:\n%s", name, ok, cmp.Diff(want, got))
+		}
+	}
+	if _, ok := goldenRecords()["alert"].AsRead(); ok {
+		t.Error("an alert has a short way")
 	}
 }
 

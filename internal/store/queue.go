@@ -66,10 +66,23 @@ func (s *Store) Commit(ctx context.Context, exporter string, cursor delivery.Cur
 	s.mem.cursors[exporter] = row
 	s.mem.dirty.cursors[exporter] = struct{}{}
 	s.mu.Unlock()
+	s.gather(ctx)
 	if _, err := s.persist(ctx); err != nil {
 		return fmt.Errorf("committing for %q: %w", exporter, err)
 	}
+	s.letGo()
 	return nil
+}
+
+// letGo lets go of the decoded form of the records that every exporter has passed.
+func (s *Store) letGo() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	passed := s.mem.next
+	for _, row := range s.mem.cursors {
+		passed = min(passed, row.pos)
+	}
+	s.mem.tail.release(passed)
 }
 
 // Deliveries tells of every exporter that ever had a cursor, by name.

@@ -103,6 +103,9 @@ func (s *Store) Each(ctx context.Context, after delivery.Position, fn func(deliv
 }
 
 func decode(e entry) (checks.Record, error) {
+	if e.record != nil {
+		return *e.record, nil
+	}
 	var r checks.Record
 	if err := json.Unmarshal(e.data, &r); err != nil {
 		return r, fmt.Errorf("decoding the record at %d: %w", e.pos, err)

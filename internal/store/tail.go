@@ -27,6 +27,7 @@ type entry struct {
 	slot      bool  // counts as a run of the check's schedule
 	scheduled int64 // 0 where there is none
 	data      []byte
+	record    *checks.Record // what data decodes to; nil where nobody knows yet
 }
 
 // tail is the newest records, oldest first: those that are on disk as well, then those that are in memory only.
@@ -76,6 +77,14 @@ func (t *tail) pop() {
 	}
 	t.entries[0] = entry{}
 	t.entries = t.entries[1:]
+}
+
+// release lets go of the decoded form of the entries up to a position: nobody waits for them.
+func (t *tail) release(pos delivery.Position) {
+	n, _ := slices.BinarySearchFunc(t.entries, pos+1, func(e entry, want delivery.Position) int { return int(e.pos - want) })
+	for n--; n >= 0 && t.entries[n].record != nil; n-- {
+		t.entries[n].record = nil
+	}
 }
 
 // forget drops the entries that are on disk from memory.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -109,6 +110,9 @@ func encode(r checks.Record) (entry, error) {
 		return entry{}, fmt.Errorf("encoding record %q: %w", r.ID, err)
 	}
 	e := entry{id: r.ID, at: micros(r.At), kind: r.Type(), data: data}
+	if read, ok := r.AsRead(); ok && !bytes.Contains(data, []byte(`\ufffd`)) { // JSON's word for what was no UTF-8
+		e.record = &read
+	}
 	if e.at == 0 {
 		e.at = time.Now().UnixMicro()
 	}
