@@ -24,6 +24,8 @@ type Totals struct {
 	owned     *byte          // series and maps that carry another mark are shared with a clone: copied before they are written
 	mapsOwner *byte          // the mark of index and counts
 	key       []byte         // scratch
+	heads     *heads         // for Encode; shared with clones
+	encoded   int            // length of the last encoding
 }
 
 // Series is one sum or histogram. It must not be written to.

@@ -22,77 +22,134 @@ var errState = errors.New("totals are corrupt")
 
 // Encode is the totals as bytes, the same for the same history. LoadTotals reads them.
 func (t *Totals) Encode() []byte {
-	e := encoder{strings: map[string]uint64{}}
-	body := make([]byte, 0, 48*len(t.series))
-	for _, s := range t.series {
-		body = e.series(body, s)
+	if t.heads == nil {
+		t.heads = &heads{strings: map[string]uint64{}}
 	}
-	out := make([]byte, 0, len(body)+e.size+64)
+	h := t.heads
+	h.cover(t.series)
+	out := make([]byte, 0, t.encoded+t.encoded/16+1024)
 	out = append(out, stateMagic...)
 	out = append(out, stateVersion)
 	out = binary.AppendVarint(out, t.start.UnixNano())
-	out = binary.AppendUvarint(out, uint64(len(e.table)))
-	for _, s := range e.table {
+	out = binary.AppendUvarint(out, uint64(len(h.table)))
+	for _, s := range h.table {
 		out = binary.AppendUvarint(out, uint64(len(s)))
 		out = append(out, s...)
 	}
-	out = binary.AppendUvarint(out, uint64(len(e.bounds)))
-	for _, bounds := range e.bounds {
+	out = binary.AppendUvarint(out, uint64(len(h.bounds)))
+	for _, bounds := range h.bounds {
 		out = binary.AppendUvarint(out, uint64(len(bounds)))
 		for _, b := range bounds {
 			out = appendFloat(out, b)
 		}
 	}
 	out = binary.AppendUvarint(out, uint64(len(t.series)))
-	out = append(out, body...)
-	return binary.LittleEndian.AppendUint32(out, checksum(out))
+	for i, s := range t.series {
+		out = appendSeries(append(out, h.heads[i].wire...), s, h.heads[i].scale)
+	}
+	out = binary.LittleEndian.AppendUint32(out, checksum(out))
+	t.encoded = len(out)
+	return out
 }
 
 func checksum(data []byte) uint32 { return crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli)) }
 
-type encoder struct {
+// heads is what never changes of each series: its words, as they are written. Totals and their clones share it, for the
+// series of all of them begin alike. A clone that is thrown away may leave heads of series that another one does not have.
+type heads struct {
+	heads   []head
 	strings map[string]uint64
 	table   []string
 	bounds  [][]float64
-	size    int
 }
 
-func (e *encoder) ref(out []byte, s string) []byte {
-	i, ok := e.strings[s]
+// head is one series' words.
+type head struct {
+	name   string
+	attrs  []Attr
+	wire   []byte
+	scale  int // where its bounds stand, of a histogram
+	table  int // length of the table after it
+	bounds int // and of the bounds
+}
+
+// cover makes the heads those of the series.
+func (h *heads) cover(series []*Series) {
+	n := 0
+	for n < len(h.heads) && n < len(series) && h.heads[n].of(series[n]) {
+		n++
+	}
+	h.cut(n)
+	for _, s := range series[n:] {
+		one := head{name: s.Name, attrs: s.Attrs, wire: h.words(s)}
+		if s.Histogram != nil {
+			one.scale = h.boundsRef(s.Histogram.Bounds)
+		}
+		one.table, one.bounds = len(h.table), len(h.bounds)
+		h.heads = append(h.heads, one)
+	}
+}
+
+// of reports whether it is the head of a series. The same series shares its words with itself at other times.
+func (h *head) of(s *Series) bool {
+	return h.name == s.Name && len(h.attrs) == len(s.Attrs) && (len(h.attrs) == 0 || &h.attrs[0] == &s.Attrs[0])
+}
+
+// cut forgets all heads but the first n, and the words that only they had.
+func (h *heads) cut(n int) {
+	if n == len(h.heads) {
+		return
+	}
+	table, bounds := 0, 0
+	if n > 0 {
+		table, bounds = h.heads[n-1].table, h.heads[n-1].bounds
+	}
+	for _, word := range h.table[table:] {
+		delete(h.strings, word)
+	}
+	h.heads, h.table, h.bounds = h.heads[:n], h.table[:table], h.bounds[:bounds]
+}
+
+func (h *heads) ref(out []byte, s string) []byte {
+	i, ok := h.strings[s]
 	if !ok {
-		i = uint64(len(e.table))
-		e.strings[s] = i
-		e.table = append(e.table, s)
-		e.size += len(s) + 3
+		i = uint64(len(h.table))
+		h.strings[s] = i
+		h.table = append(h.table, s)
 	}
 	return binary.AppendUvarint(out, i)
 }
 
-func (e *encoder) boundsRef(out []byte, bounds []float64) []byte {
-	i := slices.IndexFunc(e.bounds, func(b []float64) bool { return slices.Equal(b, bounds) })
+func (h *heads) boundsRef(bounds []float64) int {
+	i := slices.IndexFunc(h.bounds, func(b []float64) bool { return slices.Equal(b, bounds) })
 	if i < 0 {
-		i = len(e.bounds)
-		e.bounds = append(e.bounds, bounds)
-		e.size += 8*len(bounds) + 3
+		i = len(h.bounds)
+		h.bounds = append(h.bounds, bounds)
 	}
-	return binary.AppendUvarint(out, uint64(i))
+	return i
 }
 
-func (e *encoder) series(out []byte, s *Series) []byte {
+func (h *heads) words(s *Series) []byte {
+	out := make([]byte, 0, 4+4*len(s.Attrs)+4)
 	out = append(out, byte(s.Kind))
-	out = e.ref(out, s.Name)
-	out = e.ref(out, s.Unit)
+	out = h.ref(out, s.Name)
+	out = h.ref(out, s.Unit)
 	out = binary.AppendUvarint(out, uint64(len(s.Attrs)))
 	for _, a := range s.Attrs {
-		out = e.ref(out, a.Key)
-		out = e.ref(out, a.Value)
+		out = h.ref(out, a.Key)
+		out = h.ref(out, a.Value)
 	}
+	return out
+}
+
+// appendSeries appends what changes of a series.
+func appendSeries(out []byte, s *Series, bounds int) []byte {
 	out = binary.AppendVarint(out, s.Last.UnixNano())
 	h := s.Histogram
 	if h == nil {
 		return appendFloat(out, s.Value)
 	}
-	out = e.boundsRef(out, h.Bounds)
+	out = binary.AppendUvarint(out, uint64(bounds))
 	out = appendFloat(out, h.Sum)
 	out = appendFloat(out, h.Min)
 	out = appendFloat(out, h.Max)

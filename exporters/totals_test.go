@@ -153,6 +153,28 @@ func TestTotalsSurviveBeingWrittenDown(t *testing.T) {
 	}
 }
 
+func TestACloneThatIsThrownAwayLeavesNoWordBehind(t *testing.T) {
+	t.Parallel()
+	base := filled(20)
+	base.Encode()
+	lost := base.Clone()
+	lost.Add(runs("lost", 1))
+	lost.Add(runs("lost too", 1))
+	lost.Encode()
+	kept := base.Clone()
+	kept.Add(runs("kept", 1))
+	kept.Add(seconds(3))
+	again, err := exporters.LoadTotals(base.Encode(), noon(), 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Add(runs("kept", 1))
+	again.Add(seconds(3))
+	if got, want := kept.Encode(), again.Encode(); !bytes.Equal(got, want) {
+		t.Errorf("%d bytes after another clone was thrown away, %d without it, and not the same", len(got), len(want))
+	}
+}
+
 func TestTotalsBeginAnewWithoutState(t *testing.T) {
 	t.Parallel()
 	totals, err := exporters.LoadTotals(nil, noon(), 0)

@@ -1,22 +1,36 @@
 package otel
 
 import (
+	"fmt"
+	"math"
 	"slices"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/sdk/instrumentation"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
-	"go.opentelemetry.io/otel/sdk/resource"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/exporters"
 )
 
-// metricsBuilder turns batches into metricdata. It keeps nothing between batches.
+// metricsBuilder turns batches into the bytes of an ExportMetricsServiceRequest: docs/adr/0007. It keeps nothing between
+// batches but room.
 type metricsBuilder struct {
-	resource *resource.Resource
-	scope    instrumentation.Scope
+	resource []byte // the wire form of the resource
+	scope    []byte // and of the scope
+	list     metricList
+}
+
+func newMetricsBuilder(who identity) (*metricsBuilder, error) {
+	resource, err := proto.Marshal(who.wire)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the resource: %w", err)
+	}
+	scope, err := proto.Marshal(who.origin)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the scope: %w", err)
+	}
+	return &metricsBuilder{resource: resource, scope: scope}, nil
 }
 
 // dated is a counter's increment or a histogram's observation, with the record that it is of.
@@ -32,8 +46,9 @@ type dated struct {
 //
 // The points are added in the order of the records, whatever their times: that makes the totals a function of the cursor,
 // and not of the cut of the batches.
-func (b *metricsBuilder) build(batch []checks.Record, totals *exporters.Totals) *metricdata.ResourceMetrics {
-	var list metricList
+func (b *metricsBuilder) build(batch []checks.Record, totals *exporters.Totals) []byte {
+	list := &b.list
+	list.begin()
 	before := slices.Collect(totals.Series()) // Add copies a series before it changes it
 	grown := map[*exporters.Series][]dated{}
 	for _, rec := range batch {
@@ -57,23 +72,64 @@ func (b *metricsBuilder) build(batch []checks.Record, totals *exporters.Totals) 
 			list.total(was, series, grown[series])
 		}
 	}
-	if len(list.metrics) == 0 {
+	return b.request()
+}
+
+// request puts the metrics into their envelopes; nil where there are none.
+func (b *metricsBuilder) request() []byte {
+	if len(b.list.metrics) == 0 {
 		return nil
 	}
-	return &metricdata.ResourceMetrics{
-		Resource:     b.resource,
-		ScopeMetrics: []metricdata.ScopeMetrics{{Scope: b.scope, Metrics: list.metrics}},
+	scope := protowire.SizeTag(scopeMetricsScope) + protowire.SizeBytes(len(b.scope))
+	for i := range b.list.metrics {
+		scope += protowire.SizeTag(scopeMetricsMetrics) + protowire.SizeBytes(b.list.metrics[i].measure())
 	}
+	resource := protowire.SizeTag(resourceMetricsResource) + protowire.SizeBytes(len(b.resource)) +
+		protowire.SizeTag(resourceMetricsScopes) + protowire.SizeBytes(scope)
+	out := make([]byte, 0, protowire.SizeTag(requestResourceMetrics)+protowire.SizeBytes(resource))
+	out = appendLength(out, requestResourceMetrics, resource)
+	out = appendBytes(out, resourceMetricsResource, b.resource)
+	out = appendLength(out, resourceMetricsScopes, scope)
+	out = appendBytes(out, scopeMetricsScope, b.scope)
+	for i := range b.list.metrics {
+		out = b.list.metrics[i].append(out)
+	}
+	return out
 }
 
 // metricList is the metrics of a batch, in the order in which it first spoke of each.
 type metricList struct {
-	metrics []metricdata.Metrics
+	metrics []metric
 	places  map[string]int
+	room    [][]byte // of earlier batches
+
+	attrs      []exporters.Attr // those that were written last
+	attrsField protowire.Number
+	attrsWire  []byte
+	point      []byte // scratch
+	exemplar   []byte // scratch
+}
+
+// metric is one metric with the wire form of its points.
+type metric struct {
+	name, description, unit string
+	data                    protowire.Number // metricGauge, metricSum or metricHistogram
+	points                  []byte
+	head                    []byte // all but the points
+	size                    int    // of the whole
+}
+
+// begin forgets the batch before and keeps its room.
+func (l *metricList) begin() {
+	for i := range l.metrics {
+		l.room = append(l.room, l.metrics[i].points[:0])
+	}
+	l.metrics, l.attrs = l.metrics[:0], nil
+	clear(l.places)
 }
 
 // of is the metric of a name, made where it is new.
-func (l *metricList) of(name, unit string, empty metricdata.Aggregation) *metricdata.Metrics {
+func (l *metricList) of(name, unit string, data protowire.Number) *metric {
 	if i, ok := l.places[name]; ok {
 		return &l.metrics[i]
 	}
@@ -82,18 +138,58 @@ func (l *metricList) of(name, unit string, empty metricdata.Aggregation) *metric
 	}
 	l.places[name] = len(l.metrics)
 	row, _ := exporters.Lookup(name)
-	l.metrics = append(l.metrics, metricdata.Metrics{Name: name, Description: row.Doc, Unit: unit, Data: empty})
+	m := metric{name: name, description: row.Doc, unit: unit, data: data}
+	if n := len(l.room); n > 0 {
+		m.points, l.room = l.room[n-1], l.room[:n-1]
+	}
+	l.metrics = append(l.metrics, m)
 	return &l.metrics[len(l.metrics)-1]
 }
 
-func (l *metricList) gauge(p *exporters.Point) {
-	m := l.of(p.Name, p.Unit, metricdata.Gauge[float64]{})
-	if g, ok := m.Data.(metricdata.Gauge[float64]); ok {
-		g.DataPoints = append(g.DataPoints, metricdata.DataPoint[float64]{
-			Attributes: attributes(p.Attrs), Time: p.At, Value: p.Value,
-		})
-		m.Data = g
+// measure writes the head and returns the size of the whole.
+func (m *metric) measure() int {
+	m.head = appendText(m.head[:0], metricName, m.name)
+	m.head = appendText(m.head, metricDescription, m.description)
+	m.head = appendText(m.head, metricUnit, m.unit)
+	m.head = appendLength(m.head, m.data, m.body())
+	if m.data != metricGauge {
+		m.head = appendVarint(m.head, dataTemporality, temporalityCumulative)
 	}
+	if m.data == metricSum {
+		m.head = appendVarint(m.head, dataIsMonotonic, 1)
+	}
+	m.size = len(m.head) + len(m.points)
+	return m.size
+}
+
+// body is the size of the points and of what stands before them in their message.
+func (m *metric) body() int {
+	size := len(m.points)
+	if m.data != metricGauge {
+		size += protowire.SizeTag(dataTemporality) + protowire.SizeVarint(temporalityCumulative)
+	}
+	if m.data == metricSum {
+		size += protowire.SizeTag(dataIsMonotonic) + protowire.SizeVarint(1)
+	}
+	return size
+}
+
+// append appends the metric that was measured.
+func (m *metric) append(out []byte) []byte {
+	out = appendLength(out, scopeMetricsMetrics, m.size)
+	out = append(out, m.head...)
+	return append(out, m.points...)
+}
+
+func (l *metricList) gauge(p *exporters.Point) {
+	m := l.of(p.Name, p.Unit, metricGauge)
+	if m.data != metricGauge {
+		return
+	}
+	l.point = l.appendAttributes(l.point[:0], numberAttributes, p.Attrs)
+	l.point = appendTime(l.point, numberTime, p.At)
+	l.point = appendDouble(l.point, numberDouble, p.Value)
+	m.points = appendBytes(m.points, dataPoints, l.point)
 }
 
 // total tells how a series grew from was, nil where it is new, by steps. Without steps it grew by itself, because others
@@ -110,32 +206,72 @@ func (l *metricList) total(was, is *exporters.Series, steps []dated) {
 		run.tell(step.at)
 	}
 	run.finish()
+	data, write := protowire.Number(metricSum), l.sum
 	if is.Histogram != nil {
-		m := l.of(is.Name, is.Unit, metricdata.Histogram[float64]{Temporality: metricdata.CumulativeTemporality})
-		if h, ok := m.Data.(metricdata.Histogram[float64]); ok {
-			h.DataPoints = append(h.DataPoints, run.histograms...)
-			m.Data = h
-		}
+		data, write = metricHistogram, l.histogram
+	}
+	m := l.of(is.Name, is.Unit, data)
+	if m.data != data { // a name is of one kind
 		return
 	}
-	m := l.of(is.Name, is.Unit, metricdata.Sum[float64]{Temporality: metricdata.CumulativeTemporality, IsMonotonic: true})
-	if s, ok := m.Data.(metricdata.Sum[float64]); ok {
-		s.DataPoints = append(s.DataPoints, run.sums...)
-		m.Data = s
+	for i := range run.points {
+		write(m, is, &run.points[i])
 	}
+}
+
+func (l *metricList) sum(m *metric, s *exporters.Series, p *totalPoint) {
+	l.point = l.appendAttributes(l.point[:0], numberAttributes, s.Attrs)
+	l.point = appendTime(l.point, numberStart, s.Start)
+	l.point = appendTime(l.point, numberTime, p.at)
+	l.point = appendDouble(l.point, numberDouble, p.value)
+	m.points = appendBytes(m.points, dataPoints, l.point)
+}
+
+func (l *metricList) histogram(m *metric, s *exporters.Series, p *totalPoint) {
+	out := l.appendAttributes(l.point[:0], histogramAttributes, s.Attrs)
+	out = appendTime(out, histogramStart, s.Start)
+	out = appendTime(out, histogramTime, p.at)
+	out = appendFixed(out, histogramCount, p.count)
+	out = appendDouble(out, histogramSum, p.value)
+	out = protowire.AppendTag(out, histogramBuckets, protowire.BytesType)
+	out = protowire.AppendVarint(out, uint64(8*len(p.buckets)))
+	for _, n := range p.buckets {
+		out = protowire.AppendFixed64(out, n)
+	}
+	out = protowire.AppendTag(out, histogramBounds, protowire.BytesType)
+	out = protowire.AppendVarint(out, uint64(8*len(s.Histogram.Bounds)))
+	for _, bound := range s.Histogram.Bounds {
+		out = protowire.AppendFixed64(out, math.Float64bits(bound))
+	}
+	if e := p.exemplar; e != nil {
+		l.exemplar = appendTime(l.exemplar[:0], exemplarTime, e.at)
+		l.exemplar = appendDouble(l.exemplar, exemplarDouble, e.value)
+		l.exemplar = appendPair(l.exemplar, exemplarAttributes, keyRecordID, validUTF8(e.record))
+		out = appendBytes(out, histogramExemplars, l.exemplar)
+	}
+	out = appendDouble(out, histogramMin, p.min)
+	out = appendDouble(out, histogramMax, p.max)
+	l.point = out
+	m.points = appendBytes(m.points, dataPoints, out)
 }
 
 // running walks a series from its total before the batch to the one after it.
 type running struct {
-	is         *exporters.Series
-	attrs      attribute.Set
-	sent       time.Time // nothing may grow at or before it
-	now        total
-	old        total // as it was sent
-	late       bool  // the latest point was older than sent
-	exemplars  []metricdata.Exemplar[float64]
-	sums       []metricdata.DataPoint[float64]
-	histograms []metricdata.HistogramDataPoint[float64]
+	is       *exporters.Series
+	sent     time.Time // nothing may grow at or before it
+	now      total
+	old      total  // as it was sent
+	late     bool   // the latest point was older than sent
+	exemplar *dated // of the next point of a histogram
+	points   []totalPoint
+}
+
+// totalPoint is a total at a time.
+type totalPoint struct {
+	total
+
+	at       time.Time
+	exemplar *dated
 }
 
 // total is the value of a counter, or all of a histogram.
@@ -148,7 +284,7 @@ type total struct {
 }
 
 func newRunning(was, is *exporters.Series) *running {
-	r := &running{is: is, attrs: attributes(is.Attrs)}
+	r := &running{is: is}
 	if was != nil {
 		r.sent, r.now = was.Last, totalOf(was)
 	} else if is.Histogram != nil {
@@ -182,10 +318,7 @@ func (r *running) add(step dated) {
 		r.now.max = step.value
 	}
 	r.now.count++
-	r.exemplars = []metricdata.Exemplar[float64]{{
-		FilteredAttributes: []attribute.KeyValue{attribute.String(keyRecordID, validUTF8(step.record))},
-		Time:               step.at, Value: step.value,
-	}}
+	r.exemplar = &step
 }
 
 // tell makes the data point of a time. One that is older than what was sent gets the total as it was sent, because a total
@@ -203,41 +336,21 @@ func (r *running) tell(at time.Time) {
 // finish makes the last data point the total to the last bit, where the same numbers were added in another order, and
 // tells the total where no point has done so.
 func (r *running) finish() {
-	if r.late || len(r.sums)+len(r.histograms) == 0 {
+	if r.late || len(r.points) == 0 {
 		r.point(r.is.Last.Add(time.Millisecond), r.now)
 	}
-	if n := len(r.sums); n > 0 {
-		for i := range r.sums {
-			r.sums[i].Value = min(r.sums[i].Value, r.is.Value)
-		}
-		r.sums[n-1].Value = r.is.Value
+	end := r.is.Value
+	if r.is.Histogram != nil {
+		end = r.is.Histogram.Sum
 	}
-	if n := len(r.histograms); n > 0 {
-		for i := range r.histograms {
-			r.histograms[i].Sum = min(r.histograms[i].Sum, r.is.Histogram.Sum)
-		}
-		r.histograms[n-1].Sum = r.is.Histogram.Sum
+	for i := range r.points {
+		r.points[i].value = min(r.points[i].value, end)
 	}
+	r.points[len(r.points)-1].value = end
 }
 
 func (r *running) point(at time.Time, t total) {
-	h := r.is.Histogram
-	if h == nil {
-		r.sums = append(r.sums, metricdata.DataPoint[float64]{Attributes: r.attrs, StartTime: r.is.Start, Time: at, Value: t.value})
-		return
-	}
-	r.histograms = append(r.histograms, metricdata.HistogramDataPoint[float64]{
-		Attributes: r.attrs, StartTime: r.is.Start, Time: at, Count: t.count, Sum: t.value, Bounds: h.Bounds,
-		BucketCounts: slices.Clone(t.buckets), Min: metricdata.NewExtrema(t.min), Max: metricdata.NewExtrema(t.max),
-		Exemplars: r.exemplars,
-	})
-	r.exemplars = nil
-}
-
-func attributes(attrs []exporters.Attr) attribute.Set {
-	all := make([]attribute.KeyValue, len(attrs))
-	for i, a := range attrs {
-		all[i] = attribute.String(validUTF8(a.Key), validUTF8(a.Value))
-	}
-	return attribute.NewSet(all...)
+	t.buckets = slices.Clone(t.buckets)
+	r.points = append(r.points, totalPoint{total: t, at: at, exemplar: r.exemplar})
+	r.exemplar = nil
 }

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"time"
 
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	logspb "go.opentelemetry.io/proto/otlp/logs/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 
@@ -43,7 +42,7 @@ type Exporter struct {
 	logs    *logBuilder
 	spans   *spanBuilder
 
-	metricsLine *line[*metricdata.ResourceMetrics]
+	metricsLine *line[[]byte]
 	logsLine    *line[[]*logspb.ResourceLogs]
 	tracesLine  *line[[]*tracepb.ResourceSpans]
 }
@@ -61,11 +60,15 @@ func New(p Params, env exporters.Env) (*Exporter, error) {
 		p.Events = EventsAll
 	}
 	who := newIdentity(env)
+	metrics, err := newMetricsBuilder(who)
+	if err != nil {
+		return nil, err
+	}
 	return &Exporter{
 		log:         env.Log,
 		max:         p.MaxSeries,
 		state:       env.State,
-		metrics:     &metricsBuilder{resource: who.resource, scope: who.scope},
+		metrics:     metrics,
 		logs:        &logBuilder{identity: who, events: p.Events, traces: p.Traces},
 		spans:       &spanBuilder{identity: who, wanted: p.Traces},
 		metricsLine: newMetricsLine(targets[signalMetrics]),
