@@ -21,6 +21,7 @@ const (
 	holdMost      = 10 * time.Minute
 	drainMost     = time.Second            // the longest wait while the agent is stopping
 	linger        = 100 * time.Millisecond // what comes within this time goes out together
+	pace          = 500 * time.Millisecond // between two batches that are not full, while records come without end
 	commitTimeout = 5 * time.Second        // of a cursor's move that outlives the context
 	stuckAfter    = time.Second
 	closeTimeout  = 5 * time.Second
@@ -59,6 +60,8 @@ type round struct {
 	cursor   Cursor
 	limit    int      // the present size of a batch
 	good     int      // batches in a row that were not split
+	caughtUp bool      // the batch is all that there was
+	sent     time.Time // when such a batch was taken
 	suspect  Position // a record up to here is poison: do not read past it; 0 is none
 	retry    *backoff.ExponentialBackOff
 	hold     *backoff.ExponentialBackOff
@@ -128,13 +131,19 @@ func (r *round) once(ctx context.Context) {
 		r.commit(ctx, entries[0].Pos-1, nil, Counts{Expired: map[string]int64{ExpiredStoreFull: lost}})
 		return
 	}
+	if rest := pace - time.Since(r.sent); len(entries) < r.limit && rest > 0 && !r.draining() {
+		r.wait(ctx, rest)
+		return
+	}
 	n, whole := r.expired(entries)
 	if n > 0 {
 		r.w.log.Warn("records are too old to be sent", "records", n, "max_age", r.w.o.MaxAge)
 		r.commit(ctx, entries[n-1].Pos, nil, Counts{Expired: map[string]int64{ExpiredMaxAge: int64(n)}})
 		return
 	}
-	r.send(ctx, r.batch(entries[:whole]))
+	batch := r.batch(entries[:whole])
+	r.caughtUp = len(batch) == len(entries)
+	r.send(ctx, batch)
 }
 
 // idle waits for records and then a moment longer, so that what comes together goes out together.

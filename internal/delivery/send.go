@@ -103,6 +103,9 @@ func (r *round) accepted(ctx context.Context, batch []Entry, outcome exporters.O
 		r.w.log.Warn("backend rejected records", "records", len(seen), "reasons", fmt.Sprint(rejected))
 	}
 	r.well()
+	if r.sent = (time.Time{}); r.caughtUp {
+		r.sent = time.Now()
+	}
 	if counts.Sent > 0 {
 		r.w.note(func(s *Status) { s.LastSentAt = time.Now() })
 	}
