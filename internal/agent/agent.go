@@ -74,7 +74,7 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 		return nil, err
 	}
 	opened, err := store.Open(ctx, store.Options{
-		Dir: dir, MaxAge: o.Config.Store.MaxAge, MaxBytes: o.Config.Store.MaxSize, Gather: gather, Log: o.Log.With("part", "store"),
+		Dir: dir, MaxAge: o.Config.Store.MaxAge, MaxBytes: o.Config.Store.MaxSize, Log: o.Log.With("part", "store"),
 	})
 	if err != nil {
 		return nil, err
@@ -157,6 +157,9 @@ type recorder struct{ a *Agent }
 
 // Append implements pipeline.Store.
 func (r recorder) Append(ctx context.Context, records ...checks.Record) error {
+	if first := records[0].Report; first != nil && !first.StartedAt.IsZero() { // slots that were not run are told one by one
+		r.a.store.Gather(ctx, gather)
+	}
 	err := r.a.store.Append(ctx, records...)
 	r.a.mu.Lock()
 	defer r.a.mu.Unlock()

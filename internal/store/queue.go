@@ -66,7 +66,6 @@ func (s *Store) Commit(ctx context.Context, exporter string, cursor delivery.Cur
 	s.mem.cursors[exporter] = row
 	s.mem.dirty.cursors[exporter] = struct{}{}
 	s.mu.Unlock()
-	s.gather(ctx)
 	if _, err := s.persist(ctx); err != nil {
 		return fmt.Errorf("committing for %q: %w", exporter, err)
 	}

@@ -51,7 +51,6 @@ type Options struct {
 	MaxBytes  int64         // size of the database above which the oldest records are dropped; 512 MiB
 	Ring      int           // records kept in memory while the disk fails; 10000
 	RingBytes int64         // and their bytes; 64 MiB
-	Gather    time.Duration // how long records wait for company while they come fast; 0 is not at all
 	Log       *slog.Logger
 	BootID    string // of the running kernel; "" reads it from /proc
 }

@@ -44,7 +44,6 @@ func (s *Store) Append(ctx context.Context, records ...checks.Record) error {
 		req.staged = append(req.staged, &staged{entry: e})
 	}
 	if len(req.staged) > 0 {
-		s.gather(ctx)
 		if err := s.submit(ctx, req); err != nil {
 			return err
 		}
@@ -55,11 +54,12 @@ func (s *Store) Append(ctx context.Context, records ...checks.Record) error {
 	return errors.Join(errs...)
 }
 
-// gather waits while writes come fast, so that those of some milliseconds make one transaction. A write that comes alone
-// does not wait.
-func (s *Store) gather(ctx context.Context) {
-	wait := s.o.Gather - time.Since(time.Unix(0, s.flushed.Load()))
-	if s.o.Gather <= 0 || wait <= 0 || wait > s.o.Gather {
+// Gather waits while writes come fast, until so long after the last one, so that what many callers hand over within that
+// time makes one transaction. Whoever comes after a pause does not wait. It is for callers that come from many sides and
+// whom nobody waits for.
+func (s *Store) Gather(ctx context.Context, within time.Duration) {
+	wait := within - time.Since(time.Unix(0, s.flushed.Load()))
+	if wait <= 0 || wait > within {
 		return
 	}
 	timer := time.NewTimer(wait)
