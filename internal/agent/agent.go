@@ -23,7 +23,7 @@ import (
 )
 
 // gather is how long results wait to be stored together while they come fast. Nobody waits for a result but its exporters.
-const gather = 25 * time.Millisecond
+const gather = 50 * time.Millisecond
 
 // Options is what an Agent needs.
 type Options struct {

@@ -58,11 +58,11 @@ type round struct {
 	drain    <-chan struct{}
 	exporter exporters.Exporter
 	cursor   Cursor
-	limit    int      // the present size of a batch
-	good     int      // batches in a row that were not split
+	limit    int       // the present size of a batch
+	good     int       // batches in a row that were not split
 	caughtUp bool      // the batch is all that there was
 	sent     time.Time // when such a batch was taken
-	suspect  Position // a record up to here is poison: do not read past it; 0 is none
+	suspect  Position  // a record up to here is poison: do not read past it; 0 is none
 	retry    *backoff.ExponentialBackOff
 	hold     *backoff.ExponentialBackOff
 	ended    bool  // drained

@@ -156,6 +156,7 @@ func (n *Network) single() *http.Transport {
 	}
 	t := n.transport()
 	t.DisableKeepAlives = true
+	t.WriteBufferSize, t.ReadBufferSize = 1<<10, 2<<10 // a short question, an answer that is read at once
 	return t
 }
 

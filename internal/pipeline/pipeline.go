@@ -387,6 +387,9 @@ func (p *Pipeline) log(ctx context.Context, r *checks.Report) {
 		level = slog.LevelInfo
 	case checks.OK:
 	}
+	if !p.o.Log.Enabled(ctx, level) {
+		return
+	}
 	p.o.Log.Log(ctx, level, "run", "check", r.Check, "run_id", r.ID, "status", r.Status.String(),
 		"cause", string(r.Cause), "blame", string(r.Blame), "took", r.Took.Round(time.Microsecond), "summary", r.Summary)
 }

@@ -38,17 +38,19 @@ const (
 	putState
 	putRun
 	putClaim
+	putMeta
 )
 
 func statements() []string {
 	return []string{
 		insertRecord: `INSERT INTO records (pos, id, at, type, "check", status, final, scheduled_at, crc, data)` +
-			` VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+			` VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, CAST(? AS TEXT)) ON CONFLICT DO NOTHING`,
 		putCursor: "INSERT OR REPLACE INTO cursors (exporter, pos, state, sent, rejected, expired) VALUES (?, ?, ?, ?, ?, ?)",
 		putState:  "INSERT OR REPLACE INTO states (key, data) VALUES (?, ?)",
 		putRun:    "INSERT OR REPLACE INTO checks (name, last_run, last_pos) VALUES (?, ?, ?)",
 		putClaim: `INSERT OR REPLACE INTO ledger (id, at, "check", provider, model, run_by, reserved, cost)` +
 			` VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		putMeta: "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)",
 	}
 }
 

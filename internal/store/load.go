@@ -7,10 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"maps"
+	"slices"
 	"strconv"
 
 	"modernc.org/sqlite"
 
+	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/delivery"
 )
 
@@ -27,16 +30,17 @@ type loaded struct {
 	unread    map[string]int64 // records past each cursor
 	states    []stateRow
 	runs      []runRow
+	runsTo    delivery.Position // the newest record that runs knows of; -1 where that is all of them
 	spends    []spend
 	salvaged  bool // from a database that was moved aside
 }
 
 // load reads a file. Where it fails the rest is read all the same: after a corruption every row counts.
 func load(ctx context.Context, db *sql.DB) (*loaded, error) {
-	l := &loaded{unread: map[string]int64{}}
+	l := &loaded{unread: map[string]int64{}, runsTo: -1}
 	var errs []error
 	for _, part := range []func(context.Context, *sql.DB) error{
-		l.loadMeta, l.loadRecords, l.loadVoids, l.loadCursors, l.loadStates, l.loadRuns, l.loadLedger,
+		l.loadMeta, l.loadRecords, l.loadVoids, l.loadCursors, l.loadStates, l.loadRuns, l.loadLateRuns, l.loadLedger,
 	} {
 		if err := part(ctx, db); err != nil {
 			errs = append(errs, understood(ctx, err))
@@ -87,6 +91,9 @@ func (l *loaded) loadMeta(ctx context.Context, db *sql.DB) error {
 			l.bootID = value
 		case "assumed_at":
 			l.assumedAt, _ = strconv.ParseInt(value, 10, 64)
+		case "runs":
+			to, _ := strconv.ParseInt(value, 10, 64)
+			l.runsTo = delivery.Position(to)
 		case "high":
 			high, _ := strconv.ParseInt(value, 10, 64)
 			l.high = max(l.high, delivery.Position(high))
@@ -172,6 +179,37 @@ func (l *loaded) loadRuns(ctx context.Context, db *sql.DB) error {
 		l.runs = append(l.runs, row)
 		return err
 	}, "SELECT name, last_run, last_pos, data, crc FROM checks LEFT JOIN records ON pos = last_pos")
+}
+
+// loadLateRuns brings the runs up to date with the records that were stored after the disk was last told of them.
+func (l *loaded) loadLateRuns(ctx context.Context, db *sql.DB) error {
+	if l.runsTo < 0 {
+		return nil
+	}
+	late := memory{runs: map[string]runRow{}, dirty: newDirty()}
+	for _, row := range l.runs {
+		late.runs[row.check] = row
+	}
+	err := eachRow(ctx, db, func(scan func(...any) error) error {
+		var pos delivery.Position
+		var crc int64
+		var data []byte
+		if err := scan(&pos, &crc, &data); err != nil {
+			return err
+		}
+		var record checks.Record
+		if crc != int64(crc32.ChecksumIEEE(data)) || record.UnmarshalJSON(data) != nil {
+			return nil // counted as lost by whoever reads it
+		}
+		e, err := encode(record)
+		if err == nil {
+			e.pos = pos
+			late.note(e)
+		}
+		return nil
+	}, "SELECT pos, crc, data FROM records WHERE pos > ? AND type = 'report' ORDER BY pos", l.runsTo)
+	l.runs = slices.Collect(maps.Values(late.runs))
+	return err
 }
 
 func (l *loaded) loadLedger(ctx context.Context, db *sql.DB) error {

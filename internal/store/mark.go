@@ -78,15 +78,13 @@ func (m *mark) put() error {
 	if err != nil {
 		return fmt.Errorf("encoding the spend marker: %w", err)
 	}
-	if len(body)+9 > markSize {
+	if len(body)+len("01234567 \n") > markSize {
 		return fmt.Errorf("the spend marker does not fit its page: %d bytes", len(body))
 	}
 	text := fmt.Appendf(m.text[:0], "%08x ", crc32.ChecksumIEEE(body))
 	text = append(text, body...)
-	for len(text) < markSize-1 {
-		text = append(text, ' ')
-	}
-	m.text = append(text[:markSize-1], '\n')
+	m.text = append(text, bytes.Repeat([]byte(" "), markSize-len(text))...)
+	m.text[markSize-1] = '\n'
 	if m.closed {
 		return errors.New("the spend marker is closed")
 	}

@@ -58,6 +58,7 @@ type memory struct {
 	states   map[string][]byte
 	runs     map[string]runRow
 	dirty    dirty
+	runsAt   time.Time     // when the disk was last told of runs
 	changed  chan struct{} // closed at the next append
 	health   Health
 	retryAt  time.Time // no earlier try of a disk that failed
@@ -119,15 +120,26 @@ type changes struct {
 	states   []stateRow
 	gone     []string // states that were deleted
 	runs     []runRow
+	withRuns bool // runs is all that the disk lacks
 	claims   []claimRow
+	high     delivery.Position // the newest record
 	instance string
 	voids    []void
 }
 
-// take copies what is dirty and marks it clean; the caller merges it back where it cannot be written.
-func (m *memory) take() changes {
+// runsEvery is how often the disk is told of the checks' last runs. The records behind that say it all: load reads them.
+const runsEvery = 5 * time.Second
+
+// take copies what is dirty and marks it clean; the caller merges it back where it cannot be written. The runs wait for
+// their time, unless the file is new or this is the last write.
+func (m *memory) take(now time.Time, last bool) changes {
 	c := changes{dirty: m.dirty, instance: m.instance, voids: slices.Clone(m.voids)}
 	m.dirty = newDirty()
+	if since := now.Sub(m.runsAt); !last && !c.dirty.meta && since >= 0 && since < runsEvery {
+		m.dirty.runs, c.dirty.runs = c.dirty.runs, nil
+	} else {
+		m.runsAt, c.withRuns = now, true
+	}
 	for name := range c.dirty.cursors {
 		row := m.cursors[name]
 		row.counts.Rejected, row.counts.Expired = maps.Clone(row.counts.Rejected), maps.Clone(row.counts.Expired)

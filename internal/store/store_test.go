@@ -424,3 +424,25 @@ func BenchmarkRead(b *testing.B) {
 		})
 	}
 }
+
+func TestAfterAKillTheLastRunsAreThoseOfTheLastRecords(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, store.Options{Dir: dir, BootID: "one"})
+	noon := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
+	for i := range 3 { // more often than the disk is told of runs
+		add(t, s, report("a", noon.Add(time.Duration(i)*time.Minute)), report("b", noon.Add(time.Duration(-i)*time.Minute)))
+	}
+	byHand := report("a", noon.Add(time.Hour))
+	byHand.Report.Trigger = checks.TriggerManual
+	add(t, s, byHand)
+	killed := open(t, store.Options{Dir: copyDir(t, dir), BootID: "one"})
+	runs, err := killed.LastRuns(t.Context())
+	if err != nil || len(runs) != 2 || !runs["a"].Equal(noon.Add(2*time.Minute)) || !runs["b"].Equal(noon) {
+		t.Errorf("last runs %v, %v; want a at 12:02 and b at 12:00", runs, err)
+	}
+	last, err := killed.LastRecords(t.Context())
+	if err != nil || len(last) != 2 || last[0].ID != byHand.ID || !last[1].At.Equal(noon.Add(-2*time.Minute)) {
+		t.Errorf("last records %+v, %v; want the newest of each", last, err)
+	}
+}

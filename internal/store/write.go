@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/internal/delivery"
 )
 
 const drainChunk = 1000 // records of the ring in one transaction
@@ -262,6 +263,7 @@ type transaction struct {
 	ring    []entry
 	batch   []*staged
 	drained int
+	high    delivery.Position // of the records up to the batch's end
 }
 
 func (t *transaction) run(ctx context.Context) error {
@@ -274,9 +276,11 @@ func (t *transaction) run(ctx context.Context) error {
 	if err := t.insert(ctx, tx.StmtContext(ctx, s.file.stmts[insertRecord])); err != nil {
 		return err
 	}
+	last := s.isClosed()
 	s.mu.Lock()
-	changes := s.mem.take()
+	changes := s.mem.take(time.Now(), last)
 	s.mu.Unlock()
+	changes.high = t.high
 	changes.claims = s.ledger.take()
 	err = changes.write(&writer{ctx: ctx, tx: tx, stmts: s.file.stmts, prepared: map[int]*sql.Stmt{}}, s.meta())
 	if err == nil {
@@ -322,12 +326,13 @@ func (t *transaction) insert(ctx context.Context, stmt *sql.Stmt) error {
 		s.mem.note(st.entry)
 		s.mu.Unlock()
 	}
+	t.high = next - 1
 	return nil
 }
 
 func insertEntry(ctx context.Context, stmt *sql.Stmt, e entry) (fresh bool, err error) {
 	result, err := stmt.ExecContext(ctx, e.pos, e.id, e.at, string(e.kind), e.check, e.status, e.final, e.scheduled,
-		int64(crc32.ChecksumIEEE(e.data)), string(e.data))
+		int64(crc32.ChecksumIEEE(e.data)), e.data)
 	if err != nil {
 		return false, fmt.Errorf("writing record %q: %w", e.id, err)
 	}
@@ -377,7 +382,7 @@ func (w *writer) do(query string, args ...any) {
 func (c *changes) write(w *writer, meta map[string]string) error {
 	if c.dirty.meta {
 		for key, value := range meta {
-			w.do("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", key, value)
+			w.put(putMeta, key, value)
 		}
 		for _, v := range c.voids {
 			w.do("INSERT OR REPLACE INTO voids (first, last) VALUES (?, ?)", v.first, v.last)
@@ -397,6 +402,9 @@ func (c *changes) write(w *writer, meta map[string]string) error {
 	}
 	for _, row := range c.runs {
 		w.put(putRun, row.check, row.lastRun, row.lastPos)
+	}
+	if c.withRuns {
+		w.put(putMeta, "runs", strconv.FormatInt(int64(c.high), 10))
 	}
 	for _, row := range c.claims {
 		w.put(putClaim, row.ID, row.at, row.Check, row.Provider, row.Model, string(row.Trigger), row.Amount, row.cost)
