@@ -157,10 +157,11 @@ type recorder struct{ a *Agent }
 
 // Append implements pipeline.Store.
 func (r recorder) Append(ctx context.Context, records ...checks.Record) error {
+	var within time.Duration
 	if first := records[0].Report; first != nil && !first.StartedAt.IsZero() { // slots that were not run are told one by one
-		r.a.store.Gather(ctx, gather)
+		within = gather
 	}
-	err := r.a.store.Append(ctx, records...)
+	err := r.a.store.Gather(ctx, within, records...)
 	r.a.mu.Lock()
 	defer r.a.mu.Unlock()
 	for _, record := range records {

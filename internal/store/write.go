@@ -21,7 +21,8 @@ const drainChunk = 1000 // records of the ring in one transaction
 type request struct {
 	staged  []*staged
 	done    chan struct{}
-	durable bool // everything that was dirty when the request came is on disk
+	within  time.Duration // how long after the last write it may wait for others
+	durable bool          // everything that was dirty when the request came is on disk
 }
 
 // staged is a record on its way in.
@@ -34,8 +35,18 @@ type staged struct {
 // for records that could not be kept at all, those with an id that is kept already among them; the others are kept.
 // It does not stop when ctx ends: what was handed over is kept.
 func (s *Store) Append(ctx context.Context, records ...checks.Record) error {
+	return s.append(ctx, 0, records)
+}
+
+// Gather is Append for callers that come from many sides and whom nobody waits for: while the disk is written often, the
+// records wait so long after the last write, so that one transaction takes what came meanwhile. After a pause they do not wait.
+func (s *Store) Gather(ctx context.Context, within time.Duration, records ...checks.Record) error {
+	return s.append(ctx, within, records)
+}
+
+func (s *Store) append(ctx context.Context, within time.Duration, records []checks.Record) error {
 	var errs []error
-	req := &request{done: make(chan struct{})}
+	req := &request{done: make(chan struct{}), within: within}
 	for _, record := range records {
 		e, err := encode(record)
 		if err != nil {
@@ -55,23 +66,6 @@ func (s *Store) Append(ctx context.Context, records ...checks.Record) error {
 	return errors.Join(errs...)
 }
 
-// Gather waits while writes come fast, until so long after the last one, so that what many callers hand over within that
-// time makes one transaction. Whoever comes after a pause does not wait. It is for callers that come from many sides and
-// whom nobody waits for.
-func (s *Store) Gather(ctx context.Context, within time.Duration) {
-	wait := within - time.Since(time.Unix(0, s.flushed.Load()))
-	if wait <= 0 || wait > within {
-		return
-	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-s.stop:
-	case <-ctx.Done():
-	}
-}
-
 // persist puts on disk what is dirty, and reports whether it is there.
 func (s *Store) persist(ctx context.Context) (bool, error) {
 	req := &request{done: make(chan struct{})}
@@ -88,6 +82,7 @@ func (s *Store) submit(ctx context.Context, req *request) error {
 	}
 	s.queue = append(s.queue, req)
 	s.queueMu.Unlock()
+	s.patience(req)
 	select {
 	case <-req.done:
 	case s.token <- struct{}{}:
@@ -100,6 +95,21 @@ func (s *Store) submit(ctx context.Context, req *request) error {
 	}
 	<-req.done // closed by our own flush, or by the one before it
 	return nil
+}
+
+// patience waits for a request that may wait, until it was served or its time has come.
+func (s *Store) patience(req *request) {
+	wait := req.within - time.Since(time.Unix(0, s.flushed.Load()))
+	if wait <= 0 || wait > req.within {
+		return
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-req.done:
+	case <-timer.C:
+	case <-s.stop:
+	}
 }
 
 func encode(r checks.Record) (entry, error) {
