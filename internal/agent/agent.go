@@ -110,7 +110,7 @@ func (a *Agent) assemble(ctx context.Context) error {
 		return err
 	}
 	gen.unclean = a.store.Unclean()
-	a.gen = gen
+	a.gen, a.o.Config = gen, gen.cfg
 	a.reload = status.Config{Path: absolute(a.o.Config.Path), LoadedAt: a.started, ReloadOK: true}
 	a.breakers.Configure(ctx, gen.breakers)
 	a.remember(ctx)

@@ -44,7 +44,7 @@ func (a *Agent) build(_ context.Context, cfg *config.Config) (*generation, error
 	if err != nil {
 		return nil, err
 	}
-	gen := &generation{cfg: cfg, names: map[string]bool{}, network: network, spawner: spawner, soft: make(chan struct{})}
+	gen := &generation{cfg: lean(cfg), names: map[string]bool{}, network: network, spawner: spawner, soft: make(chan struct{})}
 	clients, err := gen.providers(cfg)
 	if err != nil {
 		return nil, err
@@ -74,21 +74,35 @@ func (a *Agent) build(_ context.Context, cfg *config.Config) (*generation, error
 // of the provider's paid checks: one that is over before the next run is due would never keep a run from being paid.
 func BreakersOf(cfg *config.Config, jobs []*pipeline.Job) map[string]pipeline.BreakerSettings {
 	out := map[string]pipeline.BreakerSettings{}
+	intervals := make(map[string]time.Duration, len(cfg.Checks))
+	for i := range cfg.Checks {
+		intervals[cfg.Checks[i].Name] = cfg.Checks[i].Schedule.Interval()
+	}
 	for i := range cfg.Providers {
 		p := &cfg.Providers[i]
 		var shortest time.Duration
 		for _, job := range jobs {
-			at := slices.IndexFunc(cfg.Checks, func(c config.Check) bool { return c.Name == job.Name })
-			if _, paid := job.Check.(checks.Paid); !paid || job.Provider != p.Name || at < 0 {
+			interval, known := intervals[job.Name]
+			if _, paid := job.Check.(checks.Paid); !paid || job.Provider != p.Name || !known {
 				continue
 			}
-			if interval := cfg.Checks[at].Schedule.Interval(); shortest == 0 || interval < shortest {
+			if shortest == 0 || interval < shortest {
 				shortest = interval
 			}
 		}
 		out[p.Name] = pipeline.BreakerSettings{Failures: p.Breaker.Failures, Reset: max(p.Breaker.Reset, 2*shortest)}
 	}
 	return out
+}
+
+// lean is the configuration without what only building needs: the parameters of checks in the form of the file.
+func lean(cfg *config.Config) *config.Config {
+	kept := *cfg
+	kept.Checks = slices.Clone(cfg.Checks)
+	for i := range kept.Checks {
+		kept.Checks[i].With, kept.Checks[i].Place = nil, nil
+	}
+	return &kept
 }
 
 func (gen *generation) providers(cfg *config.Config) (map[string]*mistral.Client, error) {

@@ -52,6 +52,9 @@ func (r *report) syntax(data []byte) (root *ast.MappingNode) {
 		r.syntaxError(err)
 		return nil
 	}
+	for _, tk := range tokens { // or whoever keeps a section keeps the whole file
+		tk.Prev, tk.Next = nil, nil
+	}
 	return r.mapping(file)
 }
 

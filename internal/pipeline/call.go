@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -194,12 +195,16 @@ func line(s string) string {
 }
 
 func finite(in []checks.Measurement) []checks.Measurement {
+	bad := func(m checks.Measurement) bool { return m.Name == "" || math.IsNaN(m.Value) || math.IsInf(m.Value, 0) }
+	if len(in) <= maxMeasurements && !slices.ContainsFunc(in, bad) {
+		return in
+	}
 	out := make([]checks.Measurement, 0, min(len(in), maxMeasurements))
 	for _, m := range in {
 		if len(out) == maxMeasurements {
 			break
 		}
-		if m.Name != "" && !math.IsNaN(m.Value) && !math.IsInf(m.Value, 0) {
+		if !bad(m) {
 			out = append(out, m)
 		}
 	}

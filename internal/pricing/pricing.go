@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/windsock-monitor/windsock/checks"
 )
@@ -36,7 +37,10 @@ type Table struct {
 }
 
 // Default is the table that is built in.
-func Default() *Table {
+func Default() *Table { return builtIn() }
+
+//nolint:gochecknoglobals // immutable, and the same for every check
+var builtIn = sync.OnceValue(func() *Table {
 	t := &Table{date: tableDate, prices: map[string]Price{}, aliases: aliases(), dearest: Price{Model: "unknown", Date: tableDate}}
 	for _, r := range rows() {
 		p := newPrice(r)
@@ -46,7 +50,7 @@ func Default() *Table {
 		t.dearest.Output = max(t.dearest.Output, p.Output)
 	}
 	return t
-}
+})
 
 func newPrice(r row) Price {
 	input := checks.PicoUSD(r.input) * perMillion

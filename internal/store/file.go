@@ -118,8 +118,8 @@ func openFile(ctx context.Context, path string, check bool) (_ *file, err error)
 	if err := f.prepare(ctx, path, check); err != nil {
 		return nil, err
 	}
-	query = fmt.Sprintf("_busy_timeout=%d&_query_only=true", busyTimeout)
-	if f.read, err = connect(path, query, 4); err != nil {
+	query = fmt.Sprintf("_busy_timeout=%d&_query_only=true&_pragma=cache_size(-512)", busyTimeout)
+	if f.read, err = connect(path, query, 2); err != nil {
 		return nil, err
 	}
 	if f.info, err = os.Stat(path); err != nil {

@@ -22,7 +22,7 @@ type runRow struct {
 	check   string
 	lastRun int64 // the newest slot that has an outcome
 	lastPos delivery.Position
-	last    []byte // the last final report, encoded; nil where retention dropped it
+	last    []byte // the last final report, encoded, where it was saved from a damaged file; else it stands at lastPos
 }
 
 type stateRow struct {
@@ -87,7 +87,7 @@ func (m *memory) note(e entry) {
 		row.lastRun = max(row.lastRun, e.scheduled)
 	}
 	if e.final {
-		row.lastPos, row.last = e.pos, e.data
+		row.lastPos, row.last = e.pos, nil
 	}
 	m.runs[e.check] = row
 	m.dirty.runs[e.check] = struct{}{}
@@ -186,6 +186,9 @@ func (s *Store) adopt(l *loaded) {
 		}
 	}
 	for _, row := range l.runs {
+		if !l.salvaged {
+			row.last = nil
+		}
 		known, ok := m.runs[row.check]
 		if !ok {
 			m.runs[row.check] = row

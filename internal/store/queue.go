@@ -152,20 +152,26 @@ func (s *Store) LastRuns(context.Context) (map[string]time.Time, error) {
 }
 
 // LastRecords returns the last final report of each check, where retention kept it, by name.
-func (s *Store) LastRecords(context.Context) ([]checks.Record, error) {
+func (s *Store) LastRecords(ctx context.Context) ([]checks.Record, error) {
 	s.mu.RLock()
 	rows := slices.SortedFunc(maps.Values(s.mem.runs), func(a, b runRow) int { return cmp.Compare(a.check, b.check) })
 	s.mu.RUnlock()
 	var records []checks.Record
 	for _, row := range rows {
+		e := entry{pos: row.lastPos, data: row.last}
 		if row.last == nil {
-			continue
+			found, err := s.raw(ctx, row.lastPos-1, 1)
+			if err != nil {
+				return records, fmt.Errorf("reading the last record of %q: %w", row.check, err)
+			}
+			if row.lastPos == 0 || len(found) == 0 || found[0].pos != row.lastPos {
+				continue
+			}
+			e = found[0]
 		}
-		record, err := decode(entry{pos: row.lastPos, data: row.last})
-		if err != nil {
-			return nil, err
+		if record, err := decode(e); err == nil { // else it is damaged, as the log says when it is read
+			records = append(records, record)
 		}
-		records = append(records, record)
 	}
 	return records, nil
 }
