@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -13,6 +14,10 @@ import (
 	"github.com/windsock-monitor/windsock/internal/config"
 	"github.com/windsock-monitor/windsock/internal/secret"
 )
+
+// gcPercent is how much the heap may grow before it is collected, in percent of what lives: an agent is a guest on its
+// machine. docs/performance.md has what it costs.
+const gcPercent = 75
 
 func newRun(p process) *cobra.Command {
 	var path string
@@ -60,6 +65,8 @@ func run(cmd *cobra.Command, p process, path string) error {
 	if err != nil {
 		return exit(exitCannot, fmt.Errorf("starting: %w", err))
 	}
+	debug.SetGCPercent(gcPercent)
+	debug.FreeOSMemory() // reading the file took more than running needs
 	if err := running.Run(cmd.Context(), hup); err != nil {
 		return exit(exitCannot, err)
 	}

@@ -21,7 +21,7 @@ const (
 	holdMost      = 10 * time.Minute
 	drainMost     = time.Second            // the longest wait while the agent is stopping
 	linger        = 100 * time.Millisecond // what comes within this time goes out together
-	pace          = 500 * time.Millisecond // between two batches that are not full, while records come without end
+	pace          = time.Second            // between two batches that are not full, while records come without end
 	commitTimeout = 5 * time.Second        // of a cursor's move that outlives the context
 	stuckAfter    = time.Second
 	closeTimeout  = 5 * time.Second

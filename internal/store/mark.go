@@ -38,7 +38,8 @@ type mark struct {
 	mu     sync.Mutex // guards what follows
 	f      *os.File
 	page   page
-	text   []byte // scratch
+	text   []byte // what stands in the file
+	used   int    // so much of it is not blank
 	err    error  // of the last write
 	closed bool
 }
@@ -81,10 +82,16 @@ func (m *mark) put() error {
 	if len(body)+len("01234567 \n") > markSize {
 		return fmt.Errorf("the spend marker does not fit its page: %d bytes", len(body))
 	}
+	if m.text == nil {
+		m.text = bytes.Repeat([]byte(" "), markSize)
+		m.text[markSize-1] = '\n'
+	}
 	text := fmt.Appendf(m.text[:0], "%08x ", crc32.ChecksumIEEE(body))
 	text = append(text, body...)
-	m.text = append(text, bytes.Repeat([]byte(" "), markSize-len(text))...)
-	m.text[markSize-1] = '\n'
+	for i := len(text); i < m.used; i++ { // what is left of a longer one
+		m.text[i] = ' '
+	}
+	m.used = len(text)
 	if m.closed {
 		return errors.New("the spend marker is closed")
 	}

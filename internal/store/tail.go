@@ -11,7 +11,7 @@ import (
 // Records that are on disk stay in memory up to these bounds, so that exporters that keep up never read the disk and go on
 // when it dies.
 const (
-	cachedRecords = 1024
+	cachedRecords = 2048
 	cachedBytes   = 4 << 20
 )
 
