@@ -11,8 +11,10 @@ import (
 )
 
 const (
-	tick        = time.Second
-	expireEvery = 5 // ticks
+	tick        = 5 * time.Second
+	tickOwing   = time.Second // while the disk fails or lacks something
+	expireEvery = time.Minute
+	expireBytes = 4 << 20 // or as soon as so much was written
 	expireStep  = 250
 	vacuumStep  = 256 // pages
 	freePages   = 256 // kept for the records to come
@@ -29,24 +31,39 @@ func (s *Store) Run(ctx context.Context) error {
 	s.running.Add(1)
 	s.queueMu.Unlock()
 	defer s.running.Done()
-	ticker := time.NewTicker(tick)
-	defer ticker.Stop()
-	for n := 0; ; n++ {
+	timer := time.NewTimer(tickOwing)
+	defer timer.Stop()
+	var expired time.Time
+	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-s.stop:
 			return nil
-		case now := <-ticker.C:
-			s.mend(ctx, now)
-			if n%expireEvery != 0 {
-				continue
-			}
+		case <-s.failing:
+			timer.Reset(tickOwing)
+			continue
+		case <-timer.C:
+		}
+		now := time.Now()
+		s.mend(ctx, now)
+		if since := now.Sub(expired); since < 0 || since >= expireEvery || s.written.Load() >= expireBytes {
+			expired = now
+			s.written.Store(0)
 			if err := s.Expire(ctx, now); err != nil && ctx.Err() == nil {
 				s.log.Warn("dropping old records", "err", err)
 			}
 		}
+		timer.Reset(s.rest())
 	}
+}
+
+// rest is how long nothing has to be done.
+func (s *Store) rest() time.Duration {
+	if !s.healthy() || s.ledger.owes() {
+		return tickOwing
+	}
+	return tick
 }
 
 // mend tries the disk again where it failed or lost the database.

@@ -39,6 +39,10 @@ func (s *Store) degrade(now time.Time, err error) {
 	m.dirty.meta = true // the next try must write something
 	s.mu.Unlock()
 	if first {
+		select {
+		case s.failing <- struct{}{}:
+		default:
+		}
 		s.log.Error("the store cannot write; records are kept in memory until it can", "dir", s.o.Dir, "err", err,
 			"ring_records", s.o.Ring, "ring_bytes", s.o.RingBytes)
 	}

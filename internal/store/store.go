@@ -119,8 +119,10 @@ type Store struct {
 	closed  bool
 	unclean bool          // EndUnclean was called
 	stop    chan struct{} // closed by Close
+	failing chan struct{} // the disk began to fail
 	running sync.WaitGroup
 	flushed atomic.Int64 // when the disk was last written, in Unix nanoseconds
+	written atomic.Int64 // bytes of records since they were last expired
 
 	mu     sync.RWMutex // guards mem; never held during I/O
 	mem    memory
@@ -133,7 +135,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	o = o.withDefaults()
 	s := &Store{
 		o: o, log: o.Log, path: filepath.Join(o.Dir, databaseName),
-		token: make(chan struct{}, 1), stop: make(chan struct{}),
+		token: make(chan struct{}, 1), stop: make(chan struct{}), failing: make(chan struct{}, 1),
 	}
 	s.mem.init(o)
 	s.ledger = &Ledger{store: s, open: map[string]claimRow{}, hours: map[int64]checks.PicoUSD{}, dirty: map[string]claimRow{}}

@@ -145,6 +145,9 @@ func (s *Store) flush(ctx context.Context) {
 	s.queueMu.Unlock()
 	var batch []*staged
 	for _, req := range reqs {
+		for _, st := range req.staged {
+			s.written.Add(int64(len(st.data)))
+		}
 		batch = append(batch, req.staged...)
 	}
 	durable := s.serve(ctx, batch)
