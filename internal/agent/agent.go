@@ -120,7 +120,7 @@ func (a *Agent) assemble(ctx context.Context) error {
 	})
 	a.scheduler, err = schedule.New(a.entries(ctx, gen.cfg), schedule.Options{
 		Run: a.pipeline.Run, Skip: a.skip, Location: gen.cfg.Location, MaxConcurrent: gen.cfg.Concurrency.Global,
-		PerHost: gen.cfg.Concurrency.PerHost, Log: a.o.Log.With("part", "schedule"),
+		PerHost: gen.cfg.Concurrency.PerHost, Log: a.o.Log.With("part", "schedule"), Watch: schedule.WatchClocks,
 	})
 	if err != nil {
 		return fmt.Errorf("building the schedule: %w", err)

@@ -12,7 +12,7 @@ import (
 	"github.com/windsock-monitor/windsock/internal/status"
 )
 
-// aliveFor is how long after its last tick the scheduler counts as alive: it sleeps one second at most.
+// aliveFor is how long after its last tick the scheduler counts as alive: it sleeps five seconds at most.
 const aliveFor = 10 * time.Second
 
 // oldQueue is how long a record may wait for its exporter before that is a problem to tell.

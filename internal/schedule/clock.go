@@ -4,6 +4,7 @@ import "time"
 
 const (
 	tick     = time.Second           // the longest sleep of the loop
+	calm     = 5 * time.Second       // and where somebody else watches the clocks
 	stepOver = 2 * time.Second       // a difference of the clocks that is a step, and how late a slot may be after one
 	slewOver = 50 * time.Millisecond // a difference that is followed without a word
 	rerun    = 3 * time.Hour         // how far back a clock may step without running a daily slot again

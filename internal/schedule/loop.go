@@ -17,13 +17,23 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	stop, told := make(chan struct{}), make(chan struct{})
 	go func() { defer close(told); s.tellGaps(stop) }()
 
+	watched, unwatch := s.watch(ctx)
+	defer unwatch()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for ctx.Err() == nil {
-		timer.Reset(s.tick(ctx))
+		longest := tick
+		if watched != nil {
+			longest = calm
+		}
+		timer.Reset(min(s.tick(ctx), longest))
 		select {
 		case <-ctx.Done():
 		case <-s.wake:
+		case _, more := <-watched:
+			if !more {
+				watched = nil
+			}
 		case <-timer.C:
 		}
 	}
@@ -32,6 +42,22 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	close(stop)
 	<-told
 	return nil
+}
+
+// watch begins to watch the clocks; nil where nobody can. The function that comes back ends it.
+func (s *Scheduler) watch(ctx context.Context) (words <-chan struct{}, end func()) {
+	if s.o.Watch == nil {
+		return nil, func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	words = s.o.Watch(ctx)
+	return words, func() {
+		cancel()
+		if words != nil {
+			for range words { //nolint:revive // until it is closed
+			}
+		}
+	}
 }
 
 func (s *Scheduler) begin() error {
@@ -56,7 +82,7 @@ func (s *Scheduler) tick(ctx context.Context) time.Duration {
 	s.collect(now, changed)
 	s.dispatch(ctx, now)
 
-	wait := tick
+	wait := calm
 	if len(s.grid) > 0 {
 		wait = min(wait, time.Duration(s.grid[0].key)-now.elapsed)
 	}

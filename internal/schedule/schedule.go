@@ -84,6 +84,9 @@ type Options struct {
 	MaxConcurrent int // runs at a time; 0 is no limit
 	PerHost       int // runs at a time with the same Host; 0 is no limit
 	Log           *slog.Logger
+	// Watch tells of changes of the host's clocks until ctx ends and closes its channel then, as WatchClocks does. With it
+	// the loop looks at the clocks every five seconds; without, or where it is nil, each second.
+	Watch func(ctx context.Context) <-chan struct{}
 	// Wall and Suspended exist for tests, whose fake time cannot tell the wall clock from the steady one. nil reads the
 	// host's: the time, and how long the host has been asleep since it was booted.
 	Wall      func() time.Time

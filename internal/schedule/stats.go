@@ -19,7 +19,7 @@ type Stats struct {
 	Panics     int64 // runs that panicked; they are Done too
 	ClockSteps int64 // of the wall clock, over two seconds
 	Lateness   Lateness
-	LastTick   time.Time    // when the loop was last alive, with a monotonic reading; it ticks each second
+	LastTick   time.Time    // when the loop was last alive, with a monotonic reading; it ticks every five seconds at least
 	Entries    []EntryStats // by name
 }
 
