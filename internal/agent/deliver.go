@@ -86,7 +86,7 @@ func (a *Agent) exporterEnv(ctx context.Context, gen *generation, e *config.Expo
 		a.o.Log.Warn("reading the last results", "exporter", e.Name, "error", err)
 	}
 	warm = slices.DeleteFunc(warm, func(r checks.Record) bool {
-		return r.Report == nil || !slices.ContainsFunc(gen.cfg.Checks, func(c config.Check) bool { return c.Name == r.Report.Check })
+		return r.Report == nil || !gen.names[r.Report.Check]
 	})
 	return exporters.Env{
 		Log: a.o.Log.With("exporter", e.Name), Name: e.Name, Version: a.o.Version, Instance: a.store.Instance(),

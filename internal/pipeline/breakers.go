@@ -113,8 +113,12 @@ func (b *Breakers) change(ctx context.Context, provider string, event func(*brea
 	if one == nil {
 		return
 	}
-	before := one.State()
+	was := *one
 	event(one)
+	if *one == was {
+		return
+	}
+	before := was.State()
 	if after := one.Status(); after.State != before {
 		b.log.Warn("breaker changed", "provider", provider, "from", before.String(), "to", after.State.String(), "cause", string(after.Cause))
 	}
