@@ -36,6 +36,8 @@ type batch struct {
 	pending  []pendingCount
 	places   map[string]int // of pending, by key
 	fraction []byte
+	attrs    []exporters.Attr // of the latest point
+	tags     []string         // and its tags: the next point often has the same
 	rejected []exporters.Rejection
 	tooLarge int64
 	tooOld   int64 // parts of records of which other parts were sent
@@ -66,7 +68,7 @@ func (b *batch) record(rec *checks.Record) {
 			b.count(&p)
 			t.sent++
 		default:
-			b.did(&t, b.e.client.GaugeWithTimestamp(metricName(b.e.params.Namespace, p.Name), p.Value, tagsOf(p.Attrs), 1, p.At))
+			b.did(&t, b.e.client.GaugeWithTimestamp(b.e.name(p.Name), p.Value, b.tagsOf(p.Attrs), 1, p.At))
 		}
 	}
 	switch {
@@ -87,6 +89,53 @@ func (b *batch) record(rec *checks.Record) {
 	b.index++
 }
 
+// tagsOf are the tags of a point. They are not changed any more.
+func (b *batch) tagsOf(attrs []exporters.Attr) []string {
+	if len(attrs) == 0 {
+		return nil
+	}
+	if len(attrs) == len(b.attrs) && &attrs[0] == &b.attrs[0] {
+		return b.tags
+	}
+	all := make([]string, 0, len(attrs))
+	for _, a := range attrs {
+		if t := b.e.tag(a); t != "" {
+			all = append(all, t)
+		}
+	}
+	b.attrs, b.tags = attrs, tidy(all)
+	return b.tags
+}
+
+// maxWords bounds what an exporter remembers of names and of tags each.
+const maxWords = 4096
+
+// tag is the tag of an attribute, made once for most of them.
+func (e *Exporter) tag(a exporters.Attr) string {
+	t, ok := e.tags[a]
+	if !ok {
+		if len(e.tags) >= maxWords {
+			clear(e.tags)
+		}
+		t = tag(a.Key, a.Value)
+		e.tags[a] = t
+	}
+	return t
+}
+
+// name is the name of a metric on the wire, made once for most of them.
+func (e *Exporter) name(metric string) string {
+	n, ok := e.names[metric]
+	if !ok {
+		if len(e.names) >= maxWords {
+			clear(e.names)
+		}
+		n = metricName(e.params.Namespace, metric)
+		e.names[metric] = n
+	}
+	return n
+}
+
 // did books a line that the client took, or that is too large for a packet. Other errors come out of the socket later.
 func (b *batch) did(t *tally, err error) {
 	if _, long := errors.AsType[statsd.MessageTooLongError](err); long {
@@ -105,7 +154,7 @@ func (b *batch) did(t *tally, err error) {
 
 // count adds an increment to its second.
 func (b *batch) count(p *exporters.Point) {
-	name, tags := metricName(b.e.params.Namespace, p.Name), tagsOf(p.Attrs)
+	name, tags := b.e.name(p.Name), b.tagsOf(p.Attrs)
 	key := b.seconds.add(name+"|"+strings.Join(tags, ","), p.At.Unix(), p.Value)
 	if _, ok := b.places[key]; !ok {
 		b.places[key] = len(b.pending)
@@ -176,7 +225,7 @@ func (b *batch) serviceCheck(t *tally, rec *checks.Record) {
 	}
 	b.did(t, b.e.client.ServiceCheck(&statsd.ServiceCheck{
 		Name: b.named(serviceCheck), Status: verdict(r.Status), Timestamp: at, Message: message(r),
-		Tags: tagsOf([]exporters.Attr{
+		Tags: b.tagsOf([]exporters.Attr{
 			{Key: "check", Value: r.Check},
 			{Key: "kind", Value: r.Kind},
 			{Key: "location", Value: r.Location},

@@ -61,6 +61,9 @@ type Exporter struct {
 	faults  *faults
 	state   []byte // as handed over, until the first batch
 	ledger  *ledger
+
+	tags  map[exporters.Attr]string // made before
+	names map[string]string         // of metrics, by ours
 }
 
 // New resolves the parameters, and the DD_* variables where a parameter is absent. It connects to nothing.
@@ -87,7 +90,7 @@ func New(p Params, env exporters.Env) (*Exporter, error) {
 	via, _ := env.Network.(network)
 	return &Exporter{
 		log: log, params: p, labels: globalTags(p, env.Labels, getenv), wire: &wire{addr: addr, via: via}, packet: packet,
-		faults: &faults{}, state: env.State,
+		faults: &faults{}, state: env.State, tags: map[exporters.Attr]string{}, names: map[string]string{},
 	}, nil
 }
 
