@@ -30,7 +30,7 @@ func build(ctx context.Context, dir string, profile bool) (string, error) {
 		args = append(args, "-ldflags", "-s -w")
 	}
 	cmd := exec.CommandContext(ctx, "go", append(args, "github.com/windsock-monitor/windsock/cmd/agent")...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") //nolint:forbidigo // this is a main package
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building the agent: %w: %s", err, out)
 	}
@@ -123,7 +123,7 @@ type agentProcess struct {
 
 // startAgent runs the agent in dir and waits until it says that it has started.
 func startAgent(ctx context.Context, binary, dir, profile string) (*agentProcess, error) {
-	cmd := exec.CommandContext(ctx, binary, "run", "--config", filepath.Join(dir, "schedules.yaml")) //nolint:gosec // ours
+	cmd := exec.CommandContext(ctx, binary, "run", "--config", filepath.Join(dir, "schedules.yaml"))
 	cmd.Dir = dir
 	cmd.Env = []string{"HOME=" + dir, "PATH=/usr/bin:/bin"}
 	if profile != "" {

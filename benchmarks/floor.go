@@ -82,13 +82,13 @@ func (f *floor) run(ctx context.Context) {
 			return
 		case <-timer.C:
 		}
-		running.Go(func() { f.once(due) })
+		running.Go(func() { f.once(context.WithoutCancel(ctx), due) })
 	}
 }
 
-func (f *floor) once(due time.Time) {
+func (f *floor) once(ctx context.Context, due time.Time) {
 	late := time.Since(due)
-	ctx, cancel := context.WithTimeout(context.Background(), f.timeout)
+	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
 	err := f.exchange(ctx)
 	f.mu.Lock()

@@ -149,7 +149,7 @@ func (st *stage) capture(ctx context.Context, binary string, s setting) error {
 }
 
 func (st *stage) floor(ctx context.Context, s setting) (phase, spread, error) {
-	f, err := launch(ctx, roleFloor, order{Target: st.target.hello, Checks: s.Checks, Every: s.Every, Timeout: s.Every + s.Delay})
+	f, err := launch(ctx, roleFloor, order{Target: st.target.hello, Checks: s.Checks, Every: s.Every, Timeout: 30 * time.Second})
 	if err != nil {
 		return phase{}, spread{}, err
 	}

@@ -69,7 +69,7 @@ func parse(args []string, stderr io.Writer) (*options, *flag.FlagSet, error) {
 func (o *options) setting() setting {
 	s := setting{
 		plan: plan{Checks: o.checks, Every: o.every, Kind: o.kind},
-		For:  (o.long + o.every - 1) / o.every * o.every, Warm: o.warm, Delay: o.delay, TLS: o.tls, Floor: o.floor, Profile: o.profile,
+		For:  o.long + (o.every-o.long%o.every)%o.every, Warm: o.warm, Delay: o.delay, TLS: o.tls, Floor: o.floor, Profile: o.profile,
 	}
 	for kind := range strings.SplitSeq(o.export, ",") {
 		if kind != "none" && kind != "" {

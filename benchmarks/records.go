@@ -17,8 +17,6 @@ type window struct{ from, to time.Time }
 
 func (w window) has(at time.Time) bool { return !at.Before(w.from) && at.Before(w.to) }
 
-func (w window) seconds() float64 { return w.to.Sub(w.from).Seconds() }
-
 // told is what the agent's own records say, read from its store after its end.
 type told struct {
 	Stored     int64            // records that were stored in the window

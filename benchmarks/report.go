@@ -122,12 +122,12 @@ func (rep *report) write(out io.Writer, output string) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, line := range lines() {
 		cells := []string{line.name}
-		any := false
+		measured := false
 		for i := range rep.Rows {
 			cell := line.cell(&rep.Rows[i])
-			cells, any = append(cells, cell), any || cell != ""
+			cells, measured = append(cells, cell), measured || cell != ""
 		}
-		if any {
+		if measured {
 			fmt.Fprintln(table, strings.Join(cells, "\t"))
 		}
 	}

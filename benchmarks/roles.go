@@ -47,7 +47,7 @@ type hello struct {
 
 func play(ctx context.Context, role string, out io.Writer) error {
 	var o order
-	if err := json.Unmarshal([]byte(os.Getenv(orderVariable)), &o); err != nil { //nolint:forbidigo // this is a main package
+	if err := json.Unmarshal([]byte(os.Getenv(orderVariable)), &o); err != nil {
 		return fmt.Errorf("reading the order: %w", err)
 	}
 	switch role {
@@ -83,9 +83,9 @@ func launch(ctx context.Context, role string, o order) (*child, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding this program: %w", err)
 	}
-	cmd := exec.CommandContext(ctx, self)                                                 //nolint:gosec // this very program
-	cmd.Env = append(os.Environ(), roleVariable+"="+role, orderVariable+"="+string(text)) //nolint:forbidigo // this is a main package
-	cmd.Stderr = os.Stderr                                                                //nolint:forbidigo // this is a main package
+	cmd := exec.CommandContext(ctx, self)
+	cmd.Env = append(os.Environ(), roleVariable+"="+role, orderVariable+"="+string(text))
+	cmd.Stderr = os.Stderr
 	return begin(cmd, role)
 }
 

@@ -96,8 +96,10 @@ func chatRecord(n int) checks.Record {
 				{Name: "gen_ai.client.token.usage", Value: 2, Unit: "{token}", Attrs: tokens("output")},
 			},
 			Phases: []checks.Phase{
-				{Name: checks.PhaseConnect, Took: 8 * time.Millisecond}, {Name: checks.PhaseTLS, Took: 15 * time.Millisecond},
-				{Name: checks.PhaseFirstByte, Took: 700 * time.Millisecond}, {Name: checks.PhaseTransfer, Took: time.Millisecond},
+				{Name: checks.PhaseConnect, Took: 8 * time.Millisecond},
+				{Name: checks.PhaseTLS, Took: 15 * time.Millisecond},
+				{Name: checks.PhaseFirstByte, Took: 700 * time.Millisecond},
+				{Name: checks.PhaseTransfer, Took: time.Millisecond},
 			},
 			Usage: &checks.Usage{Model: "mistral-small-latest", PromptTokens: 12, CompletionTokens: 2, Cost: 1_800_000, PriceKnown: true},
 		},

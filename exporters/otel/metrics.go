@@ -13,7 +13,7 @@ import (
 	"github.com/windsock-monitor/windsock/exporters"
 )
 
-// metricsBuilder turns batches into the bytes of an ExportMetricsServiceRequest: docs/adr/0007. It keeps nothing between
+// metricsBuilder turns batches into the bytes of an ExportMetricsServiceRequest: docs/adr/0012. It keeps nothing between
 // batches but room.
 type metricsBuilder struct {
 	resource []byte // the wire form of the resource

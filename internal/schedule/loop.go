@@ -54,7 +54,7 @@ func (s *Scheduler) watch(ctx context.Context) (words <-chan struct{}, end func(
 	return words, func() {
 		cancel()
 		if words != nil {
-			for range words { //nolint:revive // until it is closed
+			for range words { // until it is closed
 			}
 		}
 	}

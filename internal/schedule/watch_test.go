@@ -15,6 +15,6 @@ func TestTheWatchOfTheClocksEndsWithItsContext(t *testing.T) {
 	if words == nil {
 		t.Skip("this kernel does not tell")
 	}
-	for range words { //nolint:revive // until it is closed: the test's own deadline is the bound
+	for range words { // until it is closed: the test's own deadline is the bound
 	}
 }

@@ -181,6 +181,16 @@ func (l *loaded) loadRuns(ctx context.Context, db *sql.DB) error {
 	}, "SELECT name, last_run, last_pos, data, crc FROM checks LEFT JOIN records ON pos = last_pos")
 }
 
+// readBack is a row of records as an entry.
+func readBack(data []byte, crc int64) (entry, bool) {
+	var record checks.Record
+	if crc != int64(crc32.ChecksumIEEE(data)) || record.UnmarshalJSON(data) != nil {
+		return entry{}, false
+	}
+	e, err := encode(record)
+	return e, err == nil
+}
+
 // loadLateRuns brings the runs up to date with the records that were stored after the disk was last told of them.
 func (l *loaded) loadLateRuns(ctx context.Context, db *sql.DB) error {
 	if l.runsTo < 0 {
@@ -197,12 +207,7 @@ func (l *loaded) loadLateRuns(ctx context.Context, db *sql.DB) error {
 		if err := scan(&pos, &crc, &data); err != nil {
 			return err
 		}
-		var record checks.Record
-		if crc != int64(crc32.ChecksumIEEE(data)) || record.UnmarshalJSON(data) != nil {
-			return nil // counted as lost by whoever reads it
-		}
-		e, err := encode(record)
-		if err == nil {
+		if e, ok := readBack(data, crc); ok { // else it is counted as lost by whoever reads it
 			e.pos = pos
 			late.note(e)
 		}
