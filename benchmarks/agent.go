@@ -127,7 +127,7 @@ func startAgent(ctx context.Context, binary, dir, profile string) (*agentProcess
 	cmd.Dir = dir
 	cmd.Env = []string{"HOME=" + dir, "PATH=/usr/bin:/bin"}
 	if profile != "" {
-		cmd.Env = append(cmd.Env, profileVariable+"="+profile, "GODEBUG=memprofilerate=16384")
+		cmd.Env = append(cmd.Env, profileVariable+"="+profile)
 	}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 30 * time.Second

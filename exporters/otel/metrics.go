@@ -49,6 +49,7 @@ type dated struct {
 func (b *metricsBuilder) build(batch []checks.Record, totals *exporters.Totals) []byte {
 	list := &b.list
 	list.begin()
+	defer list.end()
 	before := slices.Collect(totals.Series()) // Add copies a series before it changes it
 	grown := map[*exporters.Series][]dated{}
 	for _, rec := range batch {
@@ -101,7 +102,7 @@ func (b *metricsBuilder) request() []byte {
 type metricList struct {
 	metrics []metric
 	places  map[string]int
-	room    [][]byte // of earlier batches
+	sizes   map[string]int // of the points of each in the batch before
 
 	attrs      []exporters.Attr // those that were written last
 	attrsField protowire.Number
@@ -119,13 +120,23 @@ type metric struct {
 	size                    int    // of the whole
 }
 
-// begin forgets the batch before and keeps its room.
+// begin forgets the batch before but for its sizes.
 func (l *metricList) begin() {
-	for i := range l.metrics {
-		l.room = append(l.room, l.metrics[i].points[:0])
+	if l.places == nil {
+		l.places, l.sizes = map[string]int{}, map[string]int{}
 	}
-	l.metrics, l.attrs = l.metrics[:0], nil
+	l.attrs = nil
 	clear(l.places)
+}
+
+// end gives the room of the batch back, which is large, and needed for a moment in a second.
+func (l *metricList) end() {
+	clear(l.sizes)
+	for i := range l.metrics {
+		l.sizes[l.metrics[i].name] = len(l.metrics[i].points)
+	}
+	clear(l.metrics)
+	l.metrics = l.metrics[:0]
 }
 
 // of is the metric of a name, made where it is new.
@@ -133,14 +144,11 @@ func (l *metricList) of(name, unit string, data protowire.Number) *metric {
 	if i, ok := l.places[name]; ok {
 		return &l.metrics[i]
 	}
-	if l.places == nil {
-		l.places = map[string]int{}
-	}
 	l.places[name] = len(l.metrics)
 	row, _ := exporters.Lookup(name)
 	m := metric{name: name, description: row.Doc, unit: unit, data: data}
-	if n := len(l.room); n > 0 {
-		m.points, l.room = l.room[n-1], l.room[:n-1]
+	if size := l.sizes[name]; size > 0 {
+		m.points = make([]byte, 0, size+size/8)
 	}
 	l.metrics = append(l.metrics, m)
 	return &l.metrics[len(l.metrics)-1]

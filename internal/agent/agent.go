@@ -147,9 +147,16 @@ func (a *Agent) remember(ctx context.Context) {
 	}
 	for _, record := range records {
 		if record.Report != nil {
-			a.last[record.Report.Check] = record.Report
+			a.last[record.Report.Check] = verdictOf(record.Report)
 		}
 	}
+}
+
+// verdictOf is a report without what was measured on the way: health tells the verdict, and there may be thousands.
+func verdictOf(r *checks.Report) *checks.Report {
+	kept := *r
+	kept.Labels, kept.Measurements, kept.Phases, kept.Evidence, kept.Usage, kept.Facts = nil, nil, nil, nil, nil, nil
+	return &kept
 }
 
 // recorder is the pipeline's store: it keeps the record and remembers the last final report of each check.
@@ -166,7 +173,7 @@ func (r recorder) Append(ctx context.Context, records ...checks.Record) error {
 	defer r.a.mu.Unlock()
 	for _, record := range records {
 		if record.Report != nil && record.Report.Final && r.a.has(record.Report.Check) {
-			r.a.last[record.Report.Check] = record.Report
+			r.a.last[record.Report.Check] = verdictOf(record.Report)
 		}
 	}
 	return err
