@@ -23,6 +23,7 @@ type told struct {
 	Due        int64            // slots of the window, by the schedule alone
 	Ran        int64            // of these, the ones that reached the target in time
 	Late       spread           // between slot and request, budget and breaker included
+	Scheduler  time.Duration    // p99 of the lateness as the agent's last snapshot tells it: up to the run's start
 	Skipped    map[string]int64 // slots of the whole life that were not run, by cause
 	Unfinished int64            // checks that had no run within one period of the start
 	LastFirst  time.Duration    // after the start: the last of all first runs
@@ -68,6 +69,13 @@ type reading struct {
 func (r *reading) take(rec *checks.Record) {
 	if r.window.has(rec.At) {
 		r.told.Stored++
+	}
+	if rec.Agent != nil {
+		for _, m := range rec.Agent.Measurements {
+			if m.Name == "windsock.schedule.lateness" && m.Attrs["q"] == "0.99" {
+				r.told.Scheduler = time.Duration(m.Value * float64(time.Second))
+			}
+		}
 	}
 	report := rec.Report
 	if report == nil {

@@ -69,6 +69,7 @@ type row struct {
 	LateP50      float64          `json:"late_p50_ms"`
 	LateP99      float64          `json:"late_p99_ms"`
 	LateMax      float64          `json:"late_max_ms"`
+	SchedulerP99 float64          `json:"scheduler_late_p99_ms"`
 	FloorLateP99 float64          `json:"floor_late_p99_ms,omitempty"`
 	Due          int64            `json:"slots_due"`
 	Ran          int64            `json:"slots_run"`
@@ -97,7 +98,7 @@ func (rep *report) add(s setting, m measured) {
 		Floor: us(m.floorPerRun()), FloorBefore: us(m.FloorBefore.perRun()), FloorAfter: us(m.FloorAfter.perRun()), Ratio: round(m.ratio(), 1000),
 		Control:  [3]float64{us(m.FloorBefore.Control.P50), us(m.Agent.Control.P50), us(m.FloorAfter.Control.P50)},
 		Resident: mib(m.Agent.Memory.Resident), Anonymous: mib(m.Agent.Memory.Anonymous), Peak: mib(m.Agent.Memory.Peak),
-		LateP50: ms(m.Told.Late.P50), LateP99: ms(m.Told.Late.P99), LateMax: ms(m.Told.Late.Max), FloorLateP99: ms(m.FloorLate.P99),
+		LateP50: ms(m.Told.Late.P50), LateP99: ms(m.Told.Late.P99), LateMax: ms(m.Told.Late.Max), SchedulerP99: ms(m.Told.Scheduler), FloorLateP99: ms(m.FloorLate.P99),
 		Due: m.Told.Due, Ran: m.Told.Ran, Skipped: m.Told.Skipped, Late: m.Told.Unfinished, LastFirst: round(m.Told.LastFirst.Seconds(), 100),
 		Stored: round(float64(m.Told.Stored)/m.Agent.Window, 10), Exported: round(float64(m.Received.Results)/m.Agent.Window, 10),
 		Rejected: m.Told.Rejected, Expired: m.Told.Expired, Start: round(m.Start.Seconds(), 100),
@@ -163,6 +164,7 @@ func lines() []line {
 		{"resident, anonymous", func(r *row) string { return fmt.Sprintf("%.1f, %.1f MiB", r.Resident, r.Anonymous) }},
 		{"  peak resident", func(r *row) string { return fmt.Sprintf("%.1f MiB", r.Peak) }},
 		{"lateness p50, p99, max", func(r *row) string { return fmt.Sprintf("%.2f, %.2f, %.2f ms", r.LateP50, r.LateP99, r.LateMax) }},
+		{"  scheduler's own p99", func(r *row) string { return fmt.Sprintf("%.2f ms", r.SchedulerP99) }},
 		{"  floor p99", func(r *row) string { return when(r.Floor > 0, "%.2f ms", r.FloorLateP99) }},
 		{"slots due, run", func(r *row) string { return when(r.Due > 0, "%d, %d", r.Due, r.Ran) }},
 		{"slots not run", func(r *row) string { return strings.TrimPrefix(fmt.Sprint(r.Skipped), "map") }},
