@@ -44,8 +44,18 @@ func cpu() time.Duration {
 // BenchmarkChatResult is the CPU of a result, from the record to the bytes on the wire and the state of the totals, in batches
 // of 500 from 1,000 checks. The garbage collector counts.
 func BenchmarkChatResult(b *testing.B) {
+	chatResults(b, "endpoint: http://127.0.0.1:4318")
+}
+
+// BenchmarkChatResultGzip is the same with compression.
+func BenchmarkChatResultGzip(b *testing.B) {
+	chatResults(b, "endpoint: http://127.0.0.1:4318\ncompression: gzip")
+}
+
+func chatResults(b *testing.B, with string) {
+	b.Helper()
 	kind := otel.Kind()
-	exporter, err := kind.New(checktest.Decoder("endpoint: http://127.0.0.1:4318", key), exporters.Env{Name: "otel", Instance: "i", Network: swallow{}})
+	exporter, err := kind.New(checktest.Decoder(with, key), exporters.Env{Name: "otel", Instance: "i", Network: swallow{}})
 	if err != nil {
 		b.Fatal(err)
 	}

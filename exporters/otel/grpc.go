@@ -3,13 +3,13 @@ package otel
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"time"
 
+	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	collogspb "go.opentelemetry.io/proto/otlp/collector/logs/v1"
-	colmetricspb "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
 	logspb "go.opentelemetry.io/proto/otlp/logs/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	spb "google.golang.org/genproto/googleapis/rpc/status"
@@ -22,42 +22,18 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-func dialMetricsGRPC(t *target, last *exchange) (sender[[]byte], func() error, error) {
+func dialMetricsGRPC(t *target, last *exchange) (sender[*metricdata.ResourceMetrics], func() error, error) {
 	conn, err := t.grpcConn(last)
 	if err != nil {
 		return nil, nil, err
 	}
-	return func(ctx context.Context, request []byte) error {
-		return conn.Invoke(ctx, colmetricspb.MetricsService_Export_FullMethodName, encoded(request),
-			new(colmetricspb.ExportMetricsServiceResponse), grpc.ForceCodec(encodedCodec{}))
-	}, conn.Close, nil
-}
-
-// encoded is a message that has its wire form already.
-type encoded []byte
-
-// encodedCodec is gRPC's protobuf codec for requests that are encoded.
-type encodedCodec struct{}
-
-// Name is the content type's: application/grpc+proto.
-func (encodedCodec) Name() string { return "proto" }
-
-// Marshal takes an encoded.
-func (encodedCodec) Marshal(v any) ([]byte, error) {
-	message, ok := v.(encoded)
-	if !ok {
-		return nil, fmt.Errorf("a %T is not encoded", v)
+	exp, err := otlpmetricgrpc.New(context.Background(), otlpmetricgrpc.WithGRPCConn(conn),
+		otlpmetricgrpc.WithHeaders(map[string]string{}), otlpmetricgrpc.WithTimeout(t.timeout),
+		otlpmetricgrpc.WithMaxRequestSize(0), otlpmetricgrpc.WithRetry(otlpmetricgrpc.RetryConfig{}))
+	if err != nil {
+		return nil, nil, errors.Join(err, conn.Close())
 	}
-	return message, nil
-}
-
-// Unmarshal reads any message.
-func (encodedCodec) Unmarshal(data []byte, v any) error {
-	message, ok := v.(proto.Message)
-	if !ok {
-		return fmt.Errorf("a %T is no message", v)
-	}
-	return proto.Unmarshal(data, message)
+	return exp.Export, conn.Close, nil
 }
 
 func dialLogsGRPC(t *target, last *exchange) (sender[[]*logspb.ResourceLogs], func() error, error) {
@@ -125,16 +101,12 @@ func (x *exchange) intercept(ctx context.Context, method string, req, reply any,
 		pairs = append(pairs, name, value)
 	}
 	ctx = metadata.AppendToOutgoingContext(ctx, pairs...)
-	switch message := req.(type) {
-	case encoded:
-		x.size = len(message)
-	case proto.Message:
-		x.size = proto.Size(message)
-	}
 	x.fault = invoke(ctx, method, req, reply, conn, options...)
 	if x.fault == nil {
 		x.answered = true
 		x.see(reply)
+	} else if message, ok := req.(proto.Message); ok {
+		x.size = proto.Size(message)
 	}
 	return x.fault
 }

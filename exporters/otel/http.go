@@ -17,7 +17,9 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	collogspb "go.opentelemetry.io/proto/otlp/collector/logs/v1"
 	colmetricspb "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
 	coltracepb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
@@ -44,11 +46,11 @@ const maxAnswer = 1 << 20
 // OpenTelemetry's exporters read OTEL_EXPORTER_OTLP_* from the process themselves. Every setting of theirs is given
 // explicitly, headers and connections are ours, so that nothing of the process is left to read.
 
-func newMetricsLine(t target) *line[[]byte] {
+func newMetricsLine(t target) *line[*metricdata.ResourceMetrics] {
 	if t.grpc {
-		return &line[[]byte]{target: t, dial: dialMetricsGRPC}
+		return &line[*metricdata.ResourceMetrics]{target: t, dial: dialMetricsGRPC}
 	}
-	return &line[[]byte]{target: t, dial: dialMetricsHTTP}
+	return &line[*metricdata.ResourceMetrics]{target: t, dial: dialMetricsHTTP}
 }
 
 func newLogsLine(t target) *line[[]*logspb.ResourceLogs] {
@@ -65,13 +67,24 @@ func newTracesLine(t target) *line[[]*tracepb.ResourceSpans] {
 	return &line[[]*tracepb.ResourceSpans]{target: t, dial: dialTracesHTTP}
 }
 
-// dialMetricsHTTP posts what the metricsBuilder wrote.
-func dialMetricsHTTP(t *target, last *exchange) (sender[[]byte], func() error, error) {
+func dialMetricsHTTP(t *target, last *exchange) (sender[*metricdata.ResourceMetrics], func() error, error) {
 	client, hangUp, err := t.httpClient(last)
 	if err != nil {
 		return nil, nil, err
 	}
-	return func(ctx context.Context, request []byte) error { return t.post(ctx, client, request) }, hangUp, nil
+	compression := otlpmetrichttp.NoCompression
+	if t.gzip {
+		compression = otlpmetrichttp.GzipCompression
+	}
+	exp, err := otlpmetrichttp.New(context.Background(), otlpmetrichttp.WithEndpointURL(t.url.String()),
+		otlpmetrichttp.WithHTTPClient(client), otlpmetrichttp.WithHeaders(map[string]string{}),
+		otlpmetrichttp.WithTLSClientConfig(nil), otlpmetrichttp.WithCompression(compression),
+		otlpmetrichttp.WithTimeout(t.timeout), otlpmetrichttp.WithMaxRequestSize(0),
+		otlpmetrichttp.WithRetry(otlpmetrichttp.RetryConfig{}))
+	if err != nil {
+		return nil, nil, errors.Join(err, hangUp())
+	}
+	return exp.Export, hangUp, nil
 }
 
 // dialLogsHTTP posts protobuf itself: the SDK's log exporter takes only records that an SDK provider made, and that adds

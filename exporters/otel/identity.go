@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/instrumentation"
+	"go.opentelemetry.io/otel/sdk/resource"
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	resourcepb "go.opentelemetry.io/proto/otlp/resource/v1"
 
@@ -16,8 +19,10 @@ const scopeName = "github.com/windsock-monitor/windsock"
 
 // identity is who speaks: the resource and the instrumentation scope of every signal.
 type identity struct {
-	wire   *resourcepb.Resource
-	origin *commonpb.InstrumentationScope
+	resource *resource.Resource
+	scope    instrumentation.Scope
+	wire     *resourcepb.Resource
+	origin   *commonpb.InstrumentationScope
 }
 
 // newIdentity maps `labels:` to resource attributes. service, env and version have names of their own in OpenTelemetry;
@@ -33,15 +38,20 @@ func newIdentity(env exporters.Env) identity {
 	}
 	all["service.instance.id"] = env.Instance
 	all["windsock.location"] = env.Location
+	var attrs []attribute.KeyValue
 	wire := new(resourcepb.Resource)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		if value := exporters.Clean(all[name], maxText); value != "" && name != "" {
+			attrs = append(attrs, attribute.String(validUTF8(name), value))
 			wire.Attributes = append(wire.Attributes, text(name, value))
 		}
 	}
+	version := validUTF8(env.Version)
 	return identity{
-		wire:   wire,
-		origin: &commonpb.InstrumentationScope{Name: scopeName, Version: validUTF8(env.Version)},
+		resource: resource.NewSchemaless(attrs...),
+		scope:    instrumentation.Scope{Name: scopeName, Version: version},
+		wire:     wire,
+		origin:   &commonpb.InstrumentationScope{Name: scopeName, Version: version},
 	}
 }
 

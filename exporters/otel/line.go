@@ -33,7 +33,7 @@ type exchange struct {
 	after    time.Duration     // Retry-After
 	body     string            // the start of an error's body
 	fault    error             // of the transport, or gRPC's status
-	size     int               // of the gRPC message
+	size     int               // of the gRPC message, where it was not taken
 	partial  partial
 	answered bool // the backend said that it took the request
 }

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"time"
 
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	logspb "go.opentelemetry.io/proto/otlp/logs/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 
@@ -42,7 +43,7 @@ type Exporter struct {
 	logs    *logBuilder
 	spans   *spanBuilder
 
-	metricsLine *line[[]byte]
+	metricsLine *line[*metricdata.ResourceMetrics]
 	logsLine    *line[[]*logspb.ResourceLogs]
 	tracesLine  *line[[]*tracepb.ResourceSpans]
 }
@@ -60,15 +61,11 @@ func New(p Params, env exporters.Env) (*Exporter, error) {
 		p.Events = EventsAll
 	}
 	who := newIdentity(env)
-	metrics, err := newMetricsBuilder(who)
-	if err != nil {
-		return nil, err
-	}
 	return &Exporter{
 		log:         env.Log,
 		max:         p.MaxSeries,
 		state:       env.State,
-		metrics:     metrics,
+		metrics:     &metricsBuilder{resource: who.resource, scope: who.scope},
 		logs:        &logBuilder{identity: who, events: p.Events, traces: p.Traces},
 		spans:       &spanBuilder{identity: who, wanted: p.Traces},
 		metricsLine: newMetricsLine(targets[signalMetrics]),

@@ -216,6 +216,43 @@ func TestSeriesBeyondTheBoundAreFolded(t *testing.T) {
 }
 
 // turning is a secret that is another one after each Renew.
+func TestEveryPointKeepsItsOwnAttributes(t *testing.T) {
+	hermetic(t)
+	b, url := startHTTP(t)
+	e := build(t, "endpoint: "+url, exporters.Env{})
+	const runs, lists = 250, 80 // more lists than are kept in one half
+	records := make([]checks.Record, 0, runs+2)
+	run := func(first int) {
+		result := checks.Result{Status: checks.OK}
+		for n := first; n < first+lists; n++ {
+			// Pairs have the same letters, with the border between key and value elsewhere.
+			word, border := "n"+strconv.Itoa(100+n/2), 1+n%2
+			result.Measurements = append(result.Measurements, checks.Measurement{
+				Name: "plugin.queue", Value: float64(n), Attrs: map[string]string{word[:border]: word[border:]},
+			})
+		}
+		at := noon().Add(time.Duration(len(records)) * time.Second)
+		records = append(records, ran(fmt.Sprintf("run-%d", len(records)), at, result))
+	}
+	for i := range runs {
+		run(i * lists)
+	}
+	run(0)                  // of the old half
+	run((runs - 1) * lists) // of the young one
+	for batch := range slices.Chunk(records, 50) {
+		export(t, e, batch)
+	}
+	got := b.points(t)
+	for _, rec := range records {
+		for _, p := range exporters.Points(rec) {
+			seen, ok := got[slot{seriesOf(p), uint64(p.At.UnixNano())}]
+			if p.Kind == exporters.Gauge && (!ok || seen.value != p.Value) {
+				t.Fatalf("%s at %s is %+v, want %g", seriesOf(p), p.At, seen, p.Value)
+			}
+		}
+	}
+}
+
 func BenchmarkExport(b *testing.B) {
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
 	defer server.Close()
