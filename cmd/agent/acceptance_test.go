@@ -113,7 +113,7 @@ func newWorld(t *testing.T) *world {
 		}
 	})
 	t.Cleanup(func() { stop(); served.Wait() })
-	spare, err := freePort(t.Context())
+	spare, err := agenttest.FreePort(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

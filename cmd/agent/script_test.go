@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -16,6 +15,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/windsock-monitor/windsock/internal/agenttest"
 )
 
 // TestMain makes the binary available to the scripts as `windsock`, and an application for it to watch as `app`.
@@ -35,7 +36,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("SHIPPED", shipped)
 			for i := 1; i <= 3; i++ {
-				port, err := freePort(context.Background())
+				port, err := agenttest.FreePort(context.Background())
 				if err != nil {
 					return err
 				}
@@ -48,21 +49,6 @@ func TestScripts(t *testing.T) {
 		},
 		RequireExplicitExec: true,
 	})
-}
-
-// freePort is a port that nobody has. It lies below those that the system hands out by itself, so that nobody gets it
-// between now and its use.
-func freePort(ctx context.Context) (string, error) {
-	for range 100 {
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(12000)))
-		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
-		if err != nil {
-			continue
-		}
-		_, port, err := net.SplitHostPort(address)
-		return port, errors.Join(err, listener.Close())
-	}
-	return "", errors.New("no port is free")
 }
 
 // play runs the demo with these flags. Its story is told in real time, so that a machine with too little of it tells the

@@ -10,12 +10,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -69,12 +71,29 @@ func NewHost(t *testing.T, binary string) *Host {
 	}
 }
 
-// FreeAddress is a loopback address on which nobody listens at the moment.
+// FreePort is a port of 127.0.0.1 that nobody has. It lies below those that the system hands out by itself, so that nobody
+// gets it between now and its use.
+func FreePort(ctx context.Context) (string, error) {
+	for range 100 {
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(12000)))
+		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+		if err != nil {
+			continue
+		}
+		_, port, err := net.SplitHostPort(address)
+		return port, errors.Join(err, listener.Close())
+	}
+	return "", errors.New("no port is free")
+}
+
+// FreeAddress is 127.0.0.1 with a FreePort.
 func FreeAddress(t *testing.T) string {
 	t.Helper()
-	listener := Listener(t, "127.0.0.1:0")
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
+	port, err := FreePort(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return net.JoinHostPort("127.0.0.1", port)
 }
 
 // Listener listens on a TCP address.

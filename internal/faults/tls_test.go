@@ -31,9 +31,7 @@ func TestFault20ARenegotiationIsRefused(t *testing.T) {
 	cert, key := filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
 	do(t, openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1",
 		"-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert)
-	spare := agenttest.Listener(t, "127.0.0.1:0")
-	address := spare.Addr().String()
-	_ = spare.Close()
+	address := agenttest.FreeAddress(t)
 	_, port, _ := net.SplitHostPort(address)
 	server := exec.CommandContext(t.Context(), openssl, "s_server", "-accept", port, "-cert", cert, "-key", key, "-tls1_2")
 	typed, err := server.StdinPipe()
