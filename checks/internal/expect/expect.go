@@ -33,6 +33,7 @@ type Expectation struct {
 	matches  *regexp.Regexp
 	schema   *jsonschema.Schema
 	jq       *gojq.Code
+	bounds   *bounds // of jq
 }
 
 // New checks all parts of the section at path, and says what is wrong with each.
@@ -50,7 +51,7 @@ func New(path string, e Params) (*Expectation, error) {
 		}
 	}
 	if e.JQ != "" {
-		if x.jq, jq = compileJQ(e.JQ); jq != nil {
+		if x.jq, x.bounds, jq = compileJQ(e.JQ); jq != nil {
 			jq = checks.Invalid(path+".jq", "%v", jq)
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"reflect"
 	"runtime"
 	"runtime/metrics"
-	"slices"
 	"strings"
 	"time"
 
@@ -29,84 +28,26 @@ const (
 	jqStride   = 1 << 10               // instructions between two looks at the heap
 )
 
-// multiply is the name under which expressions multiply: one multiplication can make gigabytes.
-const multiply = "windsock_multiply"
-
-// compileJQ gives expressions no environment, no modules and no input but the answer, and nothing that makes a large value
-// in one step.
-func compileJQ(text string) (*gojq.Code, error) {
+// compileJQ gives expressions no environment, no modules and no input but the answer, and nothing that takes long or makes a
+// large value in one step.
+func compileJQ(text string) (*gojq.Code, *bounds, error) {
 	query, err := gojq.Parse(text)
 	if err != nil {
-		return nil, fmt.Errorf("not a jq expression: %w", err)
+		return nil, nil, fmt.Errorf("not a jq expression: %w", err)
 	}
 	if err := tame(reflect.ValueOf(query)); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	product, err := gojq.Parse(".[0] * .[1]")
+	b, err := newBounds()
 	if err != nil {
-		return nil, err //nolint:wrapcheck // cannot be
+		return nil, nil, err
 	}
-	code, err := gojq.Compile(query,
-		gojq.WithEnvironLoader(func() []string { return nil }),
-		gojq.WithFunction(multiply, 2, 2, func(_ any, of []any) any {
-			if tooMuch(of[0], of[1]) || tooMuch(of[1], of[0]) {
-				return errors.New("a product beyond its bound")
-			}
-			value, _ := product.Run([]any{of[0], of[1]}).Next()
-			return value
-		}))
+	options := append(b.options(), gojq.WithEnvironLoader(func() []string { return nil }))
+	code, err := gojq.Compile(query, options...)
 	if err != nil {
-		return nil, fmt.Errorf("not a jq expression: %w", err)
+		return nil, nil, fmt.Errorf("not a jq expression: %w", err)
 	}
-	return code, nil
-}
-
-// tame walks an expression, makes every multiplication ours, and refuses what builds values from paths: an expectation
-// asks and changes nothing, and one assignment to .[500000000] takes gigabytes.
-func tame(v reflect.Value) error {
-	switch v.Kind() { //nolint:exhaustive // the others hold no expressions
-	case reflect.Pointer:
-		if v.IsNil() {
-			return nil
-		}
-		if err := tameNode(v.Interface()); err != nil {
-			return err
-		}
-		return tame(v.Elem())
-	case reflect.Slice:
-		return each(v.Len(), v.Index)
-	case reflect.Struct:
-		return each(v.NumField(), v.Field)
-	}
-	return nil
-}
-
-func each(n int, at func(int) reflect.Value) error {
-	for i := range n {
-		if err := tame(at(i)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func tameNode(node any) error {
-	switch n := node.(type) {
-	case *gojq.Query:
-		switch n.Op { //nolint:exhaustive // the others change nothing
-		case gojq.OpAssign, gojq.OpModify, gojq.OpUpdateAdd, gojq.OpUpdateSub, gojq.OpUpdateMul, gojq.OpUpdateDiv, gojq.OpUpdateMod, gojq.OpUpdateAlt:
-			return fmt.Errorf("it assigns with %s, want an expression that only asks", n.Op)
-		case gojq.OpMul:
-			product := &gojq.Func{Name: multiply, Args: []*gojq.Query{n.Left, n.Right}}
-			n.Left, n.Right, n.Op = nil, nil, 0
-			n.Term = &gojq.Term{Type: gojq.TermTypeFunc, Func: product}
-		}
-	case *gojq.Func:
-		if strings.HasPrefix(n.Name, "_") || slices.Contains([]string{"setpath", "pick", "fromstream"}, n.Name) {
-			return fmt.Errorf("it calls %s, want an expression that only asks", n.Name)
-		}
-	}
-	return nil
+	return code, b, nil
 }
 
 // tooMuch reports whether a times b is beyond the bounds of a text or a number.
@@ -250,8 +191,10 @@ func (x *Expectation) unmetJQ(ctx context.Context, content string) miss {
 		case n == jqOutputs:
 			return miss{fmt.Sprintf("the jq expression %q has more than %d outputs", shorten(x.raw.JQ), jqOutputs), true}
 		}
-		if _, failed := value.(error); failed { // whose text may quote the answer
+		if failure, failed := value.(error); failed { // whose text may quote the answer
 			switch err := bounded.Err(); {
+			case failure == x.bounds.beyond: //nolint:errorlint // it is this one
+				return miss{fmt.Sprintf("the jq expression %q gives a function more than it may take", shorten(x.raw.JQ)), true}
 			case errors.Is(err, errHeap):
 				return miss{fmt.Sprintf("the jq expression %q takes %s", shorten(x.raw.JQ), err), true}
 			case err != nil:
