@@ -17,6 +17,9 @@ import (
 // spender stands where other usages have the name of a model: nobody outside knows which one the application asked.
 const spender = "application"
 
+// byteOrderMark stands before what some servers write, and hides nothing.
+const byteOrderMark = "\uFEFF"
+
 // chat asks the chat route.
 func (a *App) chat(ctx context.Context, watch credential.Scrubber) checks.Result {
 	p := a.params.Chat
@@ -62,9 +65,11 @@ func (a *App) answered(ctx context.Context, v *verdict, answer *fetch.Answer, wa
 		scan(v, answer, watch)
 		return
 	}
-	switch trimmed := bytes.TrimSpace(answer.Body); {
+	switch trimmed := bytes.TrimSpace(bytes.TrimPrefix(answer.Body, []byte(byteOrderMark))); {
 	case len(trimmed) == 0:
 		v.set(checks.Failed, checks.CauseEmptyContent, answer.StatusText()+" with an empty body")
+	case answer.Status < 300 && nothing(trimmed):
+		v.set(checks.Failed, checks.CauseEmptyContent, answer.StatusText()+" with JSON that holds nothing")
 	case trimmed[0] == '<':
 		v.set(checks.Failed, checks.CauseMalformed, answer.StatusText()+" with HTML, want the answer of an API")
 	case answer.Status < 300 && errorInside(trimmed):

@@ -169,16 +169,39 @@ func moment(raw json.RawMessage) time.Time {
 	return time.UnixMilli(int64(unix))
 }
 
-// errorInside reports whether a body is a JSON object with an error in it.
+// errorInside reports whether a body is JSON that says that it is an error: of an API, of GraphQL, of a model's provider,
+// or one within the events of a stream.
 func errorInside(body []byte) bool {
-	var root struct {
-		Error json.RawMessage `json:"error"`
+	if json.Valid(body) {
+		return saysError(body)
 	}
-	if json.Unmarshal(body, &root) != nil {
+	for line := range bytes.Lines(body) {
+		if data, ok := bytes.CutPrefix(line, []byte("data:")); ok && saysError(bytes.TrimSpace(data)) {
+			return true
+		}
+	}
+	return false
+}
+
+func saysError(object []byte) bool {
+	var root struct {
+		Error   json.RawMessage `json:"error"`
+		Errors  json.RawMessage `json:"errors"`
+		Object  json.RawMessage `json:"object"`
+		Status  json.RawMessage `json:"status"`
+		Success json.RawMessage `json:"success"`
+	}
+	if json.Unmarshal(object, &root) != nil {
 		return false
 	}
+	return !nothing(root.Error) || !nothing(root.Errors) || text(root.Object) == "error" || text(root.Status) == "error" ||
+		string(root.Success) == "false"
+}
+
+// nothing reports whether a value is absent, or JSON without anything in it.
+func nothing(raw []byte) bool {
 	none := []string{"", "null", "false", "0", `""`, "{}", "[]"}
-	return !slices.Contains(none, string(bytes.TrimSpace(root.Error)))
+	return slices.Contains(none, string(bytes.TrimSpace(raw)))
 }
 
 // errorText is what an object says of errors, at its root and of its services, one text per line.
