@@ -117,6 +117,7 @@ func (a *Agent) assemble(ctx context.Context) error {
 	a.previous = a.toldTotals(ctx)
 	a.pipeline = pipeline.New(gen.plan, pipeline.Options{
 		Store: recorder{a}, Ledger: a.store.Ledger(), Breakers: a.breakers, Log: a.o.Log.With("part", "pipeline"),
+		Scrub: a.o.Config.Scrubber.String,
 	})
 	a.scheduler, err = schedule.New(a.entries(ctx, gen.cfg), schedule.Options{
 		Run: a.pipeline.Run, Skip: a.skip, Location: gen.cfg.Location, MaxConcurrent: gen.cfg.Concurrency.Global,

@@ -142,7 +142,7 @@ func (p *Pipeline) guarded(ctx context.Context, job *Job) (result checks.Result)
 }
 
 // finish holds the rules that are the same for every check: our own faults are Error, slow is Degraded, one cause, clean
-// text, finite numbers.
+// text without secrets, finite numbers.
 func (p *Pipeline) finish(job *Job, took time.Duration, r checks.Result) checks.Result {
 	switch {
 	case r.Status == checks.OK && job.DegradedAbove > 0 && took > job.DegradedAbove:
@@ -167,7 +167,7 @@ func (p *Pipeline) finish(job *Job, took time.Duration, r checks.Result) checks.
 		p.o.Log.Debug("measurements are left out: no numbers, no names, or too many", "check", job.Name, "dropped", n)
 	}
 	r.Measurements = kept
-	return r
+	return p.scrub(r)
 }
 
 // blame is whose fault a cause of a check is.

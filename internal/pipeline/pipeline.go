@@ -77,6 +77,7 @@ type Options struct {
 	Ledger   Ledger
 	Breakers *Breakers
 	Log      *slog.Logger
+	Scrub    func(text string) string // takes the secrets that the agent knows out; nil: it knows none
 }
 
 // Pipeline runs jobs. All methods are safe for concurrent use, and a job never runs beside itself.
