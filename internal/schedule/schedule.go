@@ -131,7 +131,8 @@ type entry struct {
 	running  bool
 	since    time.Time
 	waiting  *slot
-	held     gaps // told when the run that is going has ended
+	held     gaps            // told when the run that is going has ended
+	untold   <-chan struct{} // closed when the gaps that were noted are told; nil where there was none
 }
 
 // slot is a slot that came due and has no outcome yet.

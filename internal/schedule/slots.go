@@ -99,11 +99,11 @@ func (s *Scheduler) start(ctx context.Context, sl *slot, now reading) {
 		s.tally.late.add(due.Lateness)
 	}
 	s.runs.Add(1)
-	go s.run(context.WithoutCancel(ctx), sl, due)
+	go s.run(context.WithoutCancel(ctx), sl, due, e.untold)
 }
 
-// run makes one run and gives its places back, however it ends.
-func (s *Scheduler) run(ctx context.Context, sl *slot, due Slot) {
+// run makes one run, once the gaps before it are told, and gives its places back, however it ends.
+func (s *Scheduler) run(ctx context.Context, sl *slot, due Slot, untold <-chan struct{}) {
 	defer s.runs.Done()
 	defer func() {
 		cause := recover()
@@ -112,6 +112,9 @@ func (s *Scheduler) run(ctx context.Context, sl *slot, due Slot) {
 		}
 		s.finish(sl, cause != nil)
 	}()
+	if untold != nil {
+		<-untold
+	}
 	s.o.Run(ctx, due)
 }
 
@@ -186,6 +189,7 @@ type extent struct {
 
 	from  time.Time
 	slots int
+	told  chan struct{} // closed when Skip has returned
 }
 
 // gaps are those that were not told yet.
@@ -194,37 +198,46 @@ type gaps struct {
 	index map[gap]int
 }
 
-func (g *gaps) add(x extent) {
+// add returns what is closed when it is told, nil where it was added to one that is there.
+func (g *gaps) add(x extent) (told <-chan struct{}) {
 	if i, ok := g.index[x.gap]; ok {
 		g.list[i].slots += x.slots
-		return
+		return nil
 	}
 	if g.index == nil {
 		g.index = map[gap]int{}
 	}
 	g.index[x.gap] = len(g.list)
+	x.told = make(chan struct{})
 	g.list = append(g.list, x)
+	return x.told
 }
 
-// gap notes slots that will not run. What comes while the entry's run is going is told when that has ended: the newest slot
-// that was told is where the next start goes on, and a process that is killed must not have told of one after the run's.
+// gap notes slots that will not run. An entry's slots are told in their order, because the newest that was told is where the
+// next start goes on after a kill: what comes while the entry's run is going is told when that has ended, and the next run
+// waits until it is.
 func (s *Scheduler) gap(e *entry, g gap, from time.Time, slots int) {
 	if s.o.Skip == nil {
 		return
 	}
 	if e.running {
-		e.held.add(extent{g, from, slots})
+		e.held.add(extent{gap: g, from: from, slots: slots})
 		return
 	}
-	s.gaps.add(extent{g, from, slots})
+	s.note(e, extent{gap: g, from: from, slots: slots})
+}
+
+func (s *Scheduler) note(e *entry, x extent) {
+	if told := s.gaps.add(x); told != nil { // gaps are told in the order in which they were first noted
+		e.untold = told
+	}
 	signal(s.tell)
 }
 
 // tellHeld tells what came while a run was going.
 func (s *Scheduler) tellHeld(e *entry) {
 	for _, x := range e.held.list {
-		s.gaps.add(x)
-		signal(s.tell)
+		s.note(e, x)
 	}
 	e.held = gaps{}
 }
@@ -248,6 +261,7 @@ func (s *Scheduler) tellGaps(stop <-chan struct{}) {
 }
 
 func (s *Scheduler) tellGap(g extent) {
+	defer close(g.told)
 	defer func() {
 		if cause := recover(); cause != nil {
 			s.log.Error("telling of skipped slots panicked", "check", g.name, "panic", fmt.Sprint(cause), "stack", string(debug.Stack()))

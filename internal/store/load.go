@@ -30,7 +30,8 @@ type loaded struct {
 	unread    map[string]int64 // records past each cursor
 	states    []stateRow
 	runs      []runRow
-	runsTo    delivery.Position // the newest record that runs knows of; -1 where that is all of them
+	runsTo    delivery.Position   // the newest record that the file's runs know of; -1 where that is all of them
+	late      map[string]struct{} // the checks whose runs come from newer records: the file is to be told of them
 	spends    []spend
 	salvaged  bool // from a database that was moved aside
 }
@@ -213,7 +214,7 @@ func (l *loaded) loadLateRuns(ctx context.Context, db *sql.DB) error {
 		}
 		return nil
 	}, "SELECT pos, crc, data FROM records WHERE pos > ? AND type = 'report' ORDER BY pos", l.runsTo)
-	l.runs = slices.Collect(maps.Values(late.runs))
+	l.runs, l.late = slices.Collect(maps.Values(late.runs)), late.dirty.runs
 	return err
 }
 

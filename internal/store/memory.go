@@ -197,6 +197,7 @@ func (s *Store) adopt(l *loaded) {
 		known.lastRun = max(known.lastRun, row.lastRun)
 		m.runs[row.check] = known
 	}
+	maps.Copy(m.dirty.runs, l.late)
 	m.health.Records, m.health.Bytes = l.records, l.bytes
 }
 
