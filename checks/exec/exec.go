@@ -17,6 +17,7 @@ import (
 const doc = `Runs a monitoring plugin by the Nagios protocol and reports its exit status, its text and its performance data. 0 is ok, 1 (WARNING)
 degraded, 2 (CRITICAL) failed, 3 (UNKNOWN) unknown; any other status, a death by a signal and a program that cannot be started are an error of our own side, never the target's.
 A plugin that says 0 and prints nothing has shown nothing, and is unknown. One that does not end in time is stopped with all that it started and is unknown, or failed where timeout_means says so.
+A process that it leaves behind in a session of its own and with an emptied environment is the one that is not found.
 Only programs in a directory of programs.directories run, and only when nobody but root and the agent's user can change them; there is no shell. The plugin runs as the agent's user.
 Values become probe.exec.time, size, percent, counter or value with the plugin's name for them as label: milliseconds as seconds, KB as 1024 bytes, U as no value. At most 100 are kept.`
 
