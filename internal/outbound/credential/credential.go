@@ -4,6 +4,7 @@ package credential
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -45,6 +46,9 @@ func Text(ctx context.Context, s checks.Secret) (string, error) {
 
 func read(ctx context.Context, s checks.Secret) (string, error) {
 	value, err := s.Reveal(ctx)
+	if errors.Is(err, checks.ErrNoSecret) && !s.IsZero() {
+		return "", err // it names every place that was looked at, and why there was nothing
+	}
 	if err != nil {
 		return "", fmt.Errorf("reading it from %s: %w", s.Where(), err)
 	}
