@@ -17,7 +17,7 @@ import (
 
 // gcPercent is how much the heap may grow before it is collected, in percent of what lives: an agent is a guest on its
 // machine. docs/performance.md has what it costs.
-const gcPercent = 75
+const gcPercent = 50
 
 func newRun(p process) *cobra.Command {
 	var path string

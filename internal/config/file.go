@@ -87,7 +87,7 @@ type exporter struct {
 	Kind      string        `yaml:"kind" jsonschema:"required" jsonschema_description:"What sort of exporter it is."`
 	MaxAge    time.Duration `yaml:"max_age" jsonschema:"default=24h" jsonschema_description:"Records that could not be delivered for this long are given up, and counted."`
 	Replay    bool          `yaml:"replay" jsonschema:"default=false" jsonschema_description:"A new exporter begins with the oldest record of the store, not with the next."`
-	BatchSize int           `yaml:"batch_size" jsonschema:"default=500,minimum=1,maximum=10000" jsonschema_description:"Most records in one delivery."`
+	BatchSize int           `yaml:"batch_size" jsonschema:"default=200,minimum=1,maximum=10000" jsonschema_description:"Most records in one delivery."`
 	Timeout   time.Duration `yaml:"timeout" jsonschema:"default=30s" jsonschema_description:"Bound on one delivery."`
 	With      section       `yaml:"with" jsonschema_description:"Parameters of the kind."`
 }
@@ -95,7 +95,7 @@ type exporter struct {
 func (*exporter) reserved() []string { return []string{"match", "filter", "alerts", "retry", "queue"} }
 
 func (e *exporter) preset() {
-	*e = exporter{MaxAge: 24 * time.Hour, BatchSize: 500, Timeout: 30 * time.Second}
+	*e = exporter{MaxAge: 24 * time.Hour, BatchSize: 200, Timeout: 30 * time.Second}
 }
 
 type budget struct {

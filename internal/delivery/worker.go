@@ -23,7 +23,7 @@ const (
 
 // Defaults for Options that are zero.
 const (
-	defaultBatchSize = 500
+	defaultBatchSize = 200
 	defaultTimeout   = 10 * time.Second
 )
 
@@ -35,7 +35,7 @@ type Options struct {
 	// fatal: it is shown in Status and Open is tried again.
 	Open      func(ctx context.Context, state []byte) (exporters.Exporter, error)
 	MaxAge    time.Duration // older records expire; 0 is never
-	BatchSize int           // the most records of one Export; 0 is 500
+	BatchSize int           // the most records of one Export; 0 is 200
 	Timeout   time.Duration // of one Export; 0 is 10 s
 	Replay    bool          // a new exporter starts with all that is stored, not with what comes
 	Log       *slog.Logger
