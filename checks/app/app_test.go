@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -133,17 +132,8 @@ func TestTheKindPassesTheSuite(t *testing.T) {
 		},
 		Hung: func(t *testing.T) checktest.Case {
 			t.Helper()
-			reached, done := make(chan struct{}), make(chan struct{})
-			var once sync.Once
-			server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-				once.Do(func() { close(reached) })
-				select {
-				case <-r.Context().Done():
-				case <-done:
-				}
-			}))
-			t.Cleanup(func() { close(done); server.Close() })
-			return checktest.Case{Params: params(server.URL, auth), Env: checks.Env{Network: network(t)}, Reached: reached}
+			url, reached := outboundtest.Hung(t)
+			return checktest.Case{Params: params(url, auth), Env: checks.Env{Network: network(t)}, Reached: reached}
 		},
 		Refused: map[string]string{
 			"no URL":               "service: mistral",

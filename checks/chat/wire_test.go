@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -44,22 +42,6 @@ func streamPong(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, "data: [DONE]\n\n")
 }
 
-// hung accepts requests and never answers.
-func hung(t *testing.T) (baseURL string, reached chan struct{}) {
-	t.Helper()
-	reached, done := make(chan struct{}), make(chan struct{})
-	var once sync.Once
-	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		once.Do(func() { close(reached) })
-		select {
-		case <-r.Context().Done():
-		case <-done:
-		}
-	}))
-	t.Cleanup(func() { close(done); server.Close() })
-	return server.URL, reached
-}
-
 func TestTheKindPassesTheSuite(t *testing.T) {
 	const params = "model: mistral-small-latest\nexpect: {contains: pong}\n"
 	checktest.Run(t, chat.Kind(), checktest.Options{
@@ -74,7 +56,7 @@ func TestTheKindPassesTheSuite(t *testing.T) {
 		},
 		Hung: func(t *testing.T) checktest.Case {
 			t.Helper()
-			url, reached := hung(t)
+			url, reached := outboundtest.Hung(t)
 			return checktest.Case{Params: params, Env: checks.Env{Provider: mistraltest.Client(t, url, checktest.Secret(key))}, Reached: reached}
 		},
 		Refused: map[string]string{
@@ -157,7 +139,7 @@ func TestTheRealClientEndToEnd(t *testing.T) {
 
 func TestNobodyListensIsFreeAndHungIsNot(t *testing.T) {
 	t.Parallel()
-	url, _ := hung(t)
+	url, _ := outboundtest.Hung(t)
 	for name, tc := range map[string]struct {
 		url    string
 		cause  checks.Cause

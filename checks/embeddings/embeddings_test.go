@@ -7,10 +7,8 @@ import (
 	"io"
 	"math"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -60,17 +58,8 @@ func TestTheKindPassesTheSuite(t *testing.T) {
 		},
 		Hung: func(t *testing.T) checktest.Case {
 			t.Helper()
-			reached, done := make(chan struct{}), make(chan struct{})
-			var once sync.Once
-			server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-				once.Do(func() { close(reached) })
-				select {
-				case <-r.Context().Done():
-				case <-done:
-				}
-			}))
-			t.Cleanup(func() { close(done); server.Close() })
-			return checktest.Case{Env: checks.Env{Provider: mistraltest.Client(t, server.URL, checktest.Secret(key))}, Reached: reached}
+			url, reached := outboundtest.Hung(t)
+			return checktest.Case{Env: checks.Env{Provider: mistraltest.Client(t, url, checktest.Secret(key))}, Reached: reached}
 		},
 		Refused: map[string]string{
 			"no model":             "model: ''",

@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -68,17 +66,8 @@ func TestTheKindPassesTheSuite(t *testing.T) {
 		},
 		Hung: func(t *testing.T) checktest.Case {
 			t.Helper()
-			reached, done := make(chan struct{}), make(chan struct{})
-			var once sync.Once
-			server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-				once.Do(func() { close(reached) })
-				select {
-				case <-r.Context().Done():
-				case <-done:
-				}
-			}))
-			t.Cleanup(func() { close(done); server.Close() })
-			return checktest.Case{Params: params, Env: checks.Env{Provider: mistraltest.Client(t, server.URL, checktest.Secret(key))}, Reached: reached}
+			url, reached := outboundtest.Hung(t)
+			return checktest.Case{Params: params, Env: checks.Env{Provider: mistraltest.Client(t, url, checktest.Secret(key))}, Reached: reached}
 		},
 		Refused: map[string]string{
 			"an empty id":           "expect: ['']",

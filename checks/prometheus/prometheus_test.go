@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -47,14 +46,8 @@ func TestTheKindPassesTheSuite(t *testing.T) {
 		},
 		Hung: func(t *testing.T) checktest.Case {
 			t.Helper()
-			reached := make(chan struct{})
-			var once sync.Once
-			address := outboundtest.Raw(t, func(conn net.Conn, done <-chan struct{}) {
-				_, _ = conn.Read(make([]byte, 1024))
-				once.Do(func() { close(reached) })
-				<-done
-			})
-			return checktest.Case{Env: checks.Env{Network: network(t)}, Params: params("http://" + address), Reached: reached}
+			url, reached := outboundtest.Hung(t)
+			return checktest.Case{Env: checks.Env{Network: network(t)}, Params: params(url), Reached: reached}
 		},
 		Refused: map[string]string{
 			"no URL":                          "queries: [{name: a, query: up}]",

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -79,14 +77,8 @@ func TestTheKindPassesTheSuite(t *testing.T) {
 		},
 		Hung: func(t *testing.T) checktest.Case {
 			t.Helper()
-			reached := make(chan struct{})
-			var once sync.Once
-			address := outboundtest.Raw(t, func(conn net.Conn, done <-chan struct{}) {
-				_, _ = conn.Read(make([]byte, 1024))
-				once.Do(func() { close(reached) })
-				<-done
-			})
-			return checktest.Case{Params: "url: http://" + address + "/status.json", Env: checks.Env{Network: network(t)}, Reached: reached}
+			url, reached := outboundtest.Hung(t)
+			return checktest.Case{Params: "url: " + url + "/status.json", Env: checks.Env{Network: network(t)}, Reached: reached}
 		},
 		Refused: map[string]string{
 			"no page":                "{}",

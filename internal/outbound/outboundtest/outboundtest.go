@@ -35,6 +35,19 @@ func Serve(t *testing.T, handler http.HandlerFunc) string {
 	return server.URL
 }
 
+// Hung takes requests and never answers. It returns its URL, and a channel that is closed when the first request has come.
+func Hung(t *testing.T) (url string, reached <-chan struct{}) {
+	t.Helper()
+	came := make(chan struct{})
+	var once sync.Once
+	address := Raw(t, func(conn net.Conn, done <-chan struct{}) {
+		_, _ = conn.Read(make([]byte, 4096))
+		once.Do(func() { close(came) })
+		<-done
+	})
+	return "http://" + address, came
+}
+
 // Raw listens and calls handle for each connection, which it closes afterwards. It returns the address. The test ends
 // when every handler has ended; handlers that wait watch done.
 func Raw(t *testing.T, handle func(conn net.Conn, done <-chan struct{})) string {
