@@ -187,7 +187,7 @@ func exportMetrics() []Metric {
 		{Name: "windsock.export.queue", Self: true, Attrs: []string{"exporter"}, Doc: "records that wait"},
 		{Name: "windsock.export.queue.age", Self: true, Unit: "s", Attrs: []string{"exporter"}, Doc: "age of the oldest record that waits"},
 		{Name: "windsock.export.held", Self: true, Attrs: []string{"exporter"}, Doc: "1 while the exporter waits for an operator"},
-		{Name: "windsock.export.hidden", Self: true, Page: true, Attrs: []string{"metric"}, Doc: "gauges beyond the bound on series, which are not shown"},
+		{Name: "windsock.export.hidden", Self: true, Page: true, Attrs: []string{"metric"}, Doc: "gauges that are not shown: beyond the bound on series, or a second one of the same name and labels"},
 		{Name: metricFolded, Self: true, Kind: Counter, Attrs: []string{"metric"}, Doc: "points beyond the bound on series, counted in the series other=\"true\" of their metric"},
 	}
 }

@@ -175,6 +175,9 @@ func (f *finding) stale() bool {
 	case f.age.oldest > limit:
 		f.miss(checks.CauseAssertion, "age", fmt.Sprintf("the oldest sample is %s old, want at most %s", short(f.age.oldest), limit))
 		return true
+	case f.age.behind < -limit:
+		f.miss(checks.CauseAssertion, "age", fmt.Sprintf("evaluated %s in the future by this host's clock: clocks that differ, so no age can be told", short(-f.age.behind)))
+		return true
 	case f.age.behind > limit:
 		f.miss(checks.CauseAssertion, "age", fmt.Sprintf("evaluated %s ago by this host's clock, want at most %s: a cached answer, or clocks that differ", short(f.age.behind), limit))
 		return true

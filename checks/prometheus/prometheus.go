@@ -22,7 +22,7 @@ import (
 const doc = `Asks a Prometheus, or a server that speaks its API (Thanos, Mimir, VictoriaMetrics), for numbers by instant queries, and makes each series a measurement query.NAME with its unit and the labels that by keeps.
 A number is never invented: an answer without a series, NaN and infinities are missing, which is unknown unless the query says otherwise, and never zero.
 An instant query answers with the time of its evaluation, so the age of the samples is asked for by a second query, min(timestamp(SELECTOR)): the selector is age_of, or the query itself where it is one.
-The age is measured as probe.prometheus.sample_age, and what is older than max_age counts as missing. An answer that was evaluated longer ago than max_age by this host's clock, from a cache for example, counts as missing too.
+The age is measured as probe.prometheus.sample_age, and what is older than max_age counts as missing. An answer that was evaluated longer ago than max_age by this host's clock, from a cache for example, or further in its future, counts as missing too.
 A string, a range of samples and a native histogram are unknown with cause bad_request, and so are several series that the labels kept do not tell apart.
 A query that the server refuses fails with bad_request and blames the configuration; a server that is down, slow or answers with a page of its own blames the network or ourselves, never the provider.
 A query of more than 2000 bytes is sent by POST. The check belongs to no provider, and is free.`

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -273,6 +274,21 @@ func TestAnAgeThatTheServerRefusesIsNotYouth(t *testing.T) {
 	want := question{status: checks.Unknown, cause: checks.CauseBadRequest, blame: checks.BlameConfig, says: "unknown function", values: map[string]float64{}}
 	want.hold(t, ask(t, url, "query: up\nmax_age: 1m", ""))
 	question{values: map[string]float64{"": 7}}.hold(t, ask(t, url, "query: up", ""))
+}
+
+func TestAnAnswerOfTheFutureHasNoAge(t *testing.T) {
+	t.Parallel()
+	url := outboundtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+		at := time.Now().Add(time.Hour).Unix()
+		value := "7"
+		if strings.Contains(r.FormValue("query"), "timestamp") {
+			value = strconv.FormatInt(at, 10)
+		}
+		_, _ = fmt.Fprintf(w, `{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[%d,%q]}]}}`, at, value)
+	})
+	want := question{status: checks.Unknown, cause: checks.CauseAssertion, blame: checks.BlameOurs, says: "in the future", values: map[string]float64{}, age: [2]float64{-1, 1}}
+	want.hold(t, ask(t, url, "query: up\nmax_age: 1m", ""))
+	question{values: map[string]float64{"": 7}, age: [2]float64{-1, 1}}.hold(t, ask(t, url, "query: up", ""))
 }
 
 func TestWhatIsSent(t *testing.T) {

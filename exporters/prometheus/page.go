@@ -153,14 +153,10 @@ func (p *page) source(s *source) {
 
 func (p *page) gauge(g exporters.Point) {
 	f := p.family(g.Name, g.Unit, dto.MetricType_GAUGE)
-	if f == nil {
-		return
-	}
-	if len(f.Metric) >= p.e.params.MaxSeries {
+	if f == nil || len(f.Metric) >= p.e.params.MaxSeries ||
+		!f.add(&dto.Metric{Label: p.labels(g.Attrs), Gauge: &dto.Gauge{Value: new(g.Value)}}) {
 		p.hidden[g.Name]++
-		return
 	}
-	f.add(&dto.Metric{Label: p.labels(g.Attrs), Gauge: &dto.Gauge{Value: new(g.Value)}})
 }
 
 func (p *page) total(s *exporters.Series) {
@@ -214,19 +210,22 @@ func help(metric string) string {
 	if m, ok := exporters.Lookup(metric); ok {
 		return m.Doc + "."
 	}
-	return "Measurement of a plugin."
+	return "Measurement of a check, by a name of its own."
 }
 
-// add leaves out a series that is there already: two of a plugin's names can become one.
-func (f *family) add(m *dto.Metric) {
+// add leaves out a series that is there already, because two names of measurements can become one, and reports whether it
+// was added.
+func (f *family) add(m *dto.Metric) bool {
 	var key strings.Builder
 	for _, l := range m.Label {
 		key.WriteString(l.GetName() + "\x00" + l.GetValue() + "\x00")
 	}
-	if !f.seen[key.String()] {
-		f.seen[key.String()] = true
-		f.Metric = append(f.Metric, m)
+	if f.seen[key.String()] {
+		return false
 	}
+	f.seen[key.String()] = true
+	f.Metric = append(f.Metric, m)
+	return true
 }
 
 // labels are the attributes as labels, sorted, with the constant ones where a series has none of that name. Attributes

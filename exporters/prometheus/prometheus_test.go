@@ -471,11 +471,12 @@ func TestNamesOfPluginsCannotBreakOurs(t *testing.T) {
 		}})
 		export(t, e, checks.OfReport(r))
 		got := series(t, e, "probe_success", "probe_runs_total", "exported_probe_success", "exported_probe_runs_total",
-			"exported_probe_runs", "exported_gen_ai_client_token_usage_count", "shop_x", "shop_y")
+			"exported_probe_runs", "exported_gen_ai_client_token_usage_count", "shop_x", "shop_y", "windsock_export_hidden")
 		want := []string{
 			"probe_success{check=shop} 0", "probe_runs_total{check=shop,status=failed} 1", "exported_probe_success{check=shop} 1",
 			"exported_probe_runs_total{check=shop} 99", "exported_probe_runs{check=shop} 98",
 			"exported_gen_ai_client_token_usage_count{check=shop} 97", "shop_x{check=shop} 1", "shop_y{a_b=1;2,bound=9,check=shop} 3",
+			"windsock_export_hidden{metric=shop_x} 1", // and said to be so
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)

@@ -132,6 +132,9 @@ func (r *Resolver) Secret(refs ...Ref) (checks.Secret, error) {
 		if err := ref.Check(); err != nil {
 			return checks.Secret{}, err
 		}
+		if ref.Env != "" { // a program of the same user can print it before it is used here
+			r.scrubber.Add(r.getenv(ref.Env))
+		}
 	}
 	return checks.NewSecret(s), nil
 }

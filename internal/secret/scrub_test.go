@@ -152,3 +152,15 @@ func FuzzWriter(f *testing.F) {
 		}
 	})
 }
+
+// A program of the same user can print the agent's environment before the agent has used what is in it.
+func TestAKeyOfTheEnvironmentIsKnownBeforeItIsUsed(t *testing.T) {
+	t.Parallel()
+	r := secret.NewResolver(secret.Options{Getenv: func(name string) string { return map[string]string{"KEY": canary}[name] }})
+	if _, err := r.Secret(secret.Ref{Env: "KEY"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.Scrubber().String("KEY=" + canary); strings.Contains(got, canary) {
+		t.Errorf("got %q, want the value taken out", got)
+	}
+}
