@@ -9,8 +9,9 @@ import (
 	"github.com/windsock-monitor/windsock/exporters"
 )
 
-// maxSets bounds each of the two halves of sets. An agent of 1,000 checks has some 11,000 lists of attributes.
-const maxSets = 16384
+// maxSets bounds each of the two halves of sets. A check has some 11 lists of attributes: those of 700 checks fit. Beyond
+// that sets are made anew, which on the whole costs no more than looking after many (docs/performance.md).
+const maxSets = 4096
 
 // sets keeps the attribute sets of the last points: the same lists come with every run of a check, and to build a set
 // costs more than all else that is done for a point here. What was not asked for while the young half filled up once is
