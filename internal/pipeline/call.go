@@ -147,7 +147,7 @@ func (p *Pipeline) finish(job *Job, took time.Duration, r checks.Result) checks.
 	switch {
 	case r.Status == checks.OK && job.DegradedAbove > 0 && took > job.DegradedAbove:
 		r.Status, r.Cause = checks.Degraded, checks.CauseSlow
-		r.Summary = fmt.Sprintf("took %s, objective %s", took.Round(time.Millisecond), job.DegradedAbove)
+		r.Summary = fmt.Sprintf("took %s, objective %s", took.Round(time.Millisecond), job.DegradedAbove.Round(100*time.Microsecond))
 	case r.Status == checks.OK:
 		r.Cause, r.Blame = checks.CauseNone, checks.BlameNone
 	case r.Status == checks.Failed && (r.Cause == checks.CauseConfig || r.Cause == checks.CauseInternal):
