@@ -37,6 +37,11 @@ type Owned interface {
 	Owner() Blame
 }
 
+// Modelled is implemented by checks that call models of the provider: who looks after models wants to know which.
+type Modelled interface {
+	ModelsUsed() []string // ids or aliases, as they are asked for
+}
+
 // Naming is implemented by checks whose parameters hold host names. `validate --online` resolves them.
 type Naming interface {
 	// HostNames are the names that the system's resolver must know, without ports; addresses may be among them.

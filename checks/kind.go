@@ -96,13 +96,15 @@ type Env struct {
 	Log      *slog.Logger // never nil after the pipeline built it; use slog.DiscardHandler in tests
 	Name     string       // the check's name
 	Location string
-	Timeout  time.Duration // of one run
-	Provider any           // the shared client of `provider:`; the kind declares the interface it needs and asserts it
-	Network  any           // the agent's way out, *outbound.Network, for kinds that open connections of their own
-	Memory   Memory        // durable bytes of this check
-	Ledger   Ledger        // money spent by the agent
-	History  History       // earlier measurements
-	Spawn    Spawner       // programs of the allowed directories; nil where there are none
+	Timeout  time.Duration   // of one run
+	Provider any             // the shared client of `provider:`; the kind declares the interface it needs and asserts it
+	Network  any             // the agent's way out, *outbound.Network, for kinds that open connections of their own
+	Memory   Memory          // durable bytes of this check
+	Ledger   Ledger          // money spent by the agent
+	History  History         // earlier measurements
+	Prices   any             // what the provider's models cost, *pricing.Book, for kinds that know money; nil: the built-in prices
+	Models   func() []string // the models that the provider's other checks use, sorted; nil: nobody knows
+	Spawn    Spawner         // programs of the allowed directories; nil where there are none
 }
 
 // Memory keeps a few durable bytes per check: offsets, the last alias map. Safe for use by one run at a time.

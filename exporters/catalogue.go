@@ -35,6 +35,7 @@ const (
 	metricFailures   = "probe.failures"
 	metricSkips      = "probe.skips"
 	metricCost       = "probe.llm.cost.usd"
+	metricPriceKnown = "probe.llm.price.known"
 	metricBuildInfo  = "windsock.build_info"
 	metricUptime     = "windsock.uptime"
 	metricAlertState = "windsock.alert.state"
@@ -54,7 +55,10 @@ const (
 // Units are chosen so that the standard translation to Prometheus gives the names that blackbox_exporter has made common:
 // a unit of "1" would add "_ratio" to a 0/1 gauge, so those have none.
 func Catalogue() []Metric {
-	return slices.Concat(probeMetrics(), llmMetrics(), askedMetrics(), execMetrics(), scheduleMetrics(), agentMetrics(), exportMetrics())
+	return slices.Concat(
+		probeMetrics(), llmMetrics(), modelMetrics(), spendMetrics(), keyMetrics(), askedMetrics(), execMetrics(), scheduleMetrics(), moneyMetrics(),
+		agentMetrics(), exportMetrics(),
+	)
 }
 
 // Lookup is the row of a name, and false for a name that is not in the catalogue. It allocates nothing; the row's slices
@@ -118,8 +122,72 @@ func llmMetrics() []Metric {
 		{Name: metricCost, Kind: Counter, Attrs: []string{"model"}, Doc: "US dollars that runs cost; the dearest known price where the model's is unknown"},
 		{Name: "probe.llm.rate_limit.limit", Attrs: []string{"resource", "window"}, Doc: "rate limit as the provider's headers say"},
 		{Name: "probe.llm.rate_limit.remaining", Attrs: []string{"resource", "window"}, Doc: "what is left of the rate limit"},
-		{Name: "probe.llm.model.retirement_time", Unit: "s", Attrs: []string{"model"}, Doc: "Unix time at which the provider retires the model"},
+		{Name: "probe.llm.rate_limit.share", Attrs: []string{"resource", "window"}, Doc: "what is left of the rate limit, 0 to 1"},
+		{Name: "probe.llm.query_cost", Unit: "{token}", Doc: "tokens that the provider's rate limiter counted for a call"},
+		{Name: "probe.llm.query_cost.difference", Unit: "{token}", Doc: "tokens that the rate limiter counted, less those that the answer's usage told"},
+		{Name: metricPriceKnown, Attrs: []string{"model"}, Doc: "1 where the price of the model that a run paid for is known, 0 where the dearest one was counted"},
+	}
+}
+
+// modelMetrics are of checks that look after models: listed, usable, moved, retired.
+func modelMetrics() []Metric {
+	model := []string{"model"}
+	return []Metric{
+		{Name: "probe.llm.model.retirement_time", Unit: "s", Attrs: model, Doc: "Unix time at which the provider retires the model"},
 		{Name: "probe.llm.model.alias_info", Attrs: []string{"alias", "model"}, Doc: "1 for the model that an alias stands for"},
+		{Name: "probe.llm.model.listed", Attrs: model, Doc: "1 where the provider lists the model, 0 where it does not"},
+		{Name: "probe.llm.model.usable", Attrs: model, Doc: "1 where the model answered when it was last asked, 0 where it refused"},
+		{Name: "probe.llm.model.floating", Attrs: model, Doc: "1 where the id is an alias that can move although the policy is pinned, else 0"},
+		{Name: "probe.llm.model.moves", Kind: Counter, Attrs: []string{"alias"}, Doc: "times that an alias came to stand for another model"},
+		{Name: "probe.llm.model.changes", Kind: Counter, Attrs: []string{"change", "model"}, Doc: "changes of a model's card: context_length, default_temperature, capability_lost, retirement"},
+		{Name: "probe.llm.model.context_length", Unit: "{token}", Attrs: model, Doc: "tokens that fit into the model's context"},
+		{Name: "probe.llm.model.price.usd", Attrs: []string{"direction", "model"}, Doc: "US dollars for a million tokens: input, cached, output; no point where the price is not known"},
+	}
+}
+
+// spendMetrics are what the application spends. A series without a source is the application's spend by the source that was
+// believed; those with one are what each source says.
+func spendMetrics() []Metric {
+	source := []string{"source"}
+	return []Metric{
+		{Name: "spend.hour.usd", Attrs: source, Doc: "US dollars spent in the last 60 minutes"},
+		{Name: "spend.today.usd", Attrs: source, Doc: "US dollars spent since midnight"},
+		{Name: "spend.month.usd", Attrs: source, Doc: "US dollars spent since the month began"},
+		{Name: "spend.rate.usd", Attrs: source, Doc: "US dollars per hour at the present pace"},
+		{Name: "spend.projected_month.usd", Attrs: source, Doc: "US dollars that the month will have cost at the present pace"},
+		{Name: "spend.limit.usd", Attrs: source, Doc: "US dollars that the provider lets the account spend in the month"},
+		{Name: "spend.tokens", Unit: "{token}", Attrs: []string{"direction", "model"}, Doc: "tokens in the last 60 minutes: input, cached, output"},
+		{Name: "spend.requests", Unit: "{request}", Doc: "requests in the last 60 minutes"},
+		{Name: "spend.request.cost.usd", Doc: "US dollars per request, mean of the last 60 minutes"},
+		{Name: "spend.cached.share", Doc: "share of the input tokens of the last 60 minutes that came from the cache, 0 to 1"},
+		{Name: "spend.spike_factor", Doc: "spend of the last 60 minutes by what is usual at this hour of the day; no point before there is enough history"},
+		{Name: "spend.baseline.usd", Attrs: []string{"stat"}, Doc: "US dollars that are usual in an hour at this time of the day: median, mad"},
+		{Name: "spend.disagreement", Attrs: source, Doc: "how far a source is from the one that was believed: 0.1 is a tenth more, -0.1 a tenth less"},
+		{Name: "spend.unpriced.models", Attrs: source, Doc: "models in the spend whose price is not known, whose cost is missing in it"},
+		{Name: "spend.source.age", Unit: "s", Attrs: source, Doc: "age of what a source says"},
+		{Name: "spend.source.usable", Attrs: source, Doc: "1 where a source gave a number that is fresh, else 0"},
+	}
+}
+
+// keyMetrics are of the credentials check.
+func keyMetrics() []Metric {
+	key := []string{"key"}
+	return []Metric{
+		{Name: "probe.key.valid", Attrs: key, Doc: "1 where the provider accepts the key, 0 where it refuses it: primary, fallback"},
+		{Name: "probe.key.age", Unit: "s", Attrs: key, Doc: "time since the source of the key was last changed, where that is known"},
+		{Name: "probe.key.same", Doc: "1 where the fallback key is the primary one, else 0"},
+	}
+}
+
+// moneyMetrics are what the agent knows of money and of rate limits, beside its budget.
+func moneyMetrics() []Metric {
+	window := []string{"provider", "resource", "window"}
+	return []Metric{
+		{Name: "windsock.prices.age", Self: true, Unit: "s", Doc: "time since the built-in prices were checked"},
+		{Name: "windsock.prices.unknown", Self: true, Attrs: []string{"provider"}, Doc: "models of paid checks whose price is not known"},
+		{Name: "windsock.headroom.share", Self: true, Attrs: window, Doc: "what is left of a rate limit, 0 to 1, as an answer said last"},
+		{Name: "windsock.headroom.exhaustion", Self: true, Unit: "s", Attrs: window, Doc: "time until nothing is left of a rate limit at the present trend; no point where it does not shrink"},
+		{Name: "windsock.headroom.paused", Self: true, Attrs: []string{"provider"}, Doc: "1 while paid checks leave what is left to the application"},
 	}
 }
 

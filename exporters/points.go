@@ -71,6 +71,9 @@ func reportPoints(rec checks.Record) []Point {
 	}
 	if u := r.Usage; u != nil {
 		b.add(Point{Name: metricCost, Kind: Counter, Value: u.Cost.USD(), Attrs: b.with("model", u.Model)})
+		if r.Final {
+			b.add(Point{Name: metricPriceKnown, Value: zeroOne(u.PriceKnown), Attrs: b.with("model", u.Model)})
+		}
 	}
 	for i := range r.Measurements {
 		if m := &r.Measurements[i]; !ownName(m.Name) {
@@ -106,11 +109,7 @@ func orUnknown(c checks.Cause) string {
 // gauges are what a final run says about the present.
 func (b *builder) gauges(r *checks.Report) {
 	if r.Status.Reached() {
-		success := 1.0
-		if r.Status == checks.Failed {
-			success = 0
-		}
-		b.add(Point{Name: metricSuccess, Value: success, Attrs: b.base})
+		b.add(Point{Name: metricSuccess, Value: zeroOne(r.Status != checks.Failed), Attrs: b.base})
 		b.add(Point{Name: metricDuration, Unit: "s", Value: r.Took.Seconds(), Attrs: b.base})
 	}
 	if r.Timeout > 0 && r.Status != checks.Skipped {
@@ -121,6 +120,13 @@ func (b *builder) gauges(r *checks.Report) {
 			b.add(Point{Name: metricPhase, Unit: "s", Value: p.Took.Seconds(), Attrs: b.with("phase", name)})
 		}
 	}
+}
+
+func zeroOne(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
 }
 
 // phaseName is blackbox_exporter's word for a phase; "" where it has none.
@@ -138,7 +144,7 @@ func phaseName(p checks.PhaseName) string {
 // ownName reports whether a check may not measure name, because Points does, or because it is the agent's.
 func ownName(name string) bool {
 	switch name {
-	case metricSuccess, metricDuration, metricTimeout, metricRuns, metricFailures, metricSkips, metricCost, metricLastRun:
+	case metricSuccess, metricDuration, metricTimeout, metricRuns, metricFailures, metricSkips, metricCost, metricPriceKnown, metricLastRun:
 		return true
 	}
 	return strings.HasPrefix(name, selfPrefix)

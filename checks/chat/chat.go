@@ -35,8 +35,7 @@ func Kind() checks.Kind {
 	return kind
 }
 
-// Provider is what the check needs of a provider's client. One that also has BaseURL() string has its calls priced by
-// where they go.
+// Provider is what the check needs of a provider's client.
 type Provider interface {
 	Chat(ctx context.Context, req mistral.ChatRequest) (mistral.ChatReply, mistral.Call)
 }
@@ -55,8 +54,12 @@ func New(params Params, env checks.Env) (checks.Check, error) {
 	if err != nil {
 		return nil, err
 	}
+	prices, err := pricing.Of(env.Prices)
+	if err != nil {
+		return nil, err
+	}
 	c := &Chat{params: params, expect: expected, bill: calls.Bill{
-		Prices: pricing.Default(), Model: params.Model,
+		Prices: prices, Model: params.Model,
 		PromptBytes: len(params.Prompt) + len(params.System), MaxTokens: params.MaxTokens,
 	}}
 	if env.Provider == nil {
@@ -67,14 +70,14 @@ func New(params Params, env checks.Env) (checks.Check, error) {
 		return nil, fmt.Errorf("the provider is a %T, which cannot chat", env.Provider)
 	}
 	c.provider = provider
-	if at, ok := env.Provider.(interface{ BaseURL() string }); ok {
-		c.bill.BaseURL = at.BaseURL()
-	}
 	return c, nil
 }
 
 // MaxCost is the price of the prompt and of max_tokens.
-func (c *Chat) MaxCost(time.Time) (checks.PicoUSD, bool) { return c.bill.Worst() }
+func (c *Chat) MaxCost(at time.Time) (checks.PicoUSD, bool) { return c.bill.Worst(at) }
+
+// ModelsUsed implements checks.Modelled.
+func (c *Chat) ModelsUsed() []string { return []string{c.params.Model} }
 
 // Run makes one call.
 func (c *Chat) Run(ctx context.Context) (checks.Result, error) {

@@ -33,8 +33,6 @@ func (o *oracle) Chat(_ context.Context, req mistral.ChatRequest) (mistral.ChatR
 	return o.reply, o.call
 }
 
-func (o *oracle) BaseURL() string { return "https://api.eu.mistral.ai" }
-
 func pong() *oracle {
 	return &oracle{
 		reply: mistral.ChatReply{
@@ -58,7 +56,7 @@ func ask(t *testing.T, params string, o *oracle) checks.Result {
 
 func askWithin(ctx context.Context, t *testing.T, params string, o *oracle) checks.Result {
 	t.Helper()
-	check, err := chat.Kind().New(checktest.Decoder("model: mistral-small-latest\n"+params, ""), checks.Env{Provider: o})
+	check, err := chat.Kind().New(checktest.Decoder("model: mistral-small-latest\n"+params, ""), checks.Env{Provider: o, Prices: pricing.NewBook(pricing.Default(), base)})
 	if err != nil {
 		t.Fatalf("building: %v", err)
 	}
@@ -276,12 +274,13 @@ func TestTheRequestIsWhatTheConfigurationSays(t *testing.T) {
 	}
 }
 
+const base = "https://api.eu.mistral.ai"
+
 func TestTheBill(t *testing.T) {
 	t.Parallel()
-	const base = "https://api.eu.mistral.ai"
-	prices := pricing.Default()
-	exact, _ := prices.Cost("mistral-small-latest", base, 15, 0, 3)
-	worst, _ := prices.Worst("mistral-small-latest", base, len("Reply with the single word: pong"), 16)
+	prices := pricing.NewBook(pricing.Default(), base)
+	exact, _ := prices.Cost(pricing.Usage{Prompt: 15, Completion: 3}, "mistral-small-latest", time.Now())
+	worst, _ := prices.Worst("mistral-small-latest", len("Reply with the single word: pong"), 16, time.Now())
 	if exact <= 0 || worst <= exact {
 		t.Fatalf("prices %s and %s make no sense", exact, worst)
 	}
@@ -322,8 +321,8 @@ func TestTheBill(t *testing.T) {
 				}
 				return
 			}
-			if u == nil || u.Cost != tc.want || u.Estimated != tc.estimated || !u.PriceKnown || u.PriceDate != prices.Date() || u.Model != "mistral-small-latest" {
-				t.Errorf("billed %+v, want %d estimated %v at %s", u, tc.want, tc.estimated, prices.Date())
+			if u == nil || u.Cost != tc.want || u.Estimated != tc.estimated || !u.PriceKnown || u.PriceDate != pricing.Default().Date() || u.Model != "mistral-small-latest" {
+				t.Errorf("billed %+v, want %d estimated %v at %s", u, tc.want, tc.estimated, pricing.Default().Date())
 			}
 		})
 	}

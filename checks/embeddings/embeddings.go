@@ -33,8 +33,7 @@ func Kind() checks.Kind {
 	return kind
 }
 
-// Provider is what the check needs of a provider's client. One that also has BaseURL() string has its calls priced by
-// where they go.
+// Provider is what the check needs of a provider's client.
 type Provider interface {
 	Embed(ctx context.Context, req mistral.EmbedRequest) (mistral.EmbedReply, mistral.Call)
 }
@@ -51,7 +50,11 @@ const tokensPerInput = 2
 
 // New builds the check. Without a provider its runs are errors.
 func New(params Params, env checks.Env) (checks.Check, error) {
-	e := &Embeddings{params: params.known(), bill: calls.Bill{Prices: pricing.Default(), Model: params.Model}}
+	prices, err := pricing.Of(env.Prices)
+	if err != nil {
+		return nil, err
+	}
+	e := &Embeddings{params: params.known(), bill: calls.Bill{Prices: prices, Model: params.Model}}
 	for _, text := range params.Input {
 		e.bill.PromptBytes += len(text) + tokensPerInput
 	}
@@ -63,14 +66,14 @@ func New(params Params, env checks.Env) (checks.Check, error) {
 		return nil, fmt.Errorf("the provider is a %T, which makes no embeddings", env.Provider)
 	}
 	e.provider = provider
-	if at, ok := env.Provider.(interface{ BaseURL() string }); ok {
-		e.bill.BaseURL = at.BaseURL()
-	}
 	return e, nil
 }
 
 // MaxCost is the price of the texts.
-func (e *Embeddings) MaxCost(time.Time) (checks.PicoUSD, bool) { return e.bill.Worst() }
+func (e *Embeddings) MaxCost(at time.Time) (checks.PicoUSD, bool) { return e.bill.Worst(at) }
+
+// ModelsUsed implements checks.Modelled.
+func (e *Embeddings) ModelsUsed() []string { return []string{e.params.Model} }
 
 // Run makes one call.
 func (e *Embeddings) Run(ctx context.Context) (checks.Result, error) {

@@ -76,6 +76,7 @@ func TestLinesAreByteExact(t *testing.T) {
 			paid("3", at, 1_900_000), []string{
 				"windsock.probe.success:1|g|#" + global + "," + tags + "|T" + unix,
 				"windsock.probe.duration:0|g|#" + global + "," + tags + "|T" + unix,
+				"windsock.probe.llm.price.known:1|g|#" + global + "," + tags[:strings.Index(tags, ",provider:")] + ",model:mistral-small-latest" + tags[strings.Index(tags, ",provider:"):] + "|T" + unix,
 				"_sc|windsock.check|0|d:" + unix + "|#" + global + "," + tags + "|m:pong",
 				"windsock.probe.runs:1|c|#" + global + ",check:chat-small,kind:chat,location:par1_vm7,provider:mistral,status:ok|T" + unix,
 				"windsock.probe.llm.cost.usd:0.0000019|c|#" + global + ",check:chat-small,kind:chat,location:par1_vm7,model:mistral-small-latest,provider:mistral|T" + unix,
@@ -311,7 +312,7 @@ func TestPacketsKeepTheirSize(t *testing.T) {
 	}
 	wide.Report.Measurements = []checks.Measurement{{Name: "shop.x", Value: 1, Attrs: attrs}}
 	out := export(t, e, append(batch, wide)...)
-	if got := len(having(a.lines(t, 253), "cost.usd:0.000001234567|c|")); got != 50 {
+	if got := len(having(a.lines(t, 303), "cost.usd:0.000001234567|c|")); got != 50 {
 		t.Errorf("%d costs arrived, want 50", got)
 	}
 	if got := a.largest(); got > 700 {

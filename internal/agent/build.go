@@ -35,7 +35,7 @@ type generation struct {
 	done    sync.WaitGroup
 }
 
-func (a *Agent) build(_ context.Context, cfg *config.Config) (*generation, error) {
+func (a *Agent) build(ctx context.Context, cfg *config.Config) (*generation, error) {
 	spawner, err := spawnerOf(cfg, a.o.Getenv)
 	if err != nil {
 		return nil, err
@@ -45,7 +45,7 @@ func (a *Agent) build(_ context.Context, cfg *config.Config) (*generation, error
 		return nil, err
 	}
 	gen := &generation{cfg: lean(cfg), names: map[string]bool{}, network: network, spawner: spawner, soft: make(chan struct{})}
-	clients, err := gen.providers(cfg)
+	clients, err := a.providers(ctx, gen)
 	if err != nil {
 		return nil, err
 	}
@@ -105,23 +105,7 @@ func lean(cfg *config.Config) *config.Config {
 	return &kept
 }
 
-func (gen *generation) providers(cfg *config.Config) (map[string]*mistral.Client, error) {
-	clients := map[string]*mistral.Client{}
-	for i := range cfg.Providers {
-		p := &cfg.Providers[i]
-		client, err := mistral.New(mistral.Options{
-			BaseURL: p.BaseURL, APIKey: p.APIKey, Out: gen.network, ReuseConnections: p.ReuseConnections,
-			StallAfter: p.StallAfter,
-		})
-		if err != nil {
-			return nil, fmt.Errorf("provider %q: %w", p.Name, err)
-		}
-		clients[p.Name] = client
-	}
-	return clients, nil
-}
-
-func lister(client *mistral.Client) pipeline.Lister {
+func lister(client mistral.API) pipeline.Lister {
 	return func(ctx context.Context) (checks.Cause, string) {
 		models, call := client.Models(ctx)
 		if call.OK() {
@@ -139,17 +123,21 @@ func limits(b config.Budget) []store.Limit {
 	if b.PerDay > 0 {
 		out = append(out, store.Limit{Name: "per_day", Window: 24 * time.Hour, Amount: b.PerDay})
 	}
+	if b.PerMonth > 0 {
+		out = append(out, store.Limit{Name: "per_month", Window: 30 * 24 * time.Hour, Amount: b.PerMonth})
+	}
 	return out
 }
 
-func (a *Agent) job(gen *generation, check *config.Check, clients map[string]*mistral.Client) (*pipeline.Job, error) {
+func (a *Agent) job(gen *generation, check *config.Check, clients map[string]*provider) (*pipeline.Job, error) {
 	env := checks.Env{
 		Log: a.o.Log.With("check", check.Name), Name: check.Name, Location: gen.cfg.Location, Timeout: check.Timeout,
 		Network: gen.network, Memory: a.store.Memory(check.Name), Ledger: a.store.Ledger(), History: a.store.History(check.Name),
 		Spawn: gen.spawner,
 	}
 	if client := clients[check.Provider]; client != nil {
-		env.Provider = client
+		env.Provider, env.Prices = client, client.prices
+		env.Models = func() []string { return gen.modelsUsed(check.Provider) }
 	}
 	for _, kind := range a.o.Registry.Checks {
 		if kind.Name != check.Kind {

@@ -32,7 +32,7 @@ func CostOf(cfg *config.Config, registry config.Registry) Cost {
 	cost := Cost{PricesKnown: true, PriceDate: pricing.Default().Date()}
 	for i := range cfg.Checks {
 		check := &cfg.Checks[i]
-		built, err := buildOnly(check, registry, checks.Env{})
+		built, err := buildOnly(check, registry, checks.Env{Prices: pricing.NewBook(pricing.Default(), baseURL(cfg, check.Provider))})
 		if err != nil {
 			continue // Buildable has said so
 		}
@@ -43,6 +43,15 @@ func CostOf(cfg *config.Config, registry config.Registry) Cost {
 		}
 	}
 	return cost
+}
+
+func baseURL(cfg *config.Config, provider string) string {
+	for i := range cfg.Providers {
+		if cfg.Providers[i].Name == provider {
+			return cfg.Providers[i].BaseURL
+		}
+	}
+	return ""
 }
 
 // runsPerDay is how often the check runs at the most, confirmations included.

@@ -206,30 +206,46 @@ func (b *builder) listen() {
 
 func (b *builder) budget() {
 	given := b.file.Budget
-	if given == nil || given.PerHour == nil && given.PerDay == nil {
+	if given == nil || given.PerHour == nil && given.PerDay == nil && given.PerMonth == nil {
 		if _, there := b.keyOf("budget"); there && given != nil {
-			b.add(b.at("budget"), "", "want per_hour, per_day or both")
+			b.add(b.at("budget"), "", "want per_hour, per_day, per_month or several of them")
 		}
 		return
 	}
-	out := &b.cfg.Budget
-	out.Set = true
-	for path, amount := range map[string]*checks.PicoUSD{"budget.per_hour": given.PerHour, "budget.per_day": given.PerDay} {
+	for path, amount := range map[string]*checks.PicoUSD{
+		"budget.per_hour": given.PerHour, "budget.per_day": given.PerDay, "budget.per_month": given.PerMonth,
+	} {
 		if amount != nil && *amount == 0 {
 			b.add(b.at(path), "take paid checks out of the file instead", "a budget of 0 would skip every paid check, want more")
 		}
 	}
-	switch {
-	case given.PerDay == nil:
-		out.PerHour, out.PerDay = *given.PerHour, 24**given.PerHour
-	case given.PerHour == nil:
-		out.PerHour, out.PerDay = *given.PerDay, *given.PerDay
-	default:
-		out.PerHour, out.PerDay = *given.PerHour, *given.PerDay
-	}
-	if out.PerHour > out.PerDay {
+	b.cfg.Budget = given.whole()
+	if out := b.cfg.Budget; out.PerHour > out.PerDay {
 		b.warn(b.at("budget.per_hour"), "per_hour is more than per_day, which stops first")
+	} else if given.PerDay != nil && out.PerMonth > 0 && out.PerDay > out.PerMonth {
+		b.warn(b.at("budget.per_day"), "per_day is more than per_month, which stops first")
 	}
+}
+
+// whole fills in what is absent: a day is 24 hours, and an hour or a day may take all of what is longer. A month has a bound
+// of its own only where it is given.
+func (g *budget) whole() Budget {
+	out := Budget{Set: true}
+	if g.PerMonth != nil {
+		out.PerMonth = *g.PerMonth
+	}
+	switch {
+	case g.PerDay != nil:
+		out.PerDay = *g.PerDay
+	case g.PerHour != nil:
+		out.PerDay = 24 * *g.PerHour
+	default:
+		out.PerDay = out.PerMonth
+	}
+	if out.PerHour = out.PerDay; g.PerHour != nil {
+		out.PerHour = *g.PerHour
+	}
+	return out
 }
 
 func (b *builder) keyOf(path string) (ast.Node, bool) {
@@ -337,12 +353,19 @@ func (b *builder) providers() {
 		b.upTo(path+".breaker.failures", v.Breaker.Failures, 1000)
 		b.atLeast(path+".breaker.reset", v.Breaker.Reset, time.Second)
 		b.atLeast(path+".stall_after", v.StallAfter, 100*time.Millisecond)
+		if share := v.Headroom.PauseBelow; share < 0 || share > 100 {
+			b.add(b.at(path+".headroom.pause_below"), "", "found %v, want 0 to 100 per cent", share)
+		}
+		if v.Failover && v.FallbackAPIKey.IsZero() {
+			b.add(b.at(path+".failover"), "give fallback_api_key", "there is no other key to fail over to")
+		}
 		if _, given := keyIn(p.value, "api_key"); !given {
 			b.warn(p.at, "the provider %q has no api_key: its requests carry none", p.key)
 		}
 		b.cfg.Providers = append(b.cfg.Providers, Provider{
 			Name: p.key, BaseURL: b.baseURL(path+".base_url", v.BaseURL), APIKey: v.APIKey, ReuseConnections: v.ReuseConnections,
-			StallAfter: v.StallAfter, Breaker: Breaker(v.Breaker),
+			StallAfter: v.StallAfter, Breaker: Breaker(v.Breaker), FallbackAPIKey: v.FallbackAPIKey, Failover: v.Failover,
+			PauseBelow: v.Headroom.PauseBelow / 100,
 		})
 	}
 }

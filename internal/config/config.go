@@ -79,9 +79,12 @@ type Provider struct {
 	Name             string
 	BaseURL          string // without a slash at the end
 	APIKey           checks.Secret
+	FallbackAPIKey   checks.Secret // zero: there is none
+	Failover         bool          // calls may be made with the fallback key
 	ReuseConnections bool
 	StallAfter       time.Duration
 	Breaker          Breaker
+	PauseBelow       float64 // of a rate limit, 0 to 1; 0 is off
 }
 
 // Breaker is when to stop calling.
@@ -116,10 +119,11 @@ type Exporter struct {
 	Line       int
 }
 
-// Budget is the most that probes may cost. Where Set is false there is no bound; else both amounts are above zero.
+// Budget is the most that probes may cost. Where Set is false there is no bound; else PerHour and PerDay are above zero, and PerMonth is where the month is
+// bounded too.
 type Budget struct {
-	PerHour, PerDay checks.PicoUSD
-	Set             bool
+	PerHour, PerDay, PerMonth checks.PicoUSD
+	Set                       bool
 }
 
 // StoreConfig is how much is kept.

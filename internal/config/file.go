@@ -31,8 +31,8 @@ type file struct {
 
 func (*file) reserved() []string {
 	return []string{
-		"alerts", "plugins", "prices", "heartbeat", "maintenance", "incident", "incidents", "incident_schedule", "control",
-		"web", "tls", "spend", "cluster", "runbooks", "notifications",
+		"alerts", "plugins", "heartbeat", "maintenance", "incident", "incidents", "incident_schedule", "control",
+		"web", "tls", "cluster", "runbooks", "notifications",
 	}
 }
 
@@ -42,17 +42,24 @@ type providers struct{ node ast.Node }
 type provider struct {
 	BaseURL          string        `yaml:"base_url" jsonschema:"default=https://api.mistral.ai" jsonschema_description:"Address of the API, without /v1. Any compatible server works."`
 	APIKey           checks.Secret `yaml:"api_key" jsonschema_description:"The key, by reference. Absent: requests carry none."`
+	FallbackAPIKey   checks.Secret `yaml:"fallback_api_key" jsonschema_description:"A second key, by reference. When the first is refused it tells whether the key or the service is at fault; nothing else, unless failover says so."`
+	Failover         bool          `yaml:"failover" jsonschema:"default=false" jsonschema_description:"Make the calls themselves with the fallback key while the first is refused."`
 	ReuseConnections bool          `yaml:"reuse_connections" jsonschema:"default=false" jsonschema_description:"Keep connections between runs. Off, every run sees DNS, connect and TLS."`
 	StallAfter       time.Duration `yaml:"stall_after" jsonschema:"default=10s" jsonschema_description:"Longest silence within a stream before it counts as stalled."`
 	Breaker          breaker       `yaml:"breaker" jsonschema_description:"When to stop paying for calls to a provider that is down."`
+	Headroom         headroom      `yaml:"headroom" jsonschema_description:"When to leave what remains of the rate limits to the application."`
 }
 
 func (*provider) reserved() []string {
-	return []string{"fallback_api_key", "prices", "headroom", "organization", "network", "ca_file", "headers", "timeout"}
+	return []string{"prices", "organization", "network", "ca_file", "headers", "timeout"}
 }
 
 func (p *provider) preset() {
-	*p = provider{BaseURL: "https://api.mistral.ai", StallAfter: 10 * time.Second, Breaker: breaker{Failures: 5, Reset: time.Minute}}
+	*p = provider{BaseURL: "https://api.mistral.ai", StallAfter: 10 * time.Second, Breaker: breaker{Failures: 5, Reset: time.Minute}, Headroom: headroom{PauseBelow: 10}}
+}
+
+type headroom struct {
+	PauseBelow float64 `yaml:"pause_below" jsonschema:"default=10,minimum=0,maximum=100" jsonschema_description:"Paid checks pause while less than so many per cent of a rate limit remain. 0 is off."`
 }
 
 type breaker struct {
@@ -99,11 +106,12 @@ func (e *exporter) preset() {
 }
 
 type budget struct {
-	PerHour *checks.PicoUSD `yaml:"per_hour" jsonschema_description:"US dollars in any hour. Absent: as per_day."`
-	PerDay  *checks.PicoUSD `yaml:"per_day" jsonschema_description:"US dollars in any 24 hours. Absent: 24 times per_hour."`
+	PerHour  *checks.PicoUSD `yaml:"per_hour" jsonschema_description:"US dollars in any hour. Absent: as per_day, or as per_month."`
+	PerDay   *checks.PicoUSD `yaml:"per_day" jsonschema_description:"US dollars in any 24 hours. Absent: 24 times per_hour, or as per_month."`
+	PerMonth *checks.PicoUSD `yaml:"per_month" jsonschema_description:"US dollars in any 30 days. Absent: only the shorter windows bound it."`
 }
 
-func (*budget) reserved() []string { return []string{"per_week", "per_month", "currency"} }
+func (*budget) reserved() []string { return []string{"per_week", "currency"} }
 
 type network struct {
 	HTTPProxy      *string  `yaml:"http_proxy" jsonschema_description:"Proxy for http:// addresses. Absent: $HTTP_PROXY. Empty: none."`

@@ -1,15 +1,15 @@
-// Package pricing knows what Mistral's models cost: a static, dated table in whole pico-dollars. It guesses nothing: what
-// is not in the table costs as much as the dearest model, and says so. It performs no I/O.
+// Package pricing knows what Mistral's models cost, in whole pico-dollars: a dated table, which the configuration may
+// extend and override, and for each provider a book that follows the aliases of its models list. It guesses nothing: what has
+// no price is unknown, and where a bound is wanted it counts as the dearest. It performs no I/O.
 package pricing
 
 import (
-	"maps"
 	"math"
 	"math/bits"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
 )
@@ -18,22 +18,91 @@ import (
 // of the model. Pings of about ten words were billed 30 to 49 prompt tokens (recorded in 2026); this is five times that.
 const promptOverhead = 256
 
-// Price is what one model costs in the global zone, for a token each.
-type Price struct {
-	Model  string // the canonical id
-	Input  checks.PicoUSD
-	Cached checks.PicoUSD // a prompt token from the cache: a tenth of Input
-	Output checks.PicoUSD
-	Source string
-	Date   string // 2006-01-02
+// worstPrompt is the most tokens that a prompt of so many bytes can be.
+func worstPrompt(bytes int) int64 {
+	return int64(min(max(bytes, 0), math.MaxInt-promptOverhead)) + promptOverhead
 }
 
-// Table is a price list of one date. It is immutable.
+// Usage is what is priced.
+type Usage struct {
+	Prompt     int64 // tokens, the cached ones included
+	Cached     int64 // of Prompt
+	Completion int64 // tokens, thinking included
+	Pages      int64 // of documents
+	Seconds    int64 // of audio
+	Characters int64 // of speech
+	Tier       string
+}
+
+// The tiers, as usage.service_tier and the price page have them. "" is standard.
+const (
+	TierStandard = "standard"
+	TierPriority = "priority"
+	TierBatch    = "batch"
+)
+
+// Price is what one model costs at the standard tier in the global zone.
+type Price struct {
+	Model     string         // the id
+	From      time.Time      // since when; zero: always
+	Input     checks.PicoUSD // for a prompt token
+	Cached    checks.PicoUSD // for a prompt token from the cache
+	Output    checks.PicoUSD // for a completion token
+	Page      checks.PicoUSD // for a page
+	Minute    checks.PicoUSD // for a minute of audio
+	Character checks.PicoUSD // for a character of speech
+	Batch     int            // per cent of the price at the batch tier; 0 is 50
+	Free      bool           // it costs nothing, whatever is used
+	Source    string
+	CheckedOn string // 2006-01-02
+	Own       bool   // from the configuration
+}
+
+func (p Price) batch() ratio {
+	if p.Batch == 0 {
+		return ratio{1, 2}
+	}
+	return ratio{int64(p.Batch), 100}
+}
+
+// sum is what a usage costs before zone and tier; false where a part of it has no price. Counts that make no sense
+// (negative, more cached than prompt) are read so that the cost is not too low.
+func (p Price) sum(u Usage) (checks.PicoUSD, bool) {
+	if p.Free {
+		return 0, true
+	}
+	prompt, cached, completion := max(u.Prompt, 0), max(u.Cached, 0), max(u.Completion, 0)
+	if cached > prompt {
+		cached = 0
+	}
+	known := true
+	sum := checks.PicoUSD(0)
+	for _, part := range []struct {
+		price checks.PicoUSD
+		n     int64
+	}{
+		{p.Input, prompt - cached},
+		{p.Cached, cached},
+		{p.Page, max(u.Pages, 0)},
+		{p.Character, max(u.Characters, 0)},
+	} {
+		known = known && (part.n == 0 || part.price > 0)
+		sum = plus(sum, times(part.price, part.n))
+	}
+	known = known && (completion == 0 || p.Output > 0 || p.Input > 0) // embeddings have no price for an answer
+	sum = plus(sum, times(p.Output, completion))
+	if seconds := max(u.Seconds, 0); seconds > 0 {
+		known = known && p.Minute > 0
+		sum = plus(sum, ratio{1, 60}.of(times(p.Minute, seconds)))
+	}
+	return sum, known
+}
+
+// Table is a price list. It is immutable.
 type Table struct {
 	date    string
-	prices  map[string]Price
+	prices  map[string][]Price // by model, the newest first
 	aliases map[string]string
-	dearest Price
 }
 
 // Default is the table that is built in.
@@ -41,13 +110,10 @@ func Default() *Table { return builtIn() }
 
 //nolint:gochecknoglobals // immutable, and the same for every check
 var builtIn = sync.OnceValue(func() *Table {
-	t := &Table{date: tableDate, prices: map[string]Price{}, aliases: aliases(), dearest: Price{Model: "unknown", Date: tableDate}}
+	t := &Table{date: tableDate, prices: map[string][]Price{}, aliases: aliases()}
 	for _, r := range rows() {
 		p := newPrice(r)
-		t.prices[p.Model] = p
-		t.dearest.Input = max(t.dearest.Input, p.Input)
-		t.dearest.Cached = max(t.dearest.Cached, p.Cached)
-		t.dearest.Output = max(t.dearest.Output, p.Output)
+		t.prices[p.Model] = []Price{p}
 	}
 	return t
 })
@@ -56,33 +122,60 @@ func newPrice(r row) Price {
 	input := checks.PicoUSD(r.input) * perMillion
 	return Price{
 		Model: r.model, Input: input, Cached: input / 10, Output: checks.PicoUSD(r.output) * perMillion,
-		Source: docs, Date: tableDate,
+		Source: docs, CheckedOn: tableDate,
 	}
 }
 
-// Date is the date of the table, 2006-01-02.
+// Date is the date of the built-in rows, 2006-01-02.
 func (t *Table) Date() string { return t.date }
 
-// Lookup returns the price of a model by its id or one of its aliases. Models whose id begins with labs- are free.
-func (t *Table) Lookup(model string) (Price, bool) {
-	if canonical, ok := t.aliases[model]; ok {
+// latest is the newest price of an id or static alias, whenever it counts from.
+func (t *Table) latest(model string) (Price, bool) { return t.Lookup(model, time.Unix(1<<40, 0)) }
+
+// own reports whether the configuration gives the id a price.
+func (t *Table) own(model string) bool {
+	return slices.ContainsFunc(t.prices[model], func(p Price) bool { return p.Own })
+}
+
+// Lookup returns the price of a model at a time, by its id or one of the aliases that the table knows. Models whose id
+// begins with labs- are free.
+func (t *Table) Lookup(model string, at time.Time) (Price, bool) {
+	if canonical, ok := t.aliases[model]; ok && len(t.prices[model]) == 0 {
 		model = canonical
 	}
-	if p, ok := t.prices[model]; ok {
-		return p, true
+	for _, p := range t.prices[model] {
+		if !p.From.After(at) {
+			return p, true
+		}
 	}
 	if strings.HasPrefix(model, "labs-") {
-		return Price{Model: model, Source: docs, Date: t.date}, true
+		return Price{Model: model, Free: true, Source: docs, CheckedOn: t.date}, true
 	}
 	return Price{}, false
 }
 
-// Prices lists the table, sorted by model.
-func (t *Table) Prices() []Price {
-	return slices.SortedFunc(maps.Values(t.prices), func(a, b Price) int { return strings.Compare(a.Model, b.Model) })
+// dearest is the dearest price of each kind at a time.
+func (t *Table) dearest(at time.Time) Price {
+	var d Price
+	for model := range t.prices {
+		p, _ := t.Lookup(model, at)
+		d.Input, d.Cached, d.Output = max(d.Input, p.Input), max(d.Cached, p.Cached), max(d.Output, p.Output)
+		d.Page, d.Minute, d.Character = max(d.Page, p.Page), max(d.Minute, p.Minute), max(d.Character, p.Character)
+	}
+	return d
 }
 
-// Aliases returns the known aliases of a model, sorted.
+// Prices lists the table, sorted by model, the newest price of each first.
+func (t *Table) Prices() []Price {
+	var all []Price
+	for _, prices := range t.prices {
+		all = append(all, prices...)
+	}
+	slices.SortStableFunc(all, func(a, b Price) int { return strings.Compare(a.Model, b.Model) })
+	return all
+}
+
+// Aliases returns the aliases of a model that the table knows, sorted.
 func (t *Table) Aliases(model string) []string {
 	var names []string
 	for alias, canonical := range t.aliases {
@@ -94,45 +187,37 @@ func (t *Table) Aliases(model string) []string {
 	return names
 }
 
-// Cost is what a usage costs at the standard tier. Cached tokens are part of the prompt's. A model that is not in the
-// table costs the dearest known price of each kind, and known is false. Counts that make no sense (negative, more cached
-// than prompt) are read so that the cost is not too low; sums beyond an int64 stay at its end.
-func (t *Table) Cost(model, baseURL string, promptTokens, cachedTokens, completionTokens int64) (cost checks.PicoUSD, known bool) {
-	price, known := t.Lookup(model)
-	if !known {
-		price = t.dearest
+// tierOf is the factor of a tier; false for a word that nobody has explained.
+func tierOf(tier string) (ratio, bool) {
+	switch strings.ToLower(tier) {
+	case "", TierStandard, "default":
+		return ratio{1, 1}, true
+	case TierPriority:
+		return dearestTier(), true
+	case TierBatch:
+		return ratio{1, 2}, true
 	}
-	prompt, cached, completion := max(promptTokens, 0), max(cachedTokens, 0), max(completionTokens, 0)
-	if cached > prompt {
-		cached = 0
-	}
-	sum := plus(times(price.Input, prompt-cached), times(price.Cached, cached))
-	sum = plus(sum, times(price.Output, completion))
-	return zoned(sum, baseURL), known
+	return ratio{}, false
 }
 
-// Worst is the most that one request can cost: every byte of the prompt a token, what the provider's template may add,
-// and every allowed token used.
-func (t *Table) Worst(model, baseURL string, promptBytes, maxTokens int) (cost checks.PicoUSD, known bool) {
-	prompt := int64(min(max(promptBytes, 0), math.MaxInt-promptOverhead)) + promptOverhead
-	return t.Cost(model, baseURL, prompt, 0, int64(maxTokens))
-}
+func dearestTier() ratio { return ratio{7, 4} }
 
-// zoned adds the tenth that the regional hosts cost, rounded up.
-func zoned(sum checks.PicoUSD, baseURL string) checks.PicoUSD {
-	u, err := url.Parse(baseURL)
-	if err != nil {
-		return sum
+// ratio is a factor of two small whole numbers.
+type ratio struct{ up, down int64 }
+
+func (r ratio) times(other ratio) ratio { return ratio{r.up * other.up, r.down * other.down} }
+
+// of multiplies an amount, rounded up.
+func (r ratio) of(sum checks.PicoUSD) checks.PicoUSD {
+	product := times(sum, r.up)
+	if product == math.MaxInt64 {
+		return product
 	}
-	host := strings.ToLower(u.Hostname())
-	if !strings.HasPrefix(host, "api.eu.") && !strings.HasPrefix(host, "api.us.") {
-		return sum
+	quotient := product / checks.PicoUSD(r.down)
+	if product%checks.PicoUSD(r.down) != 0 {
+		quotient++
 	}
-	tenth := sum / 10
-	if sum%10 != 0 {
-		tenth++
-	}
-	return plus(sum, tenth)
+	return quotient
 }
 
 // times and plus stay at the largest amount where an int64 would overflow: a usage out of its senses must stop the

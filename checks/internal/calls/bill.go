@@ -3,49 +3,44 @@ package calls
 import (
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/mistral"
 	"github.com/windsock-monitor/windsock/internal/outbound"
+	"github.com/windsock-monitor/windsock/internal/pricing"
 )
-
-// Prices is what a bill needs of internal/pricing.
-type Prices interface {
-	Date() string
-	// Cost is what tokens of model cost; false where the price is not known and the dearest was used.
-	Cost(model, baseURL string, prompt, cached, completion int64) (checks.PicoUSD, bool)
-	// Worst is the most that a call can cost.
-	Worst(model, baseURL string, promptBytes, maxTokens int) (checks.PicoUSD, bool)
-}
 
 // Bill writes what a call cost.
 type Bill struct {
-	Prices      Prices
+	Prices      *pricing.Book
 	Model       string
-	BaseURL     string
 	PromptBytes int
 	MaxTokens   int // 0 for calls that produce none
 }
 
-// Worst is the most that one call can cost.
-func (b Bill) Worst() (checks.PicoUSD, bool) {
-	return b.Prices.Worst(b.Model, b.BaseURL, b.PromptBytes, b.MaxTokens)
+// Worst is the most that one call at a time can cost.
+func (b Bill) Worst(at time.Time) (checks.PicoUSD, bool) {
+	return b.Prices.Worst(b.Model, b.PromptBytes, b.MaxTokens, at)
 }
 
 // Usage is what call consumed: by the provider's own count, else the worst case where it may have been billed, else nil.
 // The budget is a hard stop, so a doubt counts as spent.
 func (b Bill) Usage(call *mistral.Call, counted *mistral.Usage) *checks.Usage {
-	u := &checks.Usage{Model: b.Model, PriceDate: b.Prices.Date()}
+	now := time.Now()
+	u := &checks.Usage{Model: b.Model, PriceDate: b.Prices.Date(b.Model, now)}
 	if counted != nil && counted.PromptTokens+counted.CompletionTokens > 0 {
 		u.PromptTokens, u.CompletionTokens = max(counted.PromptTokens, 0), max(counted.CompletionTokens, 0)
 		u.CachedTokens = min(max(counted.CachedTokens, 0), u.PromptTokens)
-		u.Cost, u.PriceKnown = b.Prices.Cost(b.Model, b.BaseURL, u.PromptTokens, u.CachedTokens, u.CompletionTokens)
+		u.Cost, u.PriceKnown = b.Prices.Charge(pricing.Usage{
+			Prompt: u.PromptTokens, Cached: u.CachedTokens, Completion: u.CompletionTokens, Tier: counted.ServiceTier,
+		}, b.Model, now)
 		return u
 	}
 	if !mayBeBilled(call) {
 		return nil
 	}
-	u.Cost, u.PriceKnown = b.Worst()
+	u.Cost, u.PriceKnown = b.Worst(now)
 	u.PromptTokens, u.CompletionTokens, u.Estimated = int64(b.PromptBytes), int64(b.MaxTokens), true
 	return u
 }

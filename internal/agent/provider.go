@@ -1,0 +1,121 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/internal/config"
+	"github.com/windsock-monitor/windsock/internal/mistral"
+	"github.com/windsock-monitor/windsock/internal/pricing"
+)
+
+// caller is what makes a provider's calls.
+type caller interface {
+	mistral.API
+	BaseURL() string
+}
+
+// provider is one provider as its checks see it: the calls, and whoever learns from them without being asked.
+type provider struct {
+	caller
+	prices *pricing.Book
+	listed func(models []mistral.Model) // after a models list that succeeded
+	paid   func(call *mistral.Call)     // after a call that costs money, however it ended
+}
+
+// Models implements mistral.API.
+func (p *provider) Models(ctx context.Context) ([]mistral.Model, mistral.Call) {
+	models, call := p.caller.Models(ctx)
+	if call.OK() {
+		p.listed(models)
+	}
+	return models, call
+}
+
+// Chat implements mistral.API.
+func (p *provider) Chat(ctx context.Context, req mistral.ChatRequest) (mistral.ChatReply, mistral.Call) {
+	reply, call := p.caller.Chat(ctx, req)
+	p.paid(&call)
+	return reply, call
+}
+
+// Embed implements mistral.API.
+func (p *provider) Embed(ctx context.Context, req mistral.EmbedRequest) (mistral.EmbedReply, mistral.Call) {
+	reply, call := p.caller.Embed(ctx, req)
+	p.paid(&call)
+	return reply, call
+}
+
+// providers builds the providers of a configuration, with what the store remembers of them.
+func (a *Agent) providers(ctx context.Context, gen *generation) (map[string]*provider, error) {
+	all := map[string]*provider{}
+	for i := range gen.cfg.Providers {
+		p := &gen.cfg.Providers[i]
+		client, err := gen.client(p)
+		if err != nil {
+			return nil, fmt.Errorf("provider %q: %w", p.Name, err)
+		}
+		prices := a.book(ctx, p)
+		all[p.Name] = &provider{
+			caller: client, prices: prices,
+			listed: func(models []mistral.Model) { a.learn(p.Name, prices, models) },
+			paid:   func(*mistral.Call) {},
+		}
+	}
+	return all, nil
+}
+
+func (gen *generation) client(p *config.Provider) (caller, error) {
+	return mistral.New(mistral.Options{
+		BaseURL: p.BaseURL, APIKey: p.APIKey, Out: gen.network, ReuseConnections: p.ReuseConnections, StallAfter: p.StallAfter,
+	})
+}
+
+// pricesKey is where the store keeps what the models lists of a provider said.
+func pricesKey(provider string) string { return "prices/" + provider }
+
+// book is the price book of a provider: what it is before the first list, the list before the last restart said.
+func (a *Agent) book(ctx context.Context, p *config.Provider) *pricing.Book {
+	book := pricing.NewBook(pricing.Default(), p.BaseURL)
+	data, err := a.store.LoadState(ctx, pricesKey(p.Name))
+	if err == nil && data != nil {
+		err = book.Restore(data)
+	}
+	if err != nil {
+		a.o.Log.Warn("the aliases of models are known again after the next models list", "provider", p.Name, "error", err)
+	}
+	return book
+}
+
+// learn takes over what a models list says of prices.
+func (a *Agent) learn(provider string, book *pricing.Book, models []mistral.Model) {
+	cards := make([]pricing.Card, 0, len(models))
+	for i := range models {
+		cards = append(cards, pricing.Card{ID: models[i].ID, Name: models[i].Name, Billing: models[i].BillingName})
+	}
+	if !book.Learn(time.Now(), cards) {
+		return
+	}
+	data, err := book.Snapshot()
+	if err == nil {
+		err = a.store.SaveState(context.Background(), pricesKey(provider), data)
+	}
+	if err != nil {
+		a.o.Log.Error("storing the aliases of models", "provider", provider, "error", err)
+	}
+}
+
+// modelsUsed lists the models that checks of a provider call, sorted.
+func (gen *generation) modelsUsed(provider string) []string {
+	var all []string
+	for _, job := range gen.plan.Jobs {
+		if using, ok := job.Check.(checks.Modelled); ok && job.Provider == provider {
+			all = append(all, using.ModelsUsed()...)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
