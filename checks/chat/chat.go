@@ -97,6 +97,7 @@ func (c *Chat) Run(ctx context.Context) (checks.Result, error) {
 		FirstToken: reply.FirstToken, MaxGap: reply.MaxGap, Chunks: reply.Chunks,
 	}
 	r.Measurements = append(r.Measurements, generation.Measurements(&call, r.Cause)...)
+	calls.CheckQueryCost(&r, &call, reply.Usage)
 	r.Usage = c.bill.Usage(&call, reply.Usage)
 	return r, nil
 }

@@ -91,6 +91,7 @@ func (e *Embeddings) Run(ctx context.Context) (checks.Result, error) {
 		Operation: calls.Embeddings, Model: e.params.Model, ResponseModel: reply.Model, Usage: reply.Usage,
 	}
 	r.Measurements = append(r.Measurements, generation.Measurements(&call, r.Cause)...)
+	calls.CheckQueryCost(&r, &call, reply.Usage)
 	r.Usage = e.bill.Usage(&call, reply.Usage)
 	return r, nil
 }

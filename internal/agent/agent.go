@@ -51,6 +51,7 @@ type Agent struct {
 	o         Options
 	store     *store.Store
 	breakers  *pipeline.Breakers
+	headrooms *headrooms
 	pipeline  *pipeline.Pipeline
 	scheduler *schedule.Scheduler
 	server    *status.Server // nil where nothing is served
@@ -105,6 +106,7 @@ func StateDir(cfg *config.Config, getenv func(string) string) (string, error) {
 
 func (a *Agent) assemble(ctx context.Context) error {
 	a.breakers = pipeline.NewBreakers(a.store, a.o.Log.With("part", "breaker"))
+	a.headrooms = newHeadrooms(a.store, a.o.Log.With("part", "headroom"))
 	gen, err := a.build(ctx, a.o.Config)
 	if err != nil {
 		return err
@@ -113,6 +115,7 @@ func (a *Agent) assemble(ctx context.Context) error {
 	a.gen, a.o.Config = gen, gen.cfg
 	a.reload = status.Config{Path: absolute(a.o.Config.Path), LoadedAt: a.started, ReloadOK: true}
 	a.breakers.Configure(ctx, gen.breakers)
+	a.headrooms.configure(ctx, gen.cfg.Providers)
 	a.remember(ctx)
 	a.previous = a.toldTotals(ctx)
 	a.pipeline = pipeline.New(gen.plan, pipeline.Options{

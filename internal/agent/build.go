@@ -51,6 +51,7 @@ func (a *Agent) build(ctx context.Context, cfg *config.Config) (*generation, err
 	}
 	gen.plan = pipeline.Plan{
 		Location: cfg.Location, Labels: cfg.Labels, Limits: limits(cfg.Budget), Listers: map[string]pipeline.Lister{},
+		Headroom: a.headrooms.gate,
 	}
 	for name, client := range clients {
 		gen.plan.Listers[name] = lister(client)

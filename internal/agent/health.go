@@ -85,6 +85,7 @@ func (a *Agent) problems(h *status.Health) []status.Problem {
 	if n := stoppedByBudget(h.Checks); n > 0 {
 		say(status.Degraded, "budget", fmt.Sprintf("the budget keeps %d checks from running", n), "windsock status shows what is spent; raise `budget` or run them less often")
 	}
+	out = append(out, a.pauses(h.Now)...)
 	for i := range h.Exporters {
 		if what, hint := trouble(&h.Exporters[i]); what != "" {
 			say(status.Degraded, "exporter "+h.Exporters[i].Name, what, hint)

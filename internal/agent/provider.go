@@ -62,7 +62,7 @@ func (a *Agent) providers(ctx context.Context, gen *generation) (map[string]*pro
 		all[p.Name] = &provider{
 			caller: client, prices: prices,
 			listed: func(models []mistral.Model) { a.learn(p.Name, prices, models) },
-			paid:   func(*mistral.Call) {},
+			paid:   func(call *mistral.Call) { a.headrooms.observe(p.Name, call) },
 		}
 	}
 	return all, nil

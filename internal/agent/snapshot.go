@@ -29,6 +29,7 @@ func (a *Agent) snapshot(ctx context.Context) {
 	s.process(process())
 	a.observeSchedule(s, a.scheduler.Stats(), a.scheduler.TakeLateness())
 	a.observeMoney(ctx, s, now)
+	a.observeHeadroom(s, now)
 	a.observeStore(ctx, s, now)
 	a.mu.Lock()
 	s.increments(a.previous)

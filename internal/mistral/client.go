@@ -153,6 +153,7 @@ func (x *exchange) headers(answer *outbound.Response) {
 	x.call.Status = answer.Status
 	x.call.RequestID = x.scrub.Line(requestID(answer.Header), 128)
 	x.call.Limits = parseLimits(answer.Header)
+	x.call.QueryCost = queryCost(answer.Header)
 	x.call.Upstream = upstream(answer.Header)
 	x.call.RetryIn = retryAfter(answer.Header.Get("Retry-After"), time.Now())
 	if answer.Status < 300 {

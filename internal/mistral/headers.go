@@ -110,6 +110,17 @@ func resource(family, word string) string {
 	return "requests"
 }
 
+// queryCost reads how many tokens the rate limiter counted for a call: x-ratelimit-tokens-query-cost (recorded 2025-09-13,
+// the answer's total_tokens) or ratelimitbysize-query-cost. 0 where it does not say.
+func queryCost(header http.Header) int64 {
+	for _, name := range []string{"X-Ratelimit-Tokens-Query-Cost", "X-Ratelimitbysize-Query-Cost", "Ratelimitbysize-Query-Cost"} {
+		if value := header.Get(name); value != "" {
+			return max(leadingInt(value), 0)
+		}
+	}
+	return 0
+}
+
 // leadingInt reads the number at the start: "60", "60;w=1". -1 where there is none. A fraction is rounded up: plans with
 // less than one request per second exist, and half a request is not an allowance of zero.
 func leadingInt(value string) int64 {

@@ -40,6 +40,7 @@ type Call struct {
 	Evidence  []checks.Step // the walk: key, dns, connect, proxy, tls, status, body, stream
 	RequestID string        // mistral-correlation-id, else x-kong-request-id; sanitised, at most 128 bytes
 	Limits    []RateLimit   // as the answer's headers said; empty where there were none
+	QueryCost int64         // tokens that the rate limiter counted for the call; 0 where no header said so
 	Upstream  time.Duration // x-envoy-upstream-service-time, else x-kong-upstream-latency
 	RetryIn   time.Duration // Retry-After; 0 where absent or absurd
 	Deadline  bool          // the caller's deadline ended the call

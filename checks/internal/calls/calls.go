@@ -4,6 +4,7 @@ package calls
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/windsock-monitor/windsock/checks"
@@ -46,7 +47,7 @@ func evidence(steps []checks.Step) []checks.Step {
 }
 
 func measurements(call *mistral.Call) []checks.Measurement {
-	all := make([]checks.Measurement, 0, 1+2*min(len(call.Limits), maxLimits)+6)
+	all := make([]checks.Measurement, 0, 1+3*min(len(call.Limits), maxLimits)+8)
 	if call.Status != 0 {
 		all = append(all, checks.Measurement{Name: "probe.http.status_code", Value: float64(call.Status)})
 	}
@@ -71,8 +72,33 @@ func measurements(call *mistral.Call) []checks.Measurement {
 		if limit.Remaining >= 0 {
 			all = append(all, checks.Measurement{Name: "probe.llm.rate_limit.remaining", Value: float64(limit.Remaining), Attrs: attrs})
 		}
+		if limit.Remaining >= 0 && limit.Remaining <= limit.Limit && limit.Limit > 0 {
+			all = append(all, checks.Measurement{
+				Name: "probe.llm.rate_limit.share", Value: float64(limit.Remaining) / float64(limit.Limit), Attrs: attrs,
+			})
+		}
 	}
 	return all
+}
+
+// CheckQueryCost compares what the rate limiter counted with the usage that the answer told: they are two words of the same
+// provider on the same call, and the application's limits are used up by the first.
+func CheckQueryCost(r *checks.Result, call *mistral.Call, told *mistral.Usage) {
+	if call.QueryCost <= 0 || told == nil {
+		return
+	}
+	total := max(told.PromptTokens, 0) + max(told.CompletionTokens, 0)
+	difference := call.QueryCost - total
+	r.Measurements = append(r.Measurements,
+		checks.Measurement{Name: "probe.llm.query_cost", Value: float64(call.QueryCost), Unit: "{token}"},
+		checks.Measurement{Name: "probe.llm.query_cost.difference", Value: float64(difference), Unit: "{token}"},
+	)
+	const tokens, share = 8, 10 // that may differ: a template's marks are counted by one and not by the other
+	if off := max(difference, -difference); off > tokens && off > total/share {
+		r.Evidence = append(r.Evidence, checks.Step{
+			Name: "query_cost", Detail: fmt.Sprintf("the rate limiter counted %d tokens, and the usage tells %d", call.QueryCost, total),
+		})
+	}
 }
 
 const (
