@@ -369,7 +369,8 @@ func TestMeasurementsHaveTheNamesOfTheCatalogue(t *testing.T) {
 	slices.Sort(names)
 	want := []string{
 		"gen_ai.client.operation.duration", "gen_ai.client.operation.time_to_first_chunk", "gen_ai.client.token.usage", "probe.http.status_code",
-		"probe.llm.inter_chunk", "probe.llm.rate_limit.limit", "probe.llm.rate_limit.remaining", "probe.llm.time_to_first_token",
+		"probe.llm.inter_chunk", "probe.llm.rate_limit.limit", "probe.llm.rate_limit.remaining", "probe.llm.rate_limit.share",
+		"probe.llm.time_to_first_token",
 	}
 	if diff := cmp.Diff(want, slices.Compact(names)); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)

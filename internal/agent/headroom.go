@@ -69,7 +69,7 @@ func (h *headrooms) configure(ctx context.Context, providers []config.Provider) 
 func limitsKey(provider string) string { return "limits/" + provider }
 
 // observe takes over what the headers of a paid call said, a refusal's too.
-func (h *headrooms) observe(provider string, call *mistral.Call) {
+func (h *headrooms) observe(ctx context.Context, provider string, call *mistral.Call) {
 	if len(call.Limits) == 0 {
 		return
 	}
@@ -85,13 +85,17 @@ func (h *headrooms) observe(provider string, call *mistral.Call) {
 		return
 	}
 	tracker.Observe(now, limits)
-	if now.Sub(h.saved[provider]).Abs() < saveLimits {
-		return
+	if now.Sub(h.saved[provider]).Abs() >= saveLimits {
+		h.save(ctx, now, provider)
 	}
+}
+
+// save tells the store of a provider's rate limits. The caller holds the lock.
+func (h *headrooms) save(ctx context.Context, now time.Time, provider string) {
 	h.saved[provider] = now
-	data, err := tracker.Snapshot()
+	data, err := h.byProvider[provider].Snapshot()
 	if err == nil {
-		err = h.store.SaveState(context.Background(), limitsKey(provider), data)
+		err = h.store.SaveState(context.WithoutCancel(ctx), limitsKey(provider), data)
 	}
 	if err != nil {
 		h.log.Error("storing the rate limits", "provider", provider, "error", err)
@@ -121,6 +125,7 @@ func (h *headrooms) gate(now time.Time, job *pipeline.Job) *checks.Result {
 	h.paused[job.Provider] = verdict.Until
 	if !was {
 		h.log.Warn("paid checks pause", "provider", job.Provider, "reason", verdict.Why)
+		h.save(context.Background(), now, job.Provider) // a restart does not take what is left either
 	}
 	refusal := checks.Skip(checks.CauseHeadroom, verdict.Why)
 	return &refusal

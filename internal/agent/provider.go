@@ -22,15 +22,15 @@ type caller interface {
 type provider struct {
 	caller
 	prices *pricing.Book
-	listed func(models []mistral.Model) // after a models list that succeeded
-	paid   func(call *mistral.Call)     // after a call that costs money, however it ended
+	listed func(ctx context.Context, models []mistral.Model) // after a models list that succeeded
+	paid   func(ctx context.Context, call *mistral.Call)     // after a call that costs money, however it ended
 }
 
 // Models implements mistral.API.
 func (p *provider) Models(ctx context.Context) ([]mistral.Model, mistral.Call) {
 	models, call := p.caller.Models(ctx)
 	if call.OK() {
-		p.listed(models)
+		p.listed(ctx, models)
 	}
 	return models, call
 }
@@ -38,14 +38,14 @@ func (p *provider) Models(ctx context.Context) ([]mistral.Model, mistral.Call) {
 // Chat implements mistral.API.
 func (p *provider) Chat(ctx context.Context, req mistral.ChatRequest) (mistral.ChatReply, mistral.Call) {
 	reply, call := p.caller.Chat(ctx, req)
-	p.paid(&call)
+	p.paid(ctx, &call)
 	return reply, call
 }
 
 // Embed implements mistral.API.
 func (p *provider) Embed(ctx context.Context, req mistral.EmbedRequest) (mistral.EmbedReply, mistral.Call) {
 	reply, call := p.caller.Embed(ctx, req)
-	p.paid(&call)
+	p.paid(ctx, &call)
 	return reply, call
 }
 
@@ -61,8 +61,8 @@ func (a *Agent) providers(ctx context.Context, gen *generation) (map[string]*pro
 		prices := a.book(ctx, p)
 		all[p.Name] = &provider{
 			caller: client, prices: prices,
-			listed: func(models []mistral.Model) { a.learn(p.Name, prices, models) },
-			paid:   func(call *mistral.Call) { a.headrooms.observe(p.Name, call) },
+			listed: func(ctx context.Context, models []mistral.Model) { a.learn(ctx, p.Name, prices, models) },
+			paid:   func(ctx context.Context, call *mistral.Call) { a.headrooms.observe(ctx, p.Name, call) },
 		}
 	}
 	return all, nil
@@ -91,7 +91,7 @@ func (a *Agent) book(ctx context.Context, p *config.Provider) *pricing.Book {
 }
 
 // learn takes over what a models list says of prices.
-func (a *Agent) learn(provider string, book *pricing.Book, models []mistral.Model) {
+func (a *Agent) learn(ctx context.Context, provider string, book *pricing.Book, models []mistral.Model) {
 	cards := make([]pricing.Card, 0, len(models))
 	for i := range models {
 		cards = append(cards, pricing.Card{ID: models[i].ID, Name: models[i].Name, Billing: models[i].BillingName})
@@ -101,7 +101,7 @@ func (a *Agent) learn(provider string, book *pricing.Book, models []mistral.Mode
 	}
 	data, err := book.Snapshot()
 	if err == nil {
-		err = a.store.SaveState(context.Background(), pricesKey(provider), data)
+		err = a.store.SaveState(context.WithoutCancel(ctx), pricesKey(provider), data)
 	}
 	if err != nil {
 		a.o.Log.Error("storing the aliases of models", "provider", provider, "error", err)

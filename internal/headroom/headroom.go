@@ -93,30 +93,28 @@ type key struct{ resource, window string }
 // Observe takes over what one answer said. What is absent or absurd (a negative number, more left than is allowed) changes
 // nothing: a number is never invented.
 func (t *Tracker) Observe(now time.Time, limits []Limit) {
+	if t.windows == nil {
+		t.windows = map[key]Window{}
+	}
 	for _, l := range limits {
-		if l.Limit < 0 || l.Remaining < 0 || l.Remaining > l.Limit {
-			continue
-		}
 		k := key{l.Resource, l.Window}
 		known, seen := t.windows[k]
-		switch {
-		case !seen && len(t.windows) >= maxWindows:
-			continue
-		case seen && now.Before(known.At): // an answer that was overtaken, or a clock that stepped back
-			if known.At.Sub(now) < time.Minute {
-				continue
-			}
-			seen = false
+		overtaken := seen && now.Before(known.At) && known.At.Sub(now) < time.Minute // more is a clock that stepped back
+		if l.sense() && !overtaken && (seen || len(t.windows) < maxWindows) {
+			t.windows[k] = l.after(known, now)
 		}
-		fresh := Window{Resource: l.Resource, Window: l.Window, Limit: l.Limit, Remaining: l.Remaining, At: now, Since: now, From: l.Remaining}
-		if seen && l.Limit == known.Limit && l.Remaining <= known.Remaining { // it shrinks: the trend goes on
-			fresh.Since, fresh.From = known.Since, known.From
-		}
-		if t.windows == nil {
-			t.windows = map[key]Window{}
-		}
-		t.windows[k] = fresh
 	}
+}
+
+func (l Limit) sense() bool { return l.Limit >= 0 && l.Remaining >= 0 && l.Remaining <= l.Limit }
+
+// after is the window as it is now, with the trend that it had where that goes on.
+func (l Limit) after(known Window, now time.Time) Window {
+	fresh := Window{Resource: l.Resource, Window: l.Window, Limit: l.Limit, Remaining: l.Remaining, At: now, Since: now, From: l.Remaining}
+	if l.Limit == known.Limit && l.Remaining <= known.Remaining && !now.Before(known.At) && !known.At.IsZero() {
+		fresh.Since, fresh.From = known.Since, known.From
+	}
+	return fresh
 }
 
 // Windows lists what is known, sorted by resource and window. It is as old as its answers.

@@ -9,7 +9,7 @@ import (
 	"github.com/windsock-monitor/windsock/internal/headroom"
 )
 
-var start = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
+func start() time.Time { return time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC) }
 
 func limit(window string, limit, remaining int64) headroom.Limit {
 	return headroom.Limit{Resource: "requests", Window: window, Limit: limit, Remaining: remaining}
@@ -45,12 +45,12 @@ func TestWhatIsLeftIsTheApplications(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var tracker headroom.Tracker
-			tracker.Observe(start, tc.said)
-			got := tracker.Allow(start.Add(tc.after), tc.below)
+			tracker.Observe(start(), tc.said)
+			got := tracker.Allow(start().Add(tc.after), tc.below)
 			if got.Allowed != tc.want {
 				t.Errorf("allowed %v (%s), want %v", got.Allowed, got.Why, tc.want)
 			}
-			if !got.Allowed && (!strings.Contains(got.Why, "requests are left") || !got.Until.After(start.Add(tc.after))) {
+			if !got.Allowed && (!strings.Contains(got.Why, "requests are left") || !got.Until.After(start().Add(tc.after))) {
 				t.Errorf("refused until %s because %q", got.Until, got.Why)
 			}
 		})
@@ -61,16 +61,16 @@ func TestTheTrendTellsWhenNothingIsLeft(t *testing.T) {
 	t.Parallel()
 	var tracker headroom.Tracker
 	told := func() (time.Duration, bool) { return tracker.Windows()[0].Exhaustion() }
-	tracker.Observe(start, []headroom.Limit{limit("month", 1000, 900)})
+	tracker.Observe(start(), []headroom.Limit{limit("month", 1000, 900)})
 	if left, ok := told(); ok {
 		t.Errorf("one observation tells %s, want nothing", left)
 	}
-	tracker.Observe(start.Add(10*time.Second), []headroom.Limit{limit("month", 1000, 850)})
-	tracker.Observe(start.Add(20*time.Second), []headroom.Limit{limit("month", 1000, 800)})
+	tracker.Observe(start().Add(10*time.Second), []headroom.Limit{limit("month", 1000, 850)})
+	tracker.Observe(start().Add(20*time.Second), []headroom.Limit{limit("month", 1000, 800)})
 	if left, ok := told(); !ok || left != 160*time.Second {
 		t.Errorf("100 in 20 s and 800 left: %s, %v, want 160s", left, ok)
 	}
-	tracker.Observe(start.Add(30*time.Second), []headroom.Limit{limit("month", 1000, 1000)})
+	tracker.Observe(start().Add(30*time.Second), []headroom.Limit{limit("month", 1000, 1000)})
 	if left, ok := told(); ok {
 		t.Errorf("after a new window: %s, want nothing", left)
 	}
@@ -79,9 +79,9 @@ func TestTheTrendTellsWhenNothingIsLeft(t *testing.T) {
 func TestAnOvertakenAnswerSaysNothing(t *testing.T) {
 	t.Parallel()
 	var tracker headroom.Tracker
-	tracker.Observe(start, []headroom.Limit{limit("minute", 100, 5)})
-	tracker.Observe(start.Add(-time.Second), []headroom.Limit{limit("minute", 100, 90)})
-	if tracker.Allow(start, 0.1).Allowed {
+	tracker.Observe(start(), []headroom.Limit{limit("minute", 100, 5)})
+	tracker.Observe(start().Add(-time.Second), []headroom.Limit{limit("minute", 100, 90)})
+	if tracker.Allow(start(), 0.1).Allowed {
 		t.Error("an older answer replaced a newer one")
 	}
 }
@@ -89,20 +89,20 @@ func TestAnOvertakenAnswerSaysNothing(t *testing.T) {
 func TestItOutlivesTheProcess(t *testing.T) {
 	t.Parallel()
 	var before, after headroom.Tracker
-	before.Observe(start, []headroom.Limit{limit("minute", 100, 5)})
+	before.Observe(start(), []headroom.Limit{limit("minute", 100, 5)})
 	data, err := before.Snapshot()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := after.Restore(start.Add(time.Second), data); err != nil || after.Allow(start.Add(time.Second), 0.1).Allowed {
-		t.Errorf("restored: %v, allowed %v", err, after.Allow(start.Add(time.Second), 0.1).Allowed)
+	if err := after.Restore(start().Add(time.Second), data); err != nil || after.Allow(start().Add(time.Second), 0.1).Allowed {
+		t.Errorf("restored: %v, allowed %v", err, after.Allow(start().Add(time.Second), 0.1).Allowed)
 	}
-	if err := after.Restore(start.Add(-time.Hour), data); err != nil || len(after.Windows()) != 0 {
+	if err := after.Restore(start().Add(-time.Hour), data); err != nil || len(after.Windows()) != 0 {
 		t.Errorf("what lies in the future: %v, %v", err, after.Windows())
 	}
 	for _, bad := range []string{"", "{", `{"a":1}`, `[{"limit":-5,"remaining":7}]`} {
-		_ = after.Restore(start, []byte(bad))
-		if !after.Allow(start, 1).Allowed {
+		_ = after.Restore(start(), []byte(bad))
+		if !after.Allow(start(), 1).Allowed {
 			t.Errorf("%q pauses", bad)
 		}
 	}
@@ -114,7 +114,7 @@ func FuzzObserve(f *testing.F) {
 	f.Fuzz(func(t *testing.T, resource, window string, most, remaining, step int64, below float64) {
 		var tracker headroom.Tracker
 		for i := range int64(40) {
-			tracker.Observe(start.Add(time.Duration(i*step)), []headroom.Limit{
+			tracker.Observe(start().Add(time.Duration(i*step)), []headroom.Limit{
 				{Resource: resource, Window: window, Limit: most, Remaining: remaining - i},
 				{Resource: resource + string(rune('a'+i)), Window: window, Limit: most, Remaining: remaining},
 			})
@@ -129,7 +129,7 @@ func FuzzObserve(f *testing.F) {
 				t.Fatalf("share %v, left %s of %+v", share, left, w)
 			}
 		}
-		if v := tracker.Allow(start, below); !v.Allowed && !v.Until.After(start) {
+		if v := tracker.Allow(start(), below); !v.Allowed && !v.Until.After(start()) {
 			t.Fatalf("refused until the past: %+v", v)
 		}
 	})

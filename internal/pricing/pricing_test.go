@@ -16,7 +16,7 @@ const (
 
 func book(base string) *pricing.Book { return pricing.NewBook(pricing.Default(), base) }
 
-var day = time.Date(2026, 9, 1, 0, 0, 0, 0, time.UTC)
+func day() time.Time { return time.Date(2026, 9, 1, 0, 0, 0, 0, time.UTC) }
 
 // Every amount here was worked out by hand from the price page: dollars for a million tokens are millionths of a dollar,
 // which is 1,000,000 pico-dollars, for one.
@@ -52,7 +52,7 @@ func TestCost(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, known := book(tt.base).Charge(pricing.Usage{Prompt: tt.prompt, Cached: tt.cached, Completion: tt.completion}, tt.model, day)
+			got, known := book(tt.base).Charge(pricing.Usage{Prompt: tt.prompt, Cached: tt.cached, Completion: tt.completion}, tt.model, day())
 			if got != tt.want || known != tt.known {
 				t.Errorf("got %d, %v, want %d, %v", got, known, tt.want, tt.known)
 			}
@@ -68,7 +68,7 @@ func TestAPingEveryMinuteForThirtyDays(t *testing.T) {
 		"mistral-medium-latest": 1_296_000_000_000, // $1.30
 	}
 	for model, want := range tests {
-		cost, _ := book(global).Cost(pricing.Usage{Prompt: 15, Completion: 1}, model, day)
+		cost, _ := book(global).Cost(pricing.Usage{Prompt: 15, Completion: 1}, model, day())
 		if got := cost * 30 * 24 * 60; got != want {
 			t.Errorf("%s: got %s, want %s", model, got, want)
 		}
@@ -77,22 +77,22 @@ func TestAPingEveryMinuteForThirtyDays(t *testing.T) {
 
 func TestWorstIsNeverBelowCost(t *testing.T) {
 	t.Parallel()
-	worst, known := book(global).Worst("mistral-small-latest", 20, 16, day)
+	worst, known := book(global).Worst("mistral-small-latest", 20, 16, day())
 	if want := checks.PicoUSD(276*150_000 + 16*600_000); worst != want || !known {
 		t.Errorf("got %d, %v, want %d", worst, known, want)
 	}
-	if _, known := book(global).Worst("nobody-knows", 20, 16, day); known {
+	if _, known := book(global).Worst("nobody-knows", 20, 16, day()); known {
 		t.Error("an unknown model is known")
 	}
 	for _, size := range []int{-1, 0, math.MaxInt} {
-		if cost, _ := book(eu).Worst("mistral-small-latest", size, 0, day); cost < 256*165_000 {
+		if cost, _ := book(eu).Worst("mistral-small-latest", size, 0, day()); cost < 256*165_000 {
 			t.Errorf("%d bytes: got %d", size, cost)
 		}
 	}
 	// The recorded samples: prompt texts shorter than their prompt tokens, up to 49 of them.
 	for _, tokens := range []int64{15, 30, 35, 49} {
-		cost, _ := book(global).Cost(pricing.Usage{Prompt: tokens, Completion: 16}, "mistral-small-latest", day)
-		if worst, _ := book(global).Worst("mistral-small-latest", 4, 16, day); worst < cost {
+		cost, _ := book(global).Cost(pricing.Usage{Prompt: tokens, Completion: 16}, "mistral-small-latest", day())
+		if worst, _ := book(global).Worst("mistral-small-latest", 4, 16, day()); worst < cost {
 			t.Errorf("%d tokens: worst %d is below %d", tokens, worst, cost)
 		}
 	}
@@ -104,7 +104,7 @@ func TestEveryRowIsWhole(t *testing.T) {
 	if table.Date() != "2026-08-21" {
 		t.Errorf("date %q", table.Date())
 	}
-	dearest, _ := book(global).Charge(pricing.Usage{Prompt: 1, Completion: 1}, "nobody-knows", day)
+	dearest, _ := book(global).Charge(pricing.Usage{Prompt: 1, Completion: 1}, "nobody-knows", day())
 	for _, price := range table.Prices() {
 		if price.Input <= 0 || price.Cached*10 != price.Input || price.Source == "" || price.CheckedOn != table.Date() {
 			t.Errorf("%+v", price)
@@ -113,12 +113,12 @@ func TestEveryRowIsWhole(t *testing.T) {
 			t.Errorf("%s is dearer than the unknown", price.Model)
 		}
 		for _, alias := range table.Aliases(price.Model) {
-			if got, ok := table.Lookup(alias, day); !ok || got != price {
+			if got, ok := table.Lookup(alias, day()); !ok || got != price {
 				t.Errorf("%s: got %+v, want %+v", alias, got, price)
 			}
 		}
 	}
-	if got, ok := table.Lookup("mistral-medium-3.5", day); !ok || got.Input != 1_500_000 || got.Output != 7_500_000 || got.Cached != 150_000 {
+	if got, ok := table.Lookup("mistral-medium-3.5", day()); !ok || got.Input != 1_500_000 || got.Output != 7_500_000 || got.Cached != 150_000 {
 		t.Errorf("got %+v", got)
 	}
 	if len(table.Prices()) != 14 {
@@ -129,7 +129,7 @@ func TestEveryRowIsWhole(t *testing.T) {
 func TestAliasesResolveAsTheProviderSays(t *testing.T) {
 	t.Parallel()
 	b := book(global)
-	b.Learn(day, []pricing.Card{
+	b.Learn(day(), []pricing.Card{
 		{ID: "mistral-small-latest", Name: "ministral-14b-2512"},
 		{ID: "mistral-large-latest", Name: "mistral-large-4", Billing: "mistral-large-2512"},
 		{ID: "mistral-medium-latest", Name: "mistral-medium-5"},
@@ -143,7 +143,7 @@ func TestAliasesResolveAsTheProviderSays(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", model, got, want)
 		}
 	}
-	if cost, known := b.Cost(pricing.Usage{Prompt: 1}, "mistral-medium-latest", day); known || cost != 0 {
+	if cost, known := b.Cost(pricing.Usage{Prompt: 1}, "mistral-medium-latest", day()); known || cost != 0 {
 		t.Errorf("an alias that moved to an unknown model costs %s, known %v", cost, known)
 	}
 	data, err := b.Snapshot()
@@ -169,7 +169,7 @@ func TestTiersAndZonesAreExact(t *testing.T) {
 		"priority in Europe":   {eu, "priority", 5_486_250, true},
 		"a tier of the future": {global, "turbo", 0, false},
 	} {
-		got, known := book(tc.base).Cost(pricing.Usage{Prompt: 15, Completion: 1, Tier: tc.tier}, "mistral-small-2603", day)
+		got, known := book(tc.base).Cost(pricing.Usage{Prompt: 15, Completion: 1, Tier: tc.tier}, "mistral-small-2603", day())
 		if got != tc.want || known != tc.known {
 			t.Errorf("%s: got %d, %v, want %d, %v", name, got, known, tc.want, tc.known)
 		}

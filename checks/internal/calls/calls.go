@@ -66,17 +66,25 @@ func measurements(call *mistral.Call) []checks.Measurement {
 		if p.window != "" {
 			attrs["window"] = p.window
 		}
-		if limit.Limit >= 0 {
-			all = append(all, checks.Measurement{Name: "probe.llm.rate_limit.limit", Value: float64(limit.Limit), Attrs: attrs})
-		}
-		if limit.Remaining >= 0 {
-			all = append(all, checks.Measurement{Name: "probe.llm.rate_limit.remaining", Value: float64(limit.Remaining), Attrs: attrs})
-		}
-		if limit.Remaining >= 0 && limit.Remaining <= limit.Limit && limit.Limit > 0 {
-			all = append(all, checks.Measurement{
-				Name: "probe.llm.rate_limit.share", Value: float64(limit.Remaining) / float64(limit.Limit), Attrs: attrs,
-			})
-		}
+		all = append(all, pairOf(limit, attrs)...)
+	}
+	return all
+}
+
+// pairOf measures one rate limit, as far as the headers said.
+func pairOf(limit mistral.RateLimit, attrs map[string]string) []checks.Measurement {
+	var all []checks.Measurement
+	add := func(name string, value float64) {
+		all = append(all, checks.Measurement{Name: "probe.llm.rate_limit." + name, Value: value, Attrs: attrs})
+	}
+	if limit.Limit >= 0 {
+		add("limit", float64(limit.Limit))
+	}
+	if limit.Remaining >= 0 {
+		add("remaining", float64(limit.Remaining))
+	}
+	if limit.Limit > 0 && limit.Remaining >= 0 && limit.Remaining <= limit.Limit {
+		add("share", float64(limit.Remaining)/float64(limit.Limit))
 	}
 	return all
 }
