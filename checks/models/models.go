@@ -10,15 +10,18 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/checks/internal/calls"
 	"github.com/windsock-monitor/windsock/checks/internal/oneline"
 	"github.com/windsock-monitor/windsock/internal/mistral"
+	"github.com/windsock-monitor/windsock/internal/pricing"
 )
 
 const doc = `Asks the provider for its list of models and checks that every expected id is in it, that models have the capabilities the application
-needs, and that the list is not shorter than it should be. It is free. A listed model may still refuse to answer: that is what the chat check is for.`
+needs, and that the list is not shorter than it should be. It remembers each model that it names or that other checks of the provider call, and the run in which one of them changed is degraded:
+an alias that moved to another model, with what that does to its price, a capability that was lost, another context length or default temperature, an announced retirement. It is free. A listed model may still refuse to answer: that is what the chat check is for.`
 
 //go:embed example.yaml
 var example string
@@ -28,9 +31,11 @@ func Example() string { return example }
 
 // Params is the `with:` section.
 type Params struct {
-	Expect   []string            `jsonschema_description:"Ids that must be listed, aliases by their own name." yaml:"expect"`
-	Usable   map[string][]string `jsonschema_description:"Capabilities by model id, each of which must be true: completion_chat, completion_fim, function_calling, vision and so on. An id here is expected too." yaml:"usable"`
-	MinCount int                 `jsonschema_description:"The least number of models that must be listed." yaml:"min_count"`
+	Expect       []string            `jsonschema_description:"Ids that must be listed, aliases by their own name." yaml:"expect"`
+	Usable       map[string][]string `jsonschema_description:"Capabilities by model id, each of which must be true: completion_chat, completion_fim, function_calling, vision and so on. An id here is expected too." yaml:"usable"`
+	Watch        map[string]Watch    `jsonschema_description:"What is to be said of a model when it changes, by id: {mistral-small-latest: {policy: pinned}}. An id here is expected too. The models that other checks of the provider call are watched as well." yaml:"watch"`
+	RetireWithin time.Duration       `jsonschema_description:"Degraded when a watched model retires sooner. 0 is off." yaml:"retire_within"`
+	MinCount     int                 `jsonschema_description:"The least number of models that must be listed." yaml:"min_count"`
 }
 
 // Validate checks everything that the types do not.
@@ -59,10 +64,26 @@ func (p Params) Validate() error {
 			errs = append(errs, checks.Invalid(path, "an empty capability"))
 		}
 	}
+	errs = append(errs, p.badWatches()...)
+	if p.RetireWithin < 0 {
+		errs = append(errs, checks.Invalid("retire_within", "%s, want 0 or more", p.RetireWithin))
+	}
 	if p.MinCount < 0 {
 		errs = append(errs, checks.Invalid("min_count", "%d, want 0 or more", p.MinCount))
 	}
 	return errors.Join(errs...)
+}
+
+func (p Params) badWatches() []error {
+	var errs []error
+	for _, id := range slices.Sorted(maps.Keys(p.Watch)) {
+		if policy := p.Watch[id].Policy; !validID(id) {
+			errs = append(errs, checks.Invalid("watch", "%q, want a model's id", id))
+		} else if policy != "" && policy != PolicyAlias && policy != PolicyPinned {
+			errs = append(errs, checks.Invalid("watch."+id+".policy", "%q, want alias or pinned", policy))
+		}
+	}
+	return errs
 }
 
 func validID(id string) bool {
@@ -71,7 +92,7 @@ func validID(id string) bool {
 
 // Kind is the kind of check that this package is.
 func Kind() checks.Kind {
-	kind := checks.NewKind("models", doc, Params{MinCount: 1}, New)
+	kind := checks.NewKind("models", doc, Params{MinCount: 1, RetireWithin: 30 * 24 * time.Hour}, New)
 	kind.Provider = checks.ProviderNeeded
 	return kind
 }
@@ -85,11 +106,18 @@ type Provider interface {
 type Models struct {
 	params   Params
 	provider Provider
+	prices   *pricing.Book
+	memory   checks.Memory   // nil: nothing is remembered
+	used     func() []string // nil: nobody knows
 }
 
 // New builds the check. Without a provider its runs are errors.
 func New(params Params, env checks.Env) (checks.Check, error) {
-	m := &Models{params: params}
+	prices, err := pricing.Of(env.Prices)
+	if err != nil {
+		return nil, err
+	}
+	m := &Models{params: params, prices: prices, memory: env.Memory, used: env.Models}
 	if env.Provider == nil {
 		return m, nil
 	}
@@ -112,22 +140,17 @@ func (m *Models) Run(ctx context.Context) (checks.Result, error) {
 		return r, nil
 	}
 	r.Measurements = append(r.Measurements, checks.Measurement{Name: "probe.llm.models", Value: float64(len(list))})
-	m.judge(&r, list)
+	m.judge(ctx, &r, list)
 	return r, nil
 }
 
 // judge compares the list with what was asked for. A missing model outranks a missing capability, and that the count.
-func (m *Models) judge(r *checks.Result, list []mistral.Model) {
+func (m *Models) judge(ctx context.Context, r *checks.Result, list []mistral.Model) {
 	listed := map[string]mistral.Model{}
 	for _, model := range list {
 		listed[model.ID] = model
 	}
-	wanted := slices.Clone(m.params.Expect)
-	for _, id := range slices.Sorted(maps.Keys(m.params.Usable)) {
-		if !slices.Contains(wanted, id) {
-			wanted = append(wanted, id)
-		}
-	}
+	wanted := m.wanted()
 	var missing, unable []string
 	for _, id := range wanted {
 		model, ok := listed[id]
@@ -141,7 +164,9 @@ func (m *Models) judge(r *checks.Result, list []mistral.Model) {
 			}
 		}
 	}
-	r.Measurements = append(r.Measurements, retirements(wanted, listed)...)
+	seen := m.overTime(ctx, listed, wanted)
+	r.Measurements = append(r.Measurements, m.measurements(&seen)...)
+	defer m.findings(r, &seen) // which are told beside a failure, and degrade what is none
 	switch {
 	case len(missing) > 0:
 		fail(r, checks.CauseModelGone, "not listed: "+some(missing))
@@ -161,20 +186,6 @@ func (m *Models) judge(r *checks.Result, list []mistral.Model) {
 func fail(r *checks.Result, cause checks.Cause, text string) {
 	r.Status, r.Cause, r.Summary = checks.Failed, cause, oneline.Of(text, 300)
 	r.Evidence = append(r.Evidence, checks.Step{Name: "expect", Detail: r.Summary})
-}
-
-// retirements are the announced ends of the models that are counted on.
-func retirements(wanted []string, listed map[string]mistral.Model) []checks.Measurement {
-	const most = 50
-	var all []checks.Measurement
-	for _, id := range wanted[:min(len(wanted), most)] {
-		if end := listed[id].Deprecation; !end.IsZero() {
-			all = append(all, checks.Measurement{
-				Name: "probe.llm.model.retirement_time", Value: float64(end.Unix()), Unit: "s", Attrs: map[string]string{"model": id},
-			})
-		}
-	}
-	return all
 }
 
 func some(all []string) string {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -148,13 +149,18 @@ func TestTheListIsMeasured(t *testing.T) {
 	r := run(t, "expect: [old-one, mistral-embed]", three())
 	want := map[string]float64{
 		"probe.llm.models": 3, "probe.http.status_code": 200,
-		"probe.llm.model.retirement_time": float64(time.Date(2027, 1, 31, 12, 0, 0, 0, time.UTC).Unix()),
+		"probe.llm.model.retirement_time old-one": float64(time.Date(2027, 1, 31, 12, 0, 0, 0, time.UTC).Unix()),
+		"probe.llm.model.listed old-one":          1, "probe.llm.model.listed mistral-embed": 1,
+		"probe.llm.model.alias_info old-one": 1, "probe.llm.model.alias_info mistral-embed": 1,
+		"probe.llm.model.price.usd input mistral-embed": 0.1, "probe.llm.model.price.usd cached mistral-embed": 0.01,
+		"probe.llm.model.price.usd output mistral-embed": 0,
 	}
 	for _, m := range r.Measurements {
-		if value, ok := want[m.Name]; !ok || value != m.Value {
+		name := strings.Join(slices.DeleteFunc([]string{m.Name, m.Attrs["direction"], m.Attrs["model"]}, func(s string) bool { return s == "" }), " ")
+		if value, ok := want[name]; !ok || value != m.Value {
 			t.Errorf("%s %v %v, want %v", m.Name, m.Value, m.Attrs, value)
 		}
-		delete(want, m.Name)
+		delete(want, name)
 	}
 	if len(want) > 0 {
 		t.Errorf("not measured: %v", want)

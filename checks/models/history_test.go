@@ -1,0 +1,241 @@
+package models_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/checks/checktest"
+	"github.com/windsock-monitor/windsock/checks/models"
+	"github.com/windsock-monitor/windsock/internal/mistral"
+	"github.com/windsock-monitor/windsock/internal/mistral/mistraltest"
+	"github.com/windsock-monitor/windsock/internal/outbound/outboundtest"
+	"github.com/windsock-monitor/windsock/internal/pricing"
+)
+
+// kept is a memory, and a full disk where it has an error.
+type kept struct {
+	data      []byte
+	loadError error
+	saveError error
+}
+
+func (k *kept) Load(context.Context) ([]byte, error) { return k.data, k.loadError }
+
+func (k *kept) Save(_ context.Context, data []byte) error {
+	if k.saveError == nil {
+		k.data = data
+	}
+	return k.saveError
+}
+
+// world is a provider whose cards can be changed.
+type world struct {
+	t      *testing.T
+	mu     sync.Mutex // guards cards
+	cards  map[string]map[string]any
+	memory kept
+	url    string
+	used   []string
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, cards: map[string]map[string]any{}}
+	for id, name := range map[string]string{"mistral-small-latest": "mistral-small-2603", "mistral-small-2603": "mistral-small-2603", "ministral-14b-2512": "ministral-14b-2512"} {
+		w.cards[id] = map[string]any{
+			"id": id, "name": name, "capabilities": map[string]bool{"completion_chat": true, "vision": true},
+			"max_context_length": 262144, "default_model_temperature": 0.3, "type": "base",
+		}
+	}
+	w.url = outboundtest.Serve(t, func(rw http.ResponseWriter, r *http.Request) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		var all []string
+		for _, id := range slices.Sorted(maps.Keys(w.cards)) {
+			text, err := json.Marshal(w.cards[id])
+			if err != nil {
+				t.Error(err)
+			}
+			all = append(all, string(text))
+		}
+		list(all...)(rw, r)
+	})
+	return w
+}
+
+func (w *world) set(id, key string, value any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cards[id][key] = value
+}
+
+// learning teaches a price book what the list says, as the agent does.
+type learning struct {
+	models.Provider
+	book *pricing.Book
+}
+
+func (l learning) Models(ctx context.Context) ([]mistral.Model, mistral.Call) {
+	all, call := l.Provider.Models(ctx)
+	var cards []pricing.Card
+	for i := range all {
+		cards = append(cards, pricing.Card{ID: all[i].ID, Name: all[i].Name, Billing: all[i].BillingName})
+	}
+	l.book.Learn(time.Now(), cards)
+	return all, call
+}
+
+// run makes a check anew, as after a restart, and runs it.
+func (w *world) run(params string) checks.Result {
+	w.t.Helper()
+	book := pricing.NewBook(pricing.Default(), "")
+	check, err := models.Kind().New(checktest.Decoder(params, ""), checks.Env{
+		Provider: learning{mistraltest.Client(w.t, w.url, checktest.Secret(key)), book}, Prices: book, Memory: &w.memory, Models: func() []string { return w.used },
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r, err := check.Run(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := checktest.Valid(r); err != nil {
+		w.t.Errorf("not valid: %v", err)
+	}
+	return r
+}
+
+func counted(r checks.Result, name string) (n float64) {
+	for _, m := range r.Measurements {
+		if m.Name == name {
+			n += m.Value
+		}
+	}
+	return n
+}
+
+func TestTheRunThatSeesAChangeTellsItOnce(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		change func(w *world)
+		says   string
+		moves  float64
+	}{
+		"an alias moves to a dearer model": {
+			func(w *world) { w.set("mistral-small-latest", "name", "ministral-14b-2512") },
+			"mistral-small-latest moved from mistral-small-2603 to ministral-14b-2512, input +33 %, output -67 %", 1,
+		},
+		"an alias moves to a model without a price": {
+			func(w *world) { w.set("mistral-small-latest", "name", "mistral-small-9") },
+			"moved from mistral-small-2603 to mistral-small-9, and what that does to the price is not known", 1,
+		},
+		"a retirement is announced": {
+			func(w *world) {
+				w.set("mistral-small-latest", "deprecation", "2093-01-31T12:00:00Z")
+				w.set("mistral-small-latest", "deprecation_replacement_model", "mistral-small-5")
+			},
+			"retirement of mistral-small-latest: 2093-01-31, replaced by mistral-small-5, was none announced", 0,
+		},
+		"a capability is lost": {
+			func(w *world) {
+				w.set("mistral-small-latest", "capabilities", map[string]bool{"completion_chat": true})
+			},
+			"mistral-small-latest lost vision", 0,
+		},
+		"the context shrinks": {
+			func(w *world) { w.set("mistral-small-latest", "max_context_length", 32768) },
+			"context length of mistral-small-latest is 32768, was 262144", 0,
+		},
+		"the default temperature changes": {
+			func(w *world) { w.set("mistral-small-latest", "default_model_temperature", nil) },
+			"default temperature of mistral-small-latest is none, was 0.3", 0,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.used = []string{"mistral-small-latest"}
+			for range 2 {
+				if r := w.run(""); r.Status != checks.OK || counted(r, "probe.llm.model.changes") != 0 {
+					t.Fatalf("before: %s %s", r.Status, r.Summary)
+				}
+			}
+			tc.change(w)
+			r := w.run("")
+			if r.Status != checks.Degraded || r.Cause != checks.CauseAssertion || r.Blame != checks.BlameProvider || !strings.Contains(r.Summary, tc.says) {
+				t.Errorf("%s %s %s: %s, want %q", r.Status, r.Cause, r.Blame, r.Summary, tc.says)
+			}
+			if n, moves := counted(r, "probe.llm.model.changes"), counted(r, "probe.llm.model.moves"); n != 1 || moves != tc.moves {
+				t.Errorf("%v changes and %v moves are counted, want 1 and %v", n, moves, tc.moves)
+			}
+			if r := w.run(""); r.Status != checks.OK {
+				t.Errorf("after: %s %s", r.Status, r.Summary)
+			}
+			history, err := models.ReadHistory(w.memory.data)
+			if err != nil || len(history.Changes) != 1 {
+				t.Errorf("remembered: %+v, %v", history.Changes, err)
+			}
+		})
+	}
+}
+
+func TestAModelThatIsUsedAndNotListedIsGone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.used = []string{"devstral-2512"}
+	if r := w.run(""); r.Status != checks.Failed || r.Cause != checks.CauseModelGone || !strings.Contains(r.Summary, "devstral-2512") {
+		t.Errorf("%s %s %s", r.Status, r.Cause, r.Summary)
+	}
+}
+
+func TestAnAliasIsNotPinned(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.run("watch: {mistral-small-latest: {policy: pinned}}")
+	if r.Status != checks.Degraded || r.Blame != checks.BlameConfig || counted(r, "probe.llm.model.floating") != 1 {
+		t.Errorf("%s %s %s", r.Status, r.Blame, r.Summary)
+	}
+	if r := w.run("watch: {mistral-small-2603: {policy: pinned}}"); r.Status != checks.OK {
+		t.Errorf("a pinned id: %s %s", r.Status, r.Summary)
+	}
+}
+
+func TestARetirementThatIsNearDegrades(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.set("mistral-small-2603", "deprecation", time.Now().Add(20*24*time.Hour).UTC().Format(time.RFC3339))
+	w.set("mistral-small-2603", "deprecation_replacement_model", "mistral-small-5")
+	r := w.run("expect: [mistral-small-2603]")
+	if r.Status != checks.Degraded || !strings.Contains(r.Summary, "retires in 19 days, to be replaced by mistral-small-5") {
+		t.Errorf("%s %s", r.Status, r.Summary)
+	}
+	if r := w.run("expect: [mistral-small-2603]\nretire_within: 240h"); r.Status != checks.OK {
+		t.Errorf("with a nearer objective: %s %s", r.Status, r.Summary)
+	}
+}
+
+func TestAMemoryThatFailsIsSaidAndTakesNothingAway(t *testing.T) {
+	t.Parallel()
+	for name, memory := range map[string]kept{
+		"cannot be read":  {loadError: errors.New("the disk is gone")},
+		"cannot be kept":  {saveError: errors.New("the disk is full")},
+		"holds something": {data: []byte("{broken")},
+	} {
+		w := newWorld(t)
+		w.memory = memory
+		r := w.run("expect: [mistral-small-latest]")
+		said := slices.ContainsFunc(r.Evidence, func(s checks.Step) bool { return s.Name == "memory" && !s.OK })
+		if r.Status != checks.OK || !said || counted(r, "probe.llm.model.listed") != 1 {
+			t.Errorf("%s: %s %s, evidence %+v", name, r.Status, r.Summary, r.Evidence)
+		}
+	}
+}
