@@ -77,8 +77,11 @@ func ReadHistory(data []byte) (History, error) {
 	return h, nil
 }
 
-// text is the change for a person: "mistral-small-latest moved from A to B, input +50 %, output +100 %".
-func (c *Change) text() string {
+// Moved reports whether the id came to stand for another model.
+func (c *Change) Moved() bool { return c.Kind == changeMoved }
+
+// Text is the change for a person: "mistral-small-latest moved from A to B, input +50 %, output +100 %".
+func (c *Change) Text() string {
 	switch c.Kind {
 	case changeMoved:
 		return fmt.Sprintf("%s moved from %s to %s%s", c.Model, c.Before, c.After, c.money())

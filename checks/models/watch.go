@@ -151,7 +151,7 @@ func (m *Models) findings(r *checks.Result, w *watched) {
 		}
 	}
 	for i := range w.changes {
-		find("changed", w.changes[i].text(), checks.BlameProvider)
+		find("changed", w.changes[i].Text(), checks.BlameProvider)
 	}
 	for _, id := range w.ids {
 		model, ok := w.listed[id]

@@ -122,7 +122,9 @@ func (s *Store) SaveState(ctx context.Context, key string, data []byte) error {
 }
 
 // Memory is the durable memory of one check.
-func (s *Store) Memory(check string) checks.Memory { return checkMemory{s, "check/" + check} }
+func (s *Store) Memory(check string) checks.Memory { return checkMemory{s, memoryKey(check)} }
+
+func memoryKey(check string) string { return "check/" + check }
 
 type checkMemory struct {
 	store *Store

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/windsock-monitor/windsock/internal/agent"
+	"github.com/windsock-monitor/windsock/internal/config"
+	"github.com/windsock-monitor/windsock/internal/secret"
+)
+
+// movedLately is how long after an alias moved `models` calls it news.
+const movedLately = 24 * time.Hour
+
+type modelsFlags struct{ config, output string }
+
+func newModels(p process) *cobra.Command {
+	var f modelsFlags
+	cmd := &cobra.Command{
+		Use:   "models",
+		Short: "Show the models that are watched: what they stand for, cost, and when they retire",
+		Long: `Show what checks of the kind models saw last, from the store: what each id stands for, when it moved,
+its price, its retirement, what changed, and the rate limits that paid answers told last. It works
+beside a running agent and asks nobody.
+Exit code 0: well; 3: a model is not listed any more, has retired, or moved within 24 hours; 4: nothing was seen yet.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return showModels(cmd.Context(), p, f) },
+	}
+	cmd.Flags().StringVarP(&f.config, "config", "c", "", "the configuration (default ./schedules.yaml, then /etc/windsock/schedules.yaml)")
+	outputFlag(cmd, &f.output)
+	return cmd
+}
+
+func showModels(ctx context.Context, p process, f modelsFlags) error {
+	asJSON, err := wantOutput(f.output)
+	if err != nil {
+		return err
+	}
+	load := loader{path: f.config, getenv: p.getenv, log: slog.New(slog.DiscardHandler), scrubber: secret.NewScrubber()}
+	cfg, err := config.Load(load.options())
+	if err != nil {
+		return exit(exitUsage, err)
+	}
+	view, err := agent.SeenModels(ctx, cfg, p.getenv)
+	if err != nil {
+		return exit(exitCannot, err)
+	}
+	now := time.Now()
+	if asJSON {
+		_ = json.NewEncoder(p.stdout).Encode(view)
+	} else {
+		printModels(p.stdout, view, now)
+	}
+	if len(view.Models) == 0 {
+		if !asJSON {
+			fmt.Fprintln(p.stderr, "hint: run the agent, or `windsock check` with the name of a check of the kind models")
+		}
+		return exit(exitUndecided, nil)
+	}
+	for i := range view.Models {
+		if m := &view.Models[i]; !m.Listed || retired(m, now) || now.Sub(m.MovedAt) < movedLately {
+			return exit(exitBadNews, nil)
+		}
+	}
+	return nil
+}
+
+func retired(m *agent.WatchedModel, now time.Time) bool {
+	return !m.Retires.IsZero() && m.Retires.Before(now)
+}
+
+func printModels(w io.Writer, view *agent.ModelsView, now time.Time) {
+	if len(view.Models) == 0 {
+		fmt.Fprintln(w, "no model was seen yet")
+		return
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "MODEL\tSTANDS FOR\tIN $/M\tOUT $/M\tCONTEXT\tRETIRES\tSEEN")
+	for i := range view.Models {
+		m := &view.Models[i]
+		in, out := "unknown", "unknown"
+		if m.Price != nil {
+			in, out = dollars(m.Price.Input), dollars(m.Price.Output)
+		}
+		seen := ago(now.Sub(m.SeenAt))
+		if !m.Listed {
+			seen = "NOT LISTED, last " + seen
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", m.Model, m.Canonical, in, out, m.Context, retirement(m, now), seen)
+	}
+	_ = table.Flush()
+	for i := range view.Changes {
+		fmt.Fprintf(w, "%s  %s\n", view.Changes[i].At.UTC().Format(time.RFC3339), view.Changes[i].Text())
+	}
+	for i := range view.Limits {
+		l := &view.Limits[i]
+		fmt.Fprintf(w, "limit of %s: %d of %d %s left", l.Provider, l.Remaining, l.Limit, l.Resource)
+		if l.Window.Window != "" {
+			fmt.Fprintf(w, " per %s", l.Window.Window)
+		}
+		fmt.Fprintf(w, ", %s\n", ago(now.Sub(l.At)))
+	}
+}
+
+func dollars(price float64) string { return strconv.FormatFloat(price, 'f', -1, 64) }
+
+func ago(d time.Duration) string { return max(d, 0).Round(time.Second).String() + " ago" }
+
+func retirement(m *agent.WatchedModel, now time.Time) string {
+	switch left := m.Retires.Sub(now); {
+	case m.Retires.IsZero():
+		return "-"
+	case left < 0:
+		return "RETIRED"
+	case m.Replacement != "":
+		return fmt.Sprintf("in %d days, then %s", int(left.Hours()/24), m.Replacement)
+	default:
+		return fmt.Sprintf("in %d days", int(left.Hours()/24))
+	}
+}
