@@ -11,6 +11,7 @@ import (
 	"github.com/windsock-monitor/windsock/checks/models"
 	"github.com/windsock-monitor/windsock/checks/prometheus"
 	"github.com/windsock-monitor/windsock/checks/statuspage"
+	"github.com/windsock-monitor/windsock/checks/usable"
 )
 
 //go:generate go run github.com/windsock-monitor/windsock/internal/docgen -out ../../docs
@@ -26,6 +27,7 @@ func Kinds() []checks.Kind {
 		models.Kind(),
 		prometheus.Kind(),
 		statuspage.Kind(),
+		usable.Kind(),
 	}
 }
 
@@ -40,5 +42,6 @@ func Examples() map[string]string {
 		"models":      models.Example(),
 		"prometheus":  prometheus.Example(),
 		"status_page": statuspage.Example(),
+		"usable":      usable.Example(),
 	}
 }

@@ -30,7 +30,8 @@ func newModels(p process) *cobra.Command {
 		Long: `Show what checks of the kind models saw last, from the store: what each id stands for, when it moved,
 its price, its retirement, what changed, and the rate limits that paid answers told last. It works
 beside a running agent and asks nobody.
-Exit code 0: well; 3: a model is not listed any more, has retired, or moved within 24 hours; 4: nothing was seen yet.`,
+Exit code 0: well; 3: a model is not listed any more, refuses to
+answer, has retired, or moved within 24 hours; 4: nothing was seen yet.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return showModels(cmd.Context(), p, f) },
 	}
@@ -66,7 +67,7 @@ func showModels(ctx context.Context, p process, f modelsFlags) error {
 		return exit(exitUndecided, nil)
 	}
 	for i := range view.Models {
-		if m := &view.Models[i]; !m.Listed || retired(m, now) || now.Sub(m.MovedAt) < movedLately {
+		if m := &view.Models[i]; !m.Listed || m.Usable != nil && !m.Usable.OK || retired(m, now) || now.Sub(m.MovedAt) < movedLately {
 			return exit(exitBadNews, nil)
 		}
 	}
@@ -83,7 +84,7 @@ func printModels(w io.Writer, view *agent.ModelsView, now time.Time) {
 		return
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "MODEL\tSTANDS FOR\tIN $/M\tOUT $/M\tCONTEXT\tRETIRES\tSEEN")
+	fmt.Fprintln(table, "MODEL\tSTANDS FOR\tIN $/M\tOUT $/M\tCONTEXT\tUSABLE\tRETIRES\tSEEN")
 	for i := range view.Models {
 		m := &view.Models[i]
 		in, out := "unknown", "unknown"
@@ -94,7 +95,7 @@ func printModels(w io.Writer, view *agent.ModelsView, now time.Time) {
 		if !m.Listed {
 			seen = "NOT LISTED, last " + seen
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", m.Model, m.Canonical, in, out, m.Context, retirement(m, now), seen)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", m.Model, m.Canonical, in, out, m.Context, answers(m), retirement(m, now), seen)
 	}
 	_ = table.Flush()
 	for i := range view.Changes {
@@ -108,6 +109,17 @@ func printModels(w io.Writer, view *agent.ModelsView, now time.Time) {
 		}
 		fmt.Fprintf(w, ", %s\n", ago(now.Sub(l.At)))
 	}
+}
+
+// answers is whether the model answered when it was last asked.
+func answers(m *agent.WatchedModel) string {
+	switch {
+	case m.Usable == nil:
+		return "-"
+	case m.Usable.OK:
+		return "yes"
+	}
+	return "NO, " + string(m.Usable.Cause)
 }
 
 func dollars(price float64) string { return strconv.FormatFloat(price, 'f', -1, 64) }

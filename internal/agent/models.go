@@ -10,7 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/checks/models"
+	"github.com/windsock-monitor/windsock/checks/usable"
 	"github.com/windsock-monitor/windsock/internal/config"
 	"github.com/windsock-monitor/windsock/internal/headroom"
 	"github.com/windsock-monitor/windsock/internal/store"
@@ -31,7 +33,14 @@ type WatchedModel struct {
 	models.Card
 	Before  string    `json:"before,omitempty"` // what it stood for before it moved last
 	MovedAt time.Time `json:"moved_at,omitzero"`
-	Listed  bool      `json:"listed"` // in the newest list of the check
+	Listed  bool      `json:"listed"`           // in the newest list of the check
+	Usable  *Usable   `json:"usable,omitempty"` // nil: nobody asked the model
+}
+
+// Usable is what a model said when a check of the kind usable asked it last.
+type Usable struct {
+	OK bool `json:"ok"`
+	usable.Verdict
 }
 
 // LimitSeen is one rate limit as a paid answer said it last.
@@ -68,6 +77,9 @@ func SeenModels(ctx context.Context, cfg *config.Config, getenv func(string) str
 			return nil, err
 		}
 	}
+	if err := view.asked(ctx, kept, cfg); err != nil {
+		return nil, err
+	}
 	slices.SortStableFunc(view.Changes, func(a, b models.Change) int { return b.At.Compare(a.At) })
 	return view, view.limits(ctx, kept, cfg)
 }
@@ -94,6 +106,30 @@ func (v *ModelsView) add(check *config.Check, data []byte) error {
 			}
 		}
 		v.Models = append(v.Models, row)
+	}
+	return nil
+}
+
+// asked adds what checks of the kind usable remember.
+func (v *ModelsView) asked(ctx context.Context, kept *store.View, cfg *config.Config) error {
+	for i := range cfg.Checks {
+		check := &cfg.Checks[i]
+		if check.Kind != "usable" {
+			continue
+		}
+		data, err := kept.Memory(ctx, check.Name)
+		if err != nil {
+			return err
+		}
+		memory, err := usable.ReadMemory(data)
+		if err != nil {
+			return fmt.Errorf("check %q: %w", check.Name, err)
+		}
+		for j := range v.Models {
+			if verdict, known := memory.Models[v.Models[j].Model]; known && v.Models[j].Provider == check.Provider {
+				v.Models[j].Usable = &Usable{OK: verdict.Cause == checks.CauseNone, Verdict: verdict}
+			}
+		}
 	}
 	return nil
 }

@@ -83,7 +83,7 @@ func TestShippedFile(t *testing.T) {
 	for _, c := range cfg.Checks {
 		kinds = append(kinds, c.Kind)
 	}
-	if !slices.Equal(kinds, []string{"models", "chat", "embeddings", "egress", "status_page"}) || !cfg.Budget.Set || cfg.Listen == "" {
+	if !slices.Equal(kinds, []string{"models", "chat", "embeddings", "usable", "egress", "status_page"}) || !cfg.Budget.Set || cfg.Listen == "" {
 		t.Errorf("got %v, budget %v, listen %q", kinds, cfg.Budget, cfg.Listen)
 	}
 }
@@ -138,7 +138,7 @@ func TestShippedFileWithTheChecksUncommented(t *testing.T) {
 		text = strings.Replace(text, block, strings.ReplaceAll("\n"+block, "\n  # ", "\n  "), 1)
 	}
 	cfg, err := config.Parse("schedules.yaml", []byte(text), config.Options{Registry: shipped()})
-	if err != nil || len(cfg.Checks) != 5+len(names) {
+	if err != nil || len(cfg.Checks) != 6+len(names) {
 		t.Errorf("got %v", err)
 	}
 	if err := compile(t, read(t, filepath.Join("..", "..", "schedules.schema.json"))).Validate(instance(t, []byte(text))); err != nil {
