@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 )
 
 // Redacted is what every printed form of a Secret says.
@@ -27,6 +28,10 @@ type SecretSource interface {
 // SecretUse is optional on a SecretSource that looks in several places. Used names the one that gave the last value, as
 // Where would, and is "" before there was one.
 type SecretUse interface{ Used() string }
+
+// SecretAge is optional on a SecretSource that knows when the place that gave the last value was last changed. It is false
+// where nobody knows, and before there was a value.
+type SecretAge interface{ Changed() (time.Time, bool) }
 
 // Secret is a credential by reference. It is read late, when it is used, and prints as [redacted] under every verb and
 // in every encoding. The zero Secret is absent.
@@ -71,6 +76,14 @@ func (s Secret) Used() string {
 		}
 	}
 	return s.Where()
+}
+
+// Changed is when the place that gave the last value was last changed, and false for a source that cannot tell.
+func (s Secret) Changed() (time.Time, bool) {
+	if age, ok := s.source.(SecretAge); ok {
+		return age.Changed()
+	}
+	return time.Time{}, false
 }
 
 // Format prints [redacted] for every verb and flag.

@@ -16,6 +16,8 @@ import (
 type caller interface {
 	mistral.API
 	BaseURL() string
+	Keys() []mistral.Key
+	SameKey(ctx context.Context) (bool, error)
 }
 
 // provider is one provider as its checks see it: the calls, and whoever learns from them without being asked.
@@ -69,9 +71,9 @@ func (a *Agent) providers(ctx context.Context, gen *generation) (map[string]*pro
 }
 
 func (gen *generation) client(p *config.Provider) (caller, error) {
-	return mistral.New(mistral.Options{
+	return mistral.NewKeyed(mistral.Options{
 		BaseURL: p.BaseURL, APIKey: p.APIKey, Out: gen.network, ReuseConnections: p.ReuseConnections, StallAfter: p.StallAfter,
-	})
+	}, p.FallbackAPIKey, p.Failover)
 }
 
 // pricesKey is where the store keeps what the models lists of a provider said.

@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -27,18 +29,50 @@ const (
 	maxSummary   = 240
 )
 
-// Client implements API. It is safe for concurrent use.
+// Client implements API with one key: each call is exactly one HTTP request. After a 401 the key is re-read for the next
+// call, never sent again in this one; Keyed is who makes a call again. It is safe for concurrent use.
 type Client struct {
 	base  string // ends in /v1
 	https bool
 	o     Options
-	known atomic.Pointer[known] // of the key that was used last
+	keys  *keys
 }
 
-// known is a key with what takes it out of texts, which is work to make.
+// maxKnown is how many keys are taken out of texts: a rotated one as it was and as it is, and likewise a fallback key.
+const maxKnown = 4
+
+// keys is what the clients of a provider know of the keys that were used last.
+type keys struct {
+	seed  maphash.Seed
+	known atomic.Pointer[known]
+}
+
+// known is the keys that were used last, the newest first, with what takes them out of texts, which is work to make.
 type known struct {
-	key   string
+	keys  []string
 	scrub credential.Scrubber
+}
+
+// sum tells keys apart without keeping them. It means nothing in another process.
+func (k *keys) sum(key string) uint64 { return maphash.String(k.seed, key) }
+
+// scrubber takes a key, and those that were used before it, out of texts.
+func (k *keys) scrubber(key string) credential.Scrubber {
+	for {
+		last := k.known.Load()
+		var all []string
+		if last != nil {
+			all = last.keys
+		}
+		if slices.Contains(all, key) {
+			return last.scrub
+		}
+		all = append([]string{key}, all[:min(len(all), maxKnown-1)]...)
+		next := &known{all, credential.NewScrubber(all, nil)}
+		if k.known.CompareAndSwap(last, next) {
+			return next.scrub
+		}
+	}
 }
 
 // New checks the options. It reads no secret and opens no connection. A base URL may have a path, and may end in /v1.
@@ -60,7 +94,7 @@ func New(o Options) (*Client, error) {
 		o.StallAfter = defaultStallAfter
 	}
 	path := strings.TrimSuffix(strings.TrimRight(u.EscapedPath(), "/"), "/v1")
-	return &Client{base: u.Scheme + "://" + u.Host + path + "/v1", https: u.Scheme == "https", o: o}, nil
+	return &Client{base: u.Scheme + "://" + u.Host + path + "/v1", https: u.Scheme == "https", o: o, keys: &keys{seed: maphash.MakeSeed()}}, nil
 }
 
 var _ API = (*Client)(nil)
@@ -80,6 +114,7 @@ type request struct {
 type exchange struct {
 	client *Client
 	call   Call
+	key    string
 	scrub  credential.Scrubber
 	ctx    context.Context //nolint:containedctx // the call's own, which ends with it
 	cancel context.CancelCauseFunc
@@ -100,7 +135,8 @@ func (c *Client) begin(ctx context.Context, r request) *exchange {
 		x.step("key", false, text)
 		return x
 	}
-	x.scrub = c.scrubber(key).For(r.private)
+	x.key = key
+	x.scrub = c.keys.scrubber(key).For(r.private)
 	x.step("key", true, "read from "+c.o.APIKey.Used())
 	wire, err := c.wire(r, key)
 	if err != nil {
@@ -119,15 +155,6 @@ func (c *Client) begin(ctx context.Context, r request) *exchange {
 		x.refused(ctx, answer.Status)
 	}
 	return x
-}
-
-func (c *Client) scrubber(key string) credential.Scrubber {
-	last := c.known.Load()
-	if last == nil || last.key != key {
-		last = &known{key, credential.NewScrubber([]string{key}, nil)}
-		c.known.Store(last)
-	}
-	return last.scrub
 }
 
 func (c *Client) wire(r request, key string) (outbound.Request, error) {
@@ -167,7 +194,9 @@ func (x *exchange) refused(ctx context.Context, status int) {
 	v := Classify(status, x.header, body)
 	detail := fmt.Sprintf("%d %s", status, http.StatusText(status))
 	if status == http.StatusUnauthorized {
-		detail += ": " + credential.Renew(ctx, x.client.o.APIKey)
+		changed, said := credential.Renewed(ctx, x.client.o.APIKey, x.key)
+		x.call.refused = refused{sum: x.client.keys.sum(x.key), renewed: changed}
+		detail += ": " + said
 	}
 	x.step("status", false, detail)
 	x.verdict(v, status)

@@ -1,5 +1,6 @@
 // Package mistral speaks Mistral's dialect of the OpenAI-compatible API, times it, and names the one cause of every way
-// in which a call can end. It never retries, never follows a redirect and never decodes strictly.
+// in which a call can end. It never follows a redirect, never decodes strictly and makes no call again, but for a key that was
+// refused.
 package mistral
 
 import (
@@ -20,8 +21,8 @@ type Options struct {
 	StallAfter       time.Duration // longest silence within a stream; 0 is 10 s
 }
 
-// API is what a Client does. Every call makes exactly one HTTP request (after a 401 the key is re-read for the next
-// call, never sent again in this one) and returns a Call that holds the verdict, also where there is no answer.
+// API is what a Client does with exactly one HTTP request for each call, and a Keyed with exactly one unless its key is
+// refused. A call returns a Call that holds the verdict, also where there is no answer.
 type API interface {
 	Models(ctx context.Context) ([]Model, Call)
 	Model(ctx context.Context, id string) (Model, Call)
@@ -29,7 +30,7 @@ type API interface {
 	Embed(ctx context.Context, req EmbedRequest) (EmbedReply, Call)
 }
 
-// Call is how one request went: exactly one Cause, CauseNone for a success, with the evidence for it.
+// Call is how a call went, by its last request: exactly one Cause, CauseNone for a success, with the evidence for it.
 type Call struct {
 	Cause     checks.Cause
 	Reason    string // bounded detail of the cause: "refused", "expired", "http_520", "code_1300"; never an attribute
@@ -37,7 +38,7 @@ type Call struct {
 	Status    int    // HTTP status; 0 where none came
 	Phases    []checks.Phase
 	Timings   outbound.Timings
-	Evidence  []checks.Step // the walk: key, dns, connect, proxy, tls, status, body, stream
+	Evidence  []checks.Step // the walk: rotation, key, dns, connect, proxy, tls, status, body, stream, fallback_key
 	RequestID string        // mistral-correlation-id, else x-kong-request-id; sanitised, at most 128 bytes
 	Limits    []RateLimit   // as the answer's headers said; empty where there were none
 	QueryCost int64         // tokens that the rate limiter counted for the call; 0 where no header said so
@@ -45,6 +46,15 @@ type Call struct {
 	RetryIn   time.Duration // Retry-After; 0 where absent or absurd
 	Deadline  bool          // the caller's deadline ended the call
 	Retires   time.Time     // x-model-deprecation-timestamp of a success, read leniently; zero where absent
+	KeyUsed   string        // KeyPrimary or KeyFallback; "" of a Client, which knows of no other
+
+	refused refused
+}
+
+// refused is what a 401 leaves for whoever makes the call again.
+type refused struct {
+	sum     uint64 // of the key, by keys.sum
+	renewed bool   // the key's source has another one by now
 }
 
 // OK reports whether the call succeeded.

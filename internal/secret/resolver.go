@@ -154,13 +154,19 @@ func (r *Resolver) warnOnce(message, where string, args ...any) {
 type source struct {
 	resolver *Resolver
 	refs     []Ref
-	used     atomic.Pointer[Ref] // the place that gave the last value; nil before there was one
+	used     atomic.Pointer[use] // the place that gave the last value; nil before there was one
 	busy     chan struct{}       // holds the one who reads; guards everything below
 	cache    []cached
 	value    string // the last one that was handed out
 	renewed  time.Time
 	changed  bool  // of the last renewal
 	failed   error // of the last renewal
+}
+
+// use is a place that gave a value.
+type use struct {
+	ref     *Ref
+	changed time.Time // of a file, as it was when it was read; zero elsewhere
 }
 
 // cached is what was read from one place.
@@ -183,10 +189,31 @@ func (s *source) Where() string {
 
 // Used names the place that gave the last value.
 func (s *source) Used() string {
-	if ref := s.used.Load(); ref != nil {
-		return ref.String()
+	if last := s.used.Load(); last != nil {
+		return last.ref.String()
 	}
 	return ""
+}
+
+// Changed is when the file or the credential that gave the last value was written. A credential of systemd is a copy that
+// is made when the unit starts.
+func (s *source) Changed() (time.Time, bool) {
+	if last := s.used.Load(); last != nil && !last.changed.IsZero() {
+		return last.changed, true
+	}
+	return time.Time{}, false
+}
+
+// note takes note of the place that gave a value.
+func (s *source) note(i int) {
+	now := use{ref: &s.refs[i]}
+	if info := s.cache[i].info; info != nil {
+		now.changed = info.ModTime()
+	}
+	if last := s.used.Load(); last == nil || *last != now {
+		fresh := now
+		s.used.Store(&fresh)
+	}
 }
 
 // Read returns the value of the first place that has one.
@@ -235,7 +262,7 @@ func (s *source) read(ctx context.Context) (string, error) {
 		switch {
 		case err == nil:
 			s.accept(ref, value)
-			s.used.Store(&s.refs[i])
+			s.note(i)
 			return value, nil
 		case ctx.Err() != nil:
 			return "", fmt.Errorf("reading %s: %w", ref, ctx.Err())

@@ -347,3 +347,31 @@ func TestWarningsAreGivenOnceAndHoldNoValue(t *testing.T) {
 		t.Errorf("the value is in the log: %s", &log)
 	}
 }
+
+func TestTheAgeOfAFileIsThatOfTheOneThatGaveTheValue(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "key")
+	o := secret.Options{Getenv: func(string) string { return canary }}
+	s := newSecret(t, o, file(path), secret.Ref{Env: "KEY"})
+	if at, known := s.Changed(); known {
+		t.Errorf("before the first reading: got %s", at)
+	}
+	if _, err := s.Reveal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if at, known := s.Changed(); known {
+		t.Errorf("an environment variable: got %s", at)
+	}
+	for _, want := range []time.Time{time.Unix(1_760_000_000, 0), time.Unix(1_760_086_400, 0)} {
+		write(t, path, canary, 0o600)
+		if err := os.Chtimes(path, want, want); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Reveal(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if at, known := s.Changed(); !known || !at.Equal(want) {
+			t.Errorf("got %s, %v, want %s", at, known, want)
+		}
+	}
+}

@@ -27,6 +27,9 @@ func Result(ctx context.Context, call *mistral.Call) checks.Result {
 		Evidence: evidence(call.Evidence), Measurements: measurements(call), Facts: map[string]string{},
 	}
 	Fact(&r, "request_id", call.RequestID)
+	if call.KeyUsed == mistral.KeyFallback {
+		Fact(&r, "key_used", call.KeyUsed)
+	}
 	fetch.Settle(ctx, &r)
 	return r
 }

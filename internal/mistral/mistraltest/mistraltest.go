@@ -12,14 +12,29 @@ import (
 // Client is a client of the API at baseURL, whose connections are closed when the test ends.
 func Client(t *testing.T, baseURL string, key checks.Secret) *mistral.Client {
 	t.Helper()
+	c, err := mistral.New(options(t, baseURL, key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// Keyed is a client with two keys, of which the second may be absent, whose connections are closed when the test ends.
+func Keyed(t *testing.T, baseURL string, key, fallback checks.Secret) *mistral.Keyed {
+	t.Helper()
+	k, err := mistral.NewKeyed(options(t, baseURL, key), fallback, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func options(t *testing.T, baseURL string, key checks.Secret) mistral.Options {
+	t.Helper()
 	n, err := outbound.New(outbound.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(n.Close)
-	c, err := mistral.New(mistral.Options{BaseURL: baseURL, APIKey: key, Out: n})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return mistral.Options{BaseURL: baseURL, APIKey: key, Out: n}
 }

@@ -4,6 +4,7 @@ package credential
 
 import (
 	"context"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"strings"
@@ -71,4 +72,23 @@ func Renew(ctx context.Context, s checks.Secret) string {
 		return "the key's source has a new value, which the next call uses"
 	}
 	return "the key's source has no other value"
+}
+
+// Renewed is Renew for one who knows which value was refused: it reports whether the source has another that can be used
+// by now, also where somebody else has read it before.
+func Renewed(ctx context.Context, s checks.Secret, refused string) (changed bool, said string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewLimit)
+	defer cancel()
+	_, err := s.Renew(ctx)
+	if err != nil {
+		return false, "the key could not be read again"
+	}
+	value, err := Token(ctx, s)
+	switch {
+	case err != nil:
+		return false, "the key could not be read again"
+	case subtle.ConstantTimeCompare([]byte(value), []byte(refused)) == 0:
+		return true, "the key's source has a new value"
+	}
+	return false, "the key's source has no other value"
 }
