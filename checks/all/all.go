@@ -5,6 +5,7 @@ import (
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/checks/app"
 	"github.com/windsock-monitor/windsock/checks/chat"
+	"github.com/windsock-monitor/windsock/checks/credentials"
 	"github.com/windsock-monitor/windsock/checks/egress"
 	"github.com/windsock-monitor/windsock/checks/embeddings"
 	"github.com/windsock-monitor/windsock/checks/exec"
@@ -21,6 +22,7 @@ func Kinds() []checks.Kind {
 	return []checks.Kind{
 		app.Kind(),
 		chat.Kind(),
+		credentials.Kind(),
 		egress.Kind(),
 		embeddings.Kind(),
 		exec.Kind(),
@@ -36,6 +38,7 @@ func Examples() map[string]string {
 	return map[string]string{
 		"app":         app.Example(),
 		"chat":        chat.Example(),
+		"credentials": credentials.Example(),
 		"egress":      egress.Example(),
 		"embeddings":  embeddings.Example(),
 		"exec":        exec.Example(),

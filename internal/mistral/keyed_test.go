@@ -17,28 +17,30 @@ import (
 )
 
 const (
-	oldKey   = "wsk-CANARY-old-4f1b9c27"
-	newKey   = "wsk-CANARY-new-83ad0e65"
-	otherKey = "wsk-CANARY-other-c0ffee11"
+	oldKey   = "old-4f1b9c27-CANARY"
+	newKey   = "new-83ad0e65-CANARY"
+	otherKey = "other-c0ffee11-CANARY"
 )
 
-// doorman is a server that takes some keys and counts who comes.
+// doorman is a careless server that takes some keys, counts who comes and tells every key that it has seen.
 type doorman struct {
 	mu     sync.Mutex
 	status map[string]int // by key; 401 where there is none
 	came   map[string]int
+	seen   []string
 }
 
 func (d *doorman) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	key := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 	d.mu.Lock()
 	d.came[key]++
-	status := d.status[key]
+	d.seen = append(d.seen, key)
+	status, seen := d.status[key], fmt.Sprintf("%q", d.seen)
 	d.mu.Unlock()
 	switch {
-	case status == 0: // a careless server that tells every key it has seen
+	case status == 0:
 		w.WriteHeader(http.StatusUnauthorized)
-		_, _ = fmt.Fprintf(w, `{"detail":"not %s, nor %s or %s"}`, key, oldKey, otherKey)
+		_, _ = io.WriteString(w, "no good: "+seen)
 	case status != http.StatusOK:
 		w.WriteHeader(status)
 	default:
