@@ -21,6 +21,8 @@ const (
 const (
 	// diagnoseEvery is the shortest time between two questions with the fallback key, whatever is refused meanwhile.
 	diagnoseEvery = 10 * time.Second
+	// diagnoseAgain is the same after a question that a call's deadline cut off: it says nothing to calls with more time.
+	diagnoseAgain = time.Second
 	// diagnoseLimit bounds one of them.
 	diagnoseLimit = 5 * time.Second
 	// refusedFor is how long calls go to the fallback key at once, unless the source of the first has another value.
@@ -30,7 +32,7 @@ const (
 // Keyed implements API with a provider's key and, where there is one, its fallback key. A call whose key is refused (401,
 // which is never billed) is made once more where the key's source has another value by now. Where the key stays refused,
 // the fallback key tells whether the key or the service is at fault: by a models list, asked at most once in ten seconds
-// however many calls there are; the verdict is auth all the same. With failover the call itself is made with the fallback
+// however many calls there are (once a second where a call's own deadline cuts it off); the verdict is auth all the same. With failover the call itself is made with the fallback
 // key instead. A call is never more than three requests, of which at most one can be billed. It is safe for concurrent use.
 type Keyed struct {
 	primary  *Client
@@ -39,7 +41,7 @@ type Keyed struct {
 	refused  atomic.Pointer[refusal] // with failover: the primary key that was refused last; nil for none
 
 	busy  chan struct{} // holds the one who asks with the fallback key; guards all below
-	asked time.Time
+	until time.Time     // how long the answer counts
 	found checks.Step
 }
 
@@ -177,9 +179,13 @@ func (k *Keyed) diagnose(ctx context.Context) checks.Step {
 	case <-ctx.Done():
 		return fallbackStep(false, "the fallback key could not be asked: no time was left")
 	}
-	if k.asked.IsZero() || time.Since(k.asked) >= diagnoseEvery {
-		k.found = k.ask(ctx)
-		k.asked = time.Now()
+	if time.Now().Before(k.until) {
+		return k.found
+	}
+	k.found = k.ask(ctx)
+	k.until = time.Now().Add(diagnoseEvery)
+	if ctx.Err() != nil {
+		k.until = time.Now().Add(diagnoseAgain)
 	}
 	return k.found
 }

@@ -273,7 +273,7 @@ func (a *active) hits(c call) bool {
 	switch {
 	case f.Route != "" && f.Route != RouteAny && f.Route != c.route,
 		f.Model != "" && f.Model != c.model,
-		f.Key != "" && f.Key != c.key && f.Key != fingerprint(c.key),
+		f.Key != "" && f.Key != c.key && f.Key != Fingerprint(c.key),
 		(f.Quota != nil || f.NoAllowance) && f.Route != c.route && !c.paid():
 		return false
 	}

@@ -98,7 +98,7 @@ func (s *Server) clean() {
 	s.revoked, s.accepted = map[string]bool{}, map[string]bool{}
 	for key, ok := range s.opts.Keys {
 		if ok {
-			s.accepted[fingerprint(key)] = true
+			s.accepted[Fingerprint(key)] = true
 		}
 	}
 	if s.opts.Scenario != nil {

@@ -97,13 +97,13 @@ func keyName(key string) string {
 	if key == "" {
 		return "none"
 	}
-	return fingerprint(key)
+	return Fingerprint(key)
 }
 
 func (s *Server) minute() time.Duration { return time.Duration(float64(time.Minute) / s.speed) }
 
-// fingerprint names a key without giving it away.
-func fingerprint(key string) string {
+// Fingerprint names a key, as Stats does, without giving it away.
+func Fingerprint(key string) string {
 	sum := sha256.Sum256([]byte(key))
 	return "key_" + hex.EncodeToString(sum[:6])
 }
@@ -112,5 +112,5 @@ func asFingerprint(key string) string {
 	if len(key) == len("key_")+12 && key[:4] == "key_" {
 		return key
 	}
-	return fingerprint(key)
+	return Fingerprint(key)
 }

@@ -166,6 +166,6 @@ func (s *Server) admit(c call, p *plan) (allowance, bool) {
 func (s *Server) keyAccepted(key string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f := fingerprint(key)
+	f := Fingerprint(key)
 	return !s.revoked[f] && (len(s.opts.Keys) == 0 || s.accepted[f])
 }
