@@ -30,7 +30,8 @@ type rotation struct {
 	file string
 }
 
-func newRotation(t *testing.T) *rotation {
+// newRotation makes an agent whose key comes from the file itself, or from a program that prints it.
+func newRotation(t *testing.T, source string) *rotation {
 	t.Helper()
 	w := &world{Host: agenttest.NewHost(t, binary)}
 	accepted := map[string]bool{firstKey: true, fallbackKey: true}
@@ -38,6 +39,9 @@ func newRotation(t *testing.T) *rotation {
 	r := &rotation{world: w, t: t, file: filepath.Join(w.Dir, "key")}
 	r.replace(firstKey)
 	w.Env = append(w.Env, "FALLBACK="+fallbackKey)
+	if strings.HasPrefix(source, "command") {
+		r.program()
+	}
 	var text strings.Builder
 	fmt.Fprintf(&text, `
 location: here
@@ -45,15 +49,24 @@ listen: %s
 grace: 5s
 concurrency: {global: 200, per_host: 200}
 providers:
-  mistral: {base_url: "http://%s", api_key: {file: %s}, fallback_api_key: {env: FALLBACK}, reuse_connections: true}
+  mistral: {base_url: "http://%s", api_key: {%s}, fallback_api_key: {env: FALLBACK}, reuse_connections: true}
 exporters: [{name: lines, kind: stdout}]
 checks:
-`, w.Listen, w.api, r.file)
+`, w.Listen, w.api, fmt.Sprintf(source, r.file))
 	for i := range rotating {
 		fmt.Fprintf(&text, "  - {name: models-%d, kind: models, schedule: \"@every 1s\", timeout: 900ms}\n", i)
 	}
 	w.Write(text.String())
 	return r
+}
+
+// program makes a program beside the file that prints the key.
+func (r *rotation) program() {
+	r.t.Helper()
+	text := fmt.Sprintf("#!/bin/sh\nexec cat %s\n", r.file)
+	if err := os.WriteFile(r.file+".sh", []byte(text), 0o700); err != nil {
+		r.t.Fatal(err)
+	}
 }
 
 // replace puts a key in the place of another, as a rotation does.
@@ -102,7 +115,7 @@ func (r *rotation) untilAll(what string, since time.Time, status checks.Status) 
 // and once after the old key was revoked. The agent is neither restarted nor told.
 func TestARevokedAndRotatedKeyUnderLoadLosesNoRun(t *testing.T) {
 	t.Parallel()
-	r := newRotation(t)
+	r := newRotation(t, "file: %s")
 	p := r.Start()
 	r.untilAll("every check to be well", time.Time{}, checks.OK)
 
@@ -170,4 +183,39 @@ func (r *rotation) verdicts(stored []checks.Record, revoked, replaced time.Time)
 }
 
 // requests is how many requests the API had with a key.
-func (r *rotation) requests(key string) int64 { return r.sim.Stats().Keys[simulator.Fingerprint(key)].Requests }
+func (r *rotation) requests(key string) int64 {
+	return r.sim.Stats().Keys[simulator.Fingerprint(key)].Requests
+}
+
+// TestAKeyThatAProgramPrintsIsRotatedUnderLoad: nobody sees that such a key has changed until it is refused. Then it is
+// read again, and the very call that was refused is made again.
+func TestAKeyThatAProgramPrintsIsRotatedUnderLoad(t *testing.T) {
+	t.Parallel()
+	r := newRotation(t, "command: [%s.sh]")
+	p := r.Start()
+	r.untilAll("every check to be well", time.Time{}, checks.OK)
+	r.admin("accept", secondKey)
+	r.replace(secondKey)
+	r.admin("revoke", firstKey)
+	r.untilAll("every check to be well with the second key", time.Now(), checks.OK)
+	p.Stop()
+
+	stored := r.Stored()
+	accounted(t, stored)
+	tiled(t, stored, "models-", time.Second)
+	again := 0
+	for _, record := range stored {
+		if record.Report == nil {
+			continue
+		}
+		if record.Report.Cause == checks.CauseAuth {
+			t.Errorf("%s: %s: %+v", record.Report.Check, record.Report.Summary, record.Report.Evidence)
+		}
+		if len(record.Report.Evidence) > 0 && record.Report.Evidence[0].Name == "rotation" {
+			again++
+		}
+	}
+	if again == 0 || r.requests(fallbackKey) != 0 {
+		t.Errorf("%d calls were made again, %d requests with the fallback key; want some and none", again, r.requests(fallbackKey))
+	}
+}
