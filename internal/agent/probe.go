@@ -146,6 +146,9 @@ func Probe(ctx context.Context, cfg *config.Config, o ProbeOptions) []Finding {
 	for i := range cfg.Providers {
 		p := &cfg.Providers[i]
 		findings = append(findings, probeSecret(ctx, "secret of provider "+p.Name, p.APIKey))
+		if !p.FallbackAPIKey.IsZero() {
+			findings = append(findings, probeSecret(ctx, "fallback secret of provider "+p.Name, p.FallbackAPIKey))
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Secrets)) {
 		findings = append(findings, probeSecret(ctx, "secret "+name, cfg.Secrets[name]))

@@ -73,6 +73,7 @@ func TestProbeTriesEverySecretNameAndExporter(t *testing.T) {
 		"  - {name: way, kind: egress, schedule: '@every 1m', with: {hosts: [{host: localhost}, {host: 127.0.0.2}, {host: far.example, resolver: 127.0.0.3}],"+
 		" forbid: ['127.0.0.4:80'], reference: 'localhost:443'}}\n")
 	h.change("{name: scrape, kind: prometheus}", "{name: lines, kind: stdout}, {name: down, kind: otel, with: {endpoint: 'http://127.0.0.1:1'}}")
+	h.change("api_key: {env: KEY}", "api_key: {env: KEY}, fallback_api_key: {env: NOWHERE}")
 	cfg, err := h.load()
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +85,7 @@ func TestProbeTriesEverySecretNameAndExporter(t *testing.T) {
 		got = append(got, fmt.Sprintf("%s %t", f.Subject, f.OK))
 	}
 	want := []string{
-		"secret of provider mistral true", "secret a false", "secret b true", "host 127.0.0.1 true", "host localhost true",
+		"secret of provider mistral true", "fallback secret of provider mistral false", "secret a false", "secret b true", "host 127.0.0.1 true", "host localhost true",
 		"host 127.0.0.2 true", "host 127.0.0.4 true", "exporter lines true", "exporter down false",
 	}
 	if !slices.Equal(got, want) {
