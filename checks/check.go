@@ -30,6 +30,12 @@ type Paid interface {
 	MaxCost(at time.Time) (cost PicoUSD, known bool)
 }
 
+// Typical is implemented by paid checks that can tell what a run costs as a rule: an estimate for people who plan, which
+// bounds nothing.
+type Typical interface {
+	TypicalCost(at time.Time) (cost PicoUSD, known bool)
+}
+
 // Owned is implemented by checks whose target is not the provider's API. What the table blames on the provider is blamed
 // on the owner instead; and where such a check costs money, the provider's breaker neither stops its runs nor learns from
 // them: they ask how the owner fares, also while the provider is down.

@@ -76,6 +76,9 @@ func New(params Params, env checks.Env) (checks.Check, error) {
 // MaxCost is the price of the prompt and of max_tokens.
 func (c *Chat) MaxCost(at time.Time) (checks.PicoUSD, bool) { return c.bill.Worst(at) }
 
+// TypicalCost implements checks.Typical.
+func (c *Chat) TypicalCost(at time.Time) (checks.PicoUSD, bool) { return c.bill.Typical(at) }
+
 // ModelsUsed implements checks.Modelled.
 func (c *Chat) ModelsUsed() []string { return []string{c.params.Model} }
 

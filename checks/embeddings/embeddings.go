@@ -72,6 +72,9 @@ func New(params Params, env checks.Env) (checks.Check, error) {
 // MaxCost is the price of the texts.
 func (e *Embeddings) MaxCost(at time.Time) (checks.PicoUSD, bool) { return e.bill.Worst(at) }
 
+// TypicalCost implements checks.Typical.
+func (e *Embeddings) TypicalCost(at time.Time) (checks.PicoUSD, bool) { return e.bill.Typical(at) }
+
 // ModelsUsed implements checks.Modelled.
 func (e *Embeddings) ModelsUsed() []string { return []string{e.params.Model} }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -49,6 +50,7 @@ type validation struct {
 	Warnings []config.Problem `json:"warnings,omitempty"`
 	Error    string           `json:"error,omitempty"`
 	Checks   int              `json:"checks"`
+	Aged     []string         `json:"old_prices,omitempty"`
 	Limited  bool             `json:"limited"` // a budget bounds what paid checks spend
 	Cost     *agent.Cost      `json:"cost,omitempty"`
 	Online   []agent.Finding  `json:"online,omitempty"`
@@ -65,12 +67,17 @@ func validate(cmd *cobra.Command, p process, f validateFlags) error {
 	if err == nil {
 		err = agent.Buildable(cfg, registry())
 	}
+	var cost agent.Cost
+	if err == nil {
+		cost = agent.CostOf(cfg, registry())
+		err = agent.OverBudget(cfg, &cost)
+	}
 	result := validation{File: f.config, OK: err == nil}
 	if err != nil {
 		return refuse(p, asJSON, result, err)
 	}
 	result.File, result.Checks, result.Warnings = cfg.Path, len(cfg.Checks), cfg.Warnings
-	cost := agent.CostOf(cfg, registry())
+	result.Aged = agent.OldPrices(cfg, time.Now())
 	result.Cost, result.Limited = &cost, cfg.Budget.Set
 	if f.online {
 		result.Online = agent.Probe(cmd.Context(), cfg, agent.ProbeOptions{
@@ -109,6 +116,9 @@ func printValidation(p process, v validation) {
 	for _, w := range v.Warnings {
 		fmt.Fprintf(p.stdout, "warning: %s:%d: %s\n", w.File, w.Line, w.Message)
 	}
+	for _, text := range v.Aged {
+		fmt.Fprintf(p.stdout, "warning: %s\n", text)
+	}
 	for _, finding := range v.Online {
 		mark := "✓"
 		if !finding.OK {
@@ -124,7 +134,8 @@ func printValidation(p process, v validation) {
 		if !v.Limited {
 			fmt.Fprintln(p.stdout, "warning: there is no `budget`: nothing limits what the paid checks spend")
 		}
-		fmt.Fprintf(p.stdout, "cost at worst: %s a day, %s in 30 days", c.WorstPerDay, 30*c.WorstPerDay)
+		fmt.Fprintf(p.stdout, "cost at worst: %s an hour, %s a day, %s in 30 days\n", c.WorstPerHour, c.WorstPerDay, c.WorstPerMonth)
+		fmt.Fprintf(p.stdout, "cost as a rule: about %s an hour, %s a day, %s in 30 days", c.TypicalPerHour, c.TypicalPerDay, c.TypicalPerMonth)
 		if !c.PricesKnown {
 			fmt.Fprint(p.stdout, " (a model without a known price counts at the dearest one)")
 		}

@@ -17,61 +17,7 @@ import (
 	"github.com/windsock-monitor/windsock/exporters"
 	"github.com/windsock-monitor/windsock/internal/config"
 	"github.com/windsock-monitor/windsock/internal/outbound"
-	"github.com/windsock-monitor/windsock/internal/pricing"
 )
-
-// Cost is what a schedule can cost, at the worst.
-type Cost struct {
-	WorstPerDay checks.PicoUSD `json:"worst_per_day_pico_usd"`
-	PricesKnown bool           `json:"prices_known"`
-	PriceDate   string         `json:"price_date"`
-}
-
-// CostOf adds up the worst cost of every paid run of a day.
-func CostOf(cfg *config.Config, registry config.Registry) Cost {
-	cost := Cost{PricesKnown: true, PriceDate: pricing.Default().Date()}
-	for i := range cfg.Checks {
-		check := &cfg.Checks[i]
-		built, err := buildOnly(check, registry, checks.Env{Prices: pricing.NewBook(pricing.Default(), baseURL(cfg, check.Provider))})
-		if err != nil {
-			continue // Buildable has said so
-		}
-		if paid, ok := built.(checks.Paid); ok {
-			worst, known := paid.MaxCost(time.Now())
-			cost.WorstPerDay += worst * checks.PicoUSD(runsPerDay(check))
-			cost.PricesKnown = cost.PricesKnown && known
-		}
-	}
-	return cost
-}
-
-func baseURL(cfg *config.Config, provider string) string {
-	for i := range cfg.Providers {
-		if cfg.Providers[i].Name == provider {
-			return cfg.Providers[i].BaseURL
-		}
-	}
-	return ""
-}
-
-// runsPerDay is how often the check runs at the most, confirmations included.
-func runsPerDay(check *config.Check) int64 {
-	const day = 24 * time.Hour
-	runs := int64(day / max(check.Schedule.Interval(), time.Second))
-	if !check.Schedule.IsEvery() { // the fullest day of a year: a cron expression may leave out hours and days
-		begin := time.Now().Truncate(day).Add(-1)
-		runs = 0
-		for range 366 {
-			end := begin.Add(day)
-			runs = max(runs, int64(check.Schedule.Count(begin, end)))
-			begin = end
-		}
-	}
-	if check.Confirm > 0 {
-		runs *= 2
-	}
-	return runs
-}
 
 // buildOnly builds a check that will not run, with what of the agent it is built on.
 func buildOnly(check *config.Check, registry config.Registry, env checks.Env) (checks.Check, error) {

@@ -60,7 +60,7 @@ func (a *Agent) providers(ctx context.Context, gen *generation) (map[string]*pro
 		if err != nil {
 			return nil, fmt.Errorf("provider %q: %w", p.Name, err)
 		}
-		prices := a.book(ctx, p)
+		prices := a.book(ctx, gen.cfg.Prices.Table(), p)
 		all[p.Name] = &provider{
 			caller: client, prices: prices,
 			listed: func(ctx context.Context, models []mistral.Model) { a.learn(ctx, p.Name, prices, models) },
@@ -80,8 +80,8 @@ func (gen *generation) client(p *config.Provider) (caller, error) {
 func pricesKey(provider string) string { return "prices/" + provider }
 
 // book is the price book of a provider: what it is before the first list, the list before the last restart said.
-func (a *Agent) book(ctx context.Context, p *config.Provider) *pricing.Book {
-	book := pricing.NewBook(pricing.Default(), p.BaseURL)
+func (a *Agent) book(ctx context.Context, table *pricing.Table, p *config.Provider) *pricing.Book {
+	book := pricing.NewBook(table, p.BaseURL)
 	data, err := a.store.LoadState(ctx, pricesKey(p.Name))
 	if err == nil && data != nil {
 		err = book.Restore(data)

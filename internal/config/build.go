@@ -86,6 +86,7 @@ func (b *builder) build() {
 	b.locationAndLabels()
 	b.listen()
 	b.budget()
+	b.prices()
 	b.network()
 	c.Concurrency = Concurrency{f.Concurrency.Global, f.Concurrency.PerHost}
 	b.upTo("concurrency.global", c.Concurrency.Global, 10_000)
@@ -220,6 +221,12 @@ func (b *builder) budget() {
 		}
 	}
 	b.cfg.Budget = given.whole()
+	b.cfg.PlaceBudget = func(key string, err error) error {
+		if !b.given("budget", key) { // it follows from another
+			return b.placing("budget")(err)
+		}
+		return b.placing("budget." + key)(err)
+	}
 	if out := b.cfg.Budget; out.PerHour > out.PerDay {
 		b.warn(b.at("budget.per_hour"), "per_hour is more than per_day, which stops first")
 	} else if given.PerDay != nil && out.PerMonth > 0 && out.PerDay > out.PerMonth {

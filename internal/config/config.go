@@ -18,6 +18,7 @@ import (
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/exporters"
+	"github.com/windsock-monitor/windsock/internal/pricing"
 	"github.com/windsock-monitor/windsock/internal/schedule"
 	"github.com/windsock-monitor/windsock/internal/secret"
 )
@@ -52,6 +53,8 @@ type Config struct {
 	Exporters   []Exporter
 	Secrets     map[string]checks.Secret
 	Budget      Budget
+	PlaceBudget func(key string, err error) error // places what is wrong with one of the budget's keys, as an *Errors
+	Prices      Prices
 	Store       StoreConfig
 	Log         Log
 	Concurrency Concurrency
@@ -125,6 +128,15 @@ type Budget struct {
 	PerHour, PerDay, PerMonth checks.PicoUSD
 	Set                       bool
 }
+
+// Prices is what models cost beside the built-in prices.
+type Prices struct {
+	MaxAge time.Duration // 0: no age is too old
+	Own    []pricing.Price
+}
+
+// Table is the built-in prices with those of the file.
+func (p Prices) Table() *pricing.Table { return pricing.Default().With(p.Own) }
 
 // StoreConfig is how much is kept.
 type StoreConfig struct {

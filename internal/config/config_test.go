@@ -59,7 +59,7 @@ func TestEveryKeyArrives(t *testing.T) {
 		t.Error("nobody knows the secrets' values")
 	}
 	got.Providers, got.Checks, got.Exporters, got.Secrets, got.Warnings = nil, nil, nil, nil, nil
-	got.Network.PlaceCAFile, got.Scrubber = nil, nil
+	got.Network.PlaceCAFile, got.Scrubber, got.PlaceBudget = nil, nil, nil
 	want := config.Config{
 		Path: path, Location: "par1-vm7", StateDir: filepath.Join(dir, "state"), Grace: 5 * time.Second,
 		Labels: map[string]string{"env": "production", "service": "checkout", "team.name": "1.10"},
@@ -74,6 +74,7 @@ func TestEveryKeyArrives(t *testing.T) {
 		},
 		Budget:      config.Budget{PerHour: checks.Dollar / 20, PerDay: checks.Dollar / 2, Set: true},
 		Store:       config.StoreConfig{MaxAge: 36 * time.Hour, MaxSize: 2 << 30},
+		Prices:      config.Prices{MaxAge: 90 * 24 * time.Hour},
 		Log:         config.Log{Level: slog.LevelWarn, Format: "json"},
 		Concurrency: config.Concurrency{Global: 10, PerHost: 2},
 	}

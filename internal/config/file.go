@@ -22,6 +22,7 @@ type file struct {
 	Exporters   []exporter               `yaml:"exporters" jsonschema_description:"Where results go."`
 	Secrets     map[string]checks.Secret `yaml:"secrets" jsonschema_description:"Credentials by name, for {secret: name}."`
 	Budget      *budget                  `yaml:"budget" jsonschema_description:"The most that the probes may cost, in US dollars: a hard stop. Absent: no bound."`
+	Prices      prices                   `yaml:"prices" jsonschema_description:"What models cost where the built-in prices are not yours, or do not have them."`
 	Programs    programs                 `yaml:"programs" jsonschema_description:"Which programs exec checks may run. Absent: none."`
 	Network     network                  `yaml:"network" jsonschema_description:"The way out, for checks and exporters."`
 	Store       store                    `yaml:"store" jsonschema_description:"How much is kept on disk."`
@@ -113,6 +114,27 @@ type budget struct {
 
 func (*budget) reserved() []string { return []string{"per_week", "currency"} }
 
+type prices struct {
+	MaxAge time.Duration `yaml:"max_age" jsonschema:"default=2160h" jsonschema_description:"Older prices, built-in or own, are warned of. 0 is off."`
+	Models []price       `yaml:"models" jsonschema_description:"Prices by model. They take the place of all built-in ones of that model."`
+}
+
+type price struct {
+	Model     string          `yaml:"model" jsonschema:"required" jsonschema_description:"The id, or an alias that shall not be followed."`
+	Input     *checks.PicoUSD `yaml:"input_per_million" jsonschema_description:"US dollars for a million prompt tokens."`
+	Cached    *checks.PicoUSD `yaml:"cached_per_million" jsonschema_description:"US dollars for a million prompt tokens from the cache. Absent: a tenth of the input."`
+	Output    *checks.PicoUSD `yaml:"output_per_million" jsonschema_description:"US dollars for a million completion tokens."`
+	Pages     *checks.PicoUSD `yaml:"pages_per_thousand" jsonschema_description:"US dollars for a thousand pages."`
+	Minute    *checks.PicoUSD `yaml:"minute" jsonschema_description:"US dollars for a minute of audio."`
+	Batch     int             `yaml:"batch_percent" jsonschema:"default=50,minimum=1,maximum=100" jsonschema_description:"Per cent of the price at the batch tier."`
+	Free      bool            `yaml:"free" jsonschema:"default=false" jsonschema_description:"The model costs nothing."`
+	From      string          `yaml:"from" jsonschema_description:"Since when it counts, as 2026-12-01. Absent: always."`
+	Source    string          `yaml:"source" jsonschema_description:"Where the price is from, for people."`
+	CheckedOn string          `yaml:"checked_on" jsonschema_description:"When it was looked up, as 2026-11-01."`
+}
+
+func (p *price) preset() { *p = price{Batch: 50} }
+
 type network struct {
 	HTTPProxy      *string  `yaml:"http_proxy" jsonschema_description:"Proxy for http:// addresses. Absent: $HTTP_PROXY. Empty: none."`
 	HTTPSProxy     *string  `yaml:"https_proxy" jsonschema_description:"Proxy for https:// addresses. Absent: $HTTPS_PROXY. Empty: none."`
@@ -143,7 +165,7 @@ type concurrency struct {
 
 func defaults() file {
 	return file{
-		Grace: 10 * time.Second, Store: store{MaxAge: 7 * 24 * time.Hour, MaxSize: 512 << 20},
+		Grace: 10 * time.Second, Prices: prices{MaxAge: 90 * 24 * time.Hour}, Store: store{MaxAge: 7 * 24 * time.Hour, MaxSize: 512 << 20},
 		Log: logging{Level: "info", Format: "text"}, Concurrency: concurrency{Global: 64, PerHost: 16},
 	}
 }

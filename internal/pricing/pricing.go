@@ -4,6 +4,7 @@
 package pricing
 
 import (
+	"maps"
 	"math"
 	"math/bits"
 	"slices"
@@ -124,6 +125,35 @@ func newPrice(r row) Price {
 		Model: r.model, Input: input, Cached: input / 10, Output: checks.PicoUSD(r.output) * perMillion,
 		Source: docs, CheckedOn: tableDate,
 	}
+}
+
+// With is the table with rows of the configuration: for their models they take the place of the built-in ones.
+func (t *Table) With(own []Price) *Table {
+	if len(own) == 0 {
+		return t
+	}
+	out := &Table{date: t.date, prices: maps.Clone(t.prices), aliases: t.aliases}
+	replaced := map[string]bool{}
+	for _, p := range own {
+		p.Own = true
+		if !replaced[p.Model] {
+			out.prices[p.Model], replaced[p.Model] = nil, true
+		}
+		out.prices[p.Model] = append(slices.Clone(out.prices[p.Model]), p)
+	}
+	for model := range replaced {
+		slices.SortStableFunc(out.prices[model], func(a, b Price) int { return b.From.Compare(a.From) })
+	}
+	return out
+}
+
+// Age is how long ago the built-in rows were checked.
+func (t *Table) Age(now time.Time) time.Duration {
+	at, err := time.Parse(time.DateOnly, t.date)
+	if err != nil {
+		return 0
+	}
+	return now.Sub(at)
 }
 
 // Date is the date of the built-in rows, 2006-01-02.

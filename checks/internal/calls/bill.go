@@ -24,6 +24,17 @@ func (b Bill) Worst(at time.Time) (checks.PicoUSD, bool) {
 	return b.Prices.Worst(b.Model, b.PromptBytes, b.MaxTokens, at)
 }
 
+// Typical is what one call costs as a rule: a token for four bytes of the prompt and 20 for what is put around it (pings of
+// 32 bytes were billed 15 to 49 prompt tokens, recorded in 2026), and half of the allowed tokens, at most 32: a ping is
+// answered with a word.
+func (b Bill) Typical(at time.Time) (checks.PicoUSD, bool) {
+	completion := int64(0)
+	if b.MaxTokens > 0 {
+		completion = int64(max(min(b.MaxTokens/2, 32), 1))
+	}
+	return b.Prices.Charge(pricing.Usage{Prompt: int64(b.PromptBytes/4 + 20), Completion: completion}, b.Model, at)
+}
+
 // Usage is what call consumed: by the provider's own count, else the worst case where it may have been billed, else nil.
 // The budget is a hard stop, so a doubt counts as spent.
 func (b Bill) Usage(call *mistral.Call, counted *mistral.Usage) *checks.Usage {

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/windsock-monitor/windsock/internal/agent"
+	"github.com/windsock-monitor/windsock/internal/config"
+	"github.com/windsock-monitor/windsock/internal/secret"
+)
+
+type pricesFlags struct{ config, output string }
+
+func newPrices(p process) *cobra.Command {
+	var f pricesFlags
+	cmd := &cobra.Command{
+		Use:   "prices",
+		Short: "Show what the models of the checks cost, where that is from and how old it is",
+		Long: `Show the price that is counted for each model that a check calls: what the id is priced as (by the
+provider's models list as the agent saw it last, else by the built-in aliases), US dollars for a million
+tokens in the zone of the provider's address, and where the price is from. It asks nobody.
+Exit code 0: every price is known; 3: one is not, and counts as the dearest.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return showPrices(cmd.Context(), p, f) },
+	}
+	cmd.Flags().StringVarP(&f.config, "config", "c", "", "the configuration (default ./schedules.yaml, then /etc/windsock/schedules.yaml)")
+	outputFlag(cmd, &f.output)
+	return cmd
+}
+
+// priceList is the JSON form of the prices.
+type priceList struct {
+	Models   []agent.PricedModel `json:"models"`
+	Warnings []string            `json:"warnings,omitempty"`
+}
+
+func showPrices(ctx context.Context, p process, f pricesFlags) error {
+	asJSON, err := wantOutput(f.output)
+	if err != nil {
+		return err
+	}
+	load := loader{path: f.config, getenv: p.getenv, log: slog.New(slog.DiscardHandler), scrubber: secret.NewScrubber()}
+	cfg, err := config.Load(load.options())
+	if err != nil {
+		return exit(exitUsage, err)
+	}
+	list := priceList{agent.PricesOf(ctx, cfg, registry(), p.getenv), agent.OldPrices(cfg, time.Now())}
+	if asJSON {
+		_ = json.NewEncoder(p.stdout).Encode(list)
+	} else {
+		printPrices(p.stdout, list)
+	}
+	for i := range list.Models {
+		if !list.Models[i].Known {
+			return exit(exitBadNews, nil)
+		}
+	}
+	return nil
+}
+
+func printPrices(w io.Writer, list priceList) {
+	for _, text := range list.Warnings {
+		fmt.Fprintf(w, "warning: %s\n", text)
+	}
+	if len(list.Models) == 0 {
+		fmt.Fprintln(w, "no check calls a model")
+		return
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "MODEL\tPRICED AS\tIN $/M\tCACHED $/M\tOUT $/M\tCHECKED ON\tSOURCE\tCHECKS")
+	for i := range list.Models {
+		m := &list.Models[i]
+		if !m.Known {
+			fmt.Fprintf(table, "%s\t%s\tUNKNOWN\t\t\t\tcounts as the dearest\t%s\n", m.Model, m.As, strings.Join(m.Checks, ", "))
+			continue
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.Model, m.As, dollars(m.Input), dollars(m.Cached), dollars(m.Output),
+			m.CheckedOn, m.Source, strings.Join(m.Checks, ", "))
+	}
+	_ = table.Flush()
+}
