@@ -112,6 +112,7 @@ func (a *Agent) assemble(ctx context.Context) error {
 		return err
 	}
 	gen.unclean = a.store.Unclean()
+	a.warnOfPrices(a.o.Config, gen)
 	a.gen, a.o.Config = gen, gen.cfg
 	a.reload = status.Config{Path: absolute(a.o.Config.Path), LoadedAt: a.started, ReloadOK: true}
 	a.breakers.Configure(ctx, gen.breakers)

@@ -14,6 +14,7 @@ import (
 	"github.com/windsock-monitor/windsock/internal/mistral"
 	"github.com/windsock-monitor/windsock/internal/outbound"
 	"github.com/windsock-monitor/windsock/internal/pipeline"
+	"github.com/windsock-monitor/windsock/internal/pricing"
 	"github.com/windsock-monitor/windsock/internal/schedule"
 	"github.com/windsock-monitor/windsock/internal/store"
 )
@@ -24,6 +25,7 @@ type generation struct {
 	names      map[string]bool // of the checks
 	network    *outbound.Network
 	spawner    checks.Spawner // nil where no program may run
+	prices     map[string]*pricing.Book // by provider
 	plan       pipeline.Plan
 	breakers   map[string]pipeline.BreakerSettings
 	deliveries []*delivering
@@ -53,7 +55,9 @@ func (a *Agent) build(ctx context.Context, cfg *config.Config) (*generation, err
 		Location: cfg.Location, Labels: cfg.Labels, Limits: limits(cfg.Budget), Listers: map[string]pipeline.Lister{},
 		Headroom: a.headrooms.gate,
 	}
+	gen.prices = map[string]*pricing.Book{}
 	for name, client := range clients {
+		gen.prices[name] = client.prices
 		gen.plan.Listers[name] = lister(client)
 	}
 	for i := range cfg.Checks {

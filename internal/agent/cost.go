@@ -30,20 +30,25 @@ type Cost struct {
 func CostOf(cfg *config.Config, registry config.Registry) Cost {
 	now := time.Now()
 	cost := Cost{PricesKnown: true, PriceDate: pricing.Default().Date()}
+	counted := map[string]fullest{} // by schedule: a year of a cron expression is work
 	for i, built := range costed(cfg, registry) {
 		paid, ok := built.(checks.Paid)
 		if !ok {
 			continue
 		}
 		check := &cfg.Checks[i]
-		worst, known := paid.MaxCost(now)
+		worst, priced := paid.MaxCost(now)
 		typical := worst
 		if knows, ok := built.(checks.Typical); ok {
 			typical, _ = knows.TypicalCost(now)
 		}
-		runs := runsOf(check)
+		runs, known := counted[check.Schedule.String()]
+		if !known {
+			runs = runsOf(check)
+			counted[check.Schedule.String()] = runs
+		}
 		cost.add(runs, worst, typical, check.Confirm > 0)
-		cost.PricesKnown = cost.PricesKnown && known
+		cost.PricesKnown = cost.PricesKnown && priced
 		if worst > cost.DearestRun {
 			cost.Dearest, cost.DearestRun = check.Name, worst
 		}

@@ -121,3 +121,28 @@ func (gen *generation) modelsUsed(provider string) []string {
 	slices.Sort(all)
 	return slices.Compact(all)
 }
+
+// unpriced are the models that checks of a provider call and whose price nobody knows.
+func (gen *generation) unpriced(provider string, now time.Time) []string {
+	return slices.DeleteFunc(gen.modelsUsed(provider), func(model string) bool {
+		_, known := gen.prices[provider].Lookup(model, now)
+		return known
+	})
+}
+
+// warnOfPrices says at the start and after a reload what is wrong with prices and budget and keeps nothing from running.
+func (a *Agent) warnOfPrices(cfg *config.Config, gen *generation) {
+	now := time.Now()
+	for _, text := range OldPrices(cfg, now) {
+		a.o.Log.Warn("prices are old", "problem", text)
+	}
+	for provider := range gen.prices {
+		if unknown := gen.unpriced(provider, now); len(unknown) > 0 {
+			a.o.Log.Warn("prices are not known, and count as the dearest", "provider", provider, "models", unknown)
+		}
+	}
+	cost := CostOf(cfg, a.o.Registry)
+	if err := OverBudget(cfg, &cost); err != nil {
+		a.o.Log.Warn("the schedule passes its own budget, which will skip runs", "problem", err)
+	}
+}

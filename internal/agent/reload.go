@@ -62,6 +62,7 @@ func (a *Agent) reloadOnce(ctx, base context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.warnOfPrices(cfg, gen)
 	a.pipeline.Swap(union(gen.plan, old.plan)) // no slot finds its check gone, whichever schedule it is from
 	if err := a.scheduler.Swap(a.entries(ctx, cfg)); err != nil {
 		a.pipeline.Swap(old.plan)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/exporters"
+	"github.com/windsock-monitor/windsock/internal/pricing"
 	"github.com/windsock-monitor/windsock/internal/schedule"
 )
 
@@ -192,6 +193,13 @@ func (a *Agent) observeMoney(ctx context.Context, s *snapshotting, now time.Time
 		attrs := map[string]string{"window": b.Window}
 		s.gauge("windsock.budget.spent.usd", b.SpentUSD, attrs)
 		s.gauge("windsock.budget.limit.usd", b.LimitUSD, attrs)
+	}
+	s.gauge("windsock.prices.age", pricing.Default().Age(now).Seconds(), nil)
+	a.mu.Lock()
+	gen := a.gen
+	a.mu.Unlock()
+	for provider := range gen.prices {
+		s.gauge("windsock.prices.unknown", float64(len(gen.unpriced(provider, now))), map[string]string{"provider": provider})
 	}
 }
 
