@@ -24,7 +24,7 @@ type generation struct {
 	cfg        *config.Config
 	names      map[string]bool // of the checks
 	network    *outbound.Network
-	spawner    checks.Spawner // nil where no program may run
+	spawner    checks.Spawner           // nil where no program may run
 	prices     map[string]*pricing.Book // by provider
 	plan       pipeline.Plan
 	breakers   map[string]pipeline.BreakerSettings
