@@ -1,6 +1,10 @@
 package schedule
 
-import "time"
+import (
+	"time"
+
+	"github.com/windsock-monitor/windsock/internal/clock"
+)
 
 const (
 	tick     = time.Second           // the longest sleep of the loop
@@ -35,7 +39,7 @@ func newClocks(wall func() time.Time, suspended func() time.Duration) *clocks {
 		c.wall = time.Now
 	}
 	if c.suspended == nil {
-		c.suspended = suspendedTime
+		c.suspended = clock.Suspended
 	}
 	c.base, c.asleep = time.Now(), c.suspended()
 	c.last = c.read()
