@@ -79,7 +79,7 @@ func (s *Store) mend(ctx context.Context, now time.Time) {
 // Expire drops the records that are too old at now, then the oldest ones until the database is small enough, and gives the
 // pages back. It works in small steps, so that appends get in between.
 func (s *Store) Expire(ctx context.Context, now time.Time) error {
-	s.ledger.tidy(now)
+	rollBefore := s.ledger.tidy(now)
 	cutoff := now.Add(-s.o.MaxAge).UnixMicro()
 	for more := true; more; {
 		if err := ctx.Err(); err != nil {
@@ -88,10 +88,15 @@ func (s *Store) Expire(ctx context.Context, now time.Time) error {
 		if s.isClosed() {
 			return ErrClosed
 		}
-		var err error
-		if more, err = s.expireOnce(context.WithoutCancel(ctx), now, cutoff); err != nil {
+		dropping, err := s.expireOnce(context.WithoutCancel(ctx), now, cutoff)
+		if err != nil {
 			return err
 		}
+		rolling, err := s.rollUp(context.WithoutCancel(ctx), now, rollBefore)
+		if err != nil {
+			return err
+		}
+		more = dropping || rolling
 	}
 	return nil
 }
@@ -109,13 +114,18 @@ func (s *Store) expireOnce(ctx context.Context, now time.Time, cutoff int64) (mo
 		s.dropped(&e)
 		return e.dropped == expireStep || e.tooBig || e.vacuumed, nil
 	}
+	return false, s.failed(ctx, now, err)
+}
+
+// failed is what follows where a step of retention failed.
+func (s *Store) failed(ctx context.Context, now time.Time, err error) error {
 	if isCorrupt(err) {
 		s.moved = err
 		s.flush(ctx)
-		return false, nil
+		return nil
 	}
 	s.degrade(now, err)
-	return false, err
+	return err
 }
 
 func (s *Store) highest() delivery.Position {
@@ -176,7 +186,9 @@ func (e *expiry) drop(ctx context.Context, db *sql.DB, which string, arg any) er
 	old, moment := e.now.Add(-ledgerAge).UnixMicro(), e.now.UnixMicro()
 	var needed bool
 	err := db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM records WHERE pos IN ("+which+")) OR EXISTS"+
-		" (SELECT 1 FROM ledger WHERE at < ?) OR EXISTS (SELECT 1 FROM ledger WHERE at > ?)", arg, old, moment).Scan(&needed)
+		" (SELECT 1 FROM ledger WHERE at < ?2) OR EXISTS (SELECT 1 FROM ledger WHERE at > ?3) OR EXISTS"+
+		" (SELECT 1 FROM ledger_hours WHERE until < ?2) OR EXISTS (SELECT 1 FROM ledger_hours WHERE until > ?3)",
+		arg, old, moment).Scan(&needed)
 	if err != nil || !needed { // a disk that sleeps is left asleep
 		return err
 	}
@@ -200,7 +212,12 @@ func (e *expiry) drop(ctx context.Context, db *sql.DB, which string, arg any) er
 		args  []any
 	}{
 		{"DELETE FROM ledger WHERE at < ?", []any{old}},
+		{"DELETE FROM ledger_hours WHERE until < ?", []any{old}},
 		{"UPDATE ledger SET at = ? WHERE at > ?", []any{moment, moment}},
+		{"INSERT INTO ledger_hours (" + lumpColumns + `) SELECT ?1, "check", provider, model, run_by, sum(runs), sum(cost),` +
+			" sum(reserved), sum(prompt), sum(cached), sum(completion), sum(unpriced) FROM ledger_hours WHERE until > ?1" +
+			" GROUP BY 2, 3, 4, 5" + orAddLump, []any{moment}},
+		{"DELETE FROM ledger_hours WHERE until > ?", []any{moment}},
 		// With all records gone the file must still know which positions were given.
 		{"INSERT OR REPLACE INTO meta (key, value) VALUES ('high', ?)", []any{strconv.FormatInt(int64(e.high), 10)}},
 	} {

@@ -39,6 +39,15 @@ const (
 	putRun
 	putClaim
 	putMeta
+	addLump
+)
+
+// A sum that is there already grows.
+const (
+	lumpColumns = `until, "check", provider, model, run_by, runs, cost, reserved, prompt, cached, completion, unpriced`
+	orAddLump   = " ON CONFLICT DO UPDATE SET runs = runs + excluded.runs, cost = cost + excluded.cost," +
+		" reserved = reserved + excluded.reserved, prompt = prompt + excluded.prompt, cached = cached + excluded.cached," +
+		" completion = completion + excluded.completion, unpriced = unpriced + excluded.unpriced"
 )
 
 func statements() []string {
@@ -48,9 +57,10 @@ func statements() []string {
 		putCursor: "INSERT OR REPLACE INTO cursors (exporter, pos, state, sent, rejected, expired) VALUES (?, ?, ?, ?, ?, ?)",
 		putState:  "INSERT OR REPLACE INTO states (key, data) VALUES (?, ?)",
 		putRun:    "INSERT OR REPLACE INTO checks (name, last_run, last_pos) VALUES (?, ?, ?)",
-		putClaim: `INSERT OR REPLACE INTO ledger (id, at, "check", provider, model, run_by, reserved, cost)` +
-			` VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		putClaim: `INSERT OR REPLACE INTO ledger (id, at, "check", provider, model, run_by, reserved, cost, prompt, cached,` +
+			` completion, estimated, priced) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		putMeta: "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)",
+		addLump: "INSERT INTO ledger_hours (" + lumpColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)" + orAddLump,
 	}
 }
 
@@ -225,7 +235,7 @@ func isCorrupt(err error) bool {
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT:
 		return true
 	case sqlite3.SQLITE_ERROR: // the schema says its version, but is not what that version has
-		return slices.ContainsFunc([]string{"no such table", "no such column", "no such index", "no column named", "already exists", "unsupported file format"},
+		return slices.ContainsFunc([]string{"no such table", "no such column", "no such index", "no column named", "duplicate column name", "already exists", "unsupported file format"},
 			func(what string) bool { return strings.Contains(err.Error(), what) })
 	}
 	return false

@@ -19,29 +19,32 @@ import (
 
 // loaded is what a file holds beside the records.
 type loaded struct {
-	instance  string
-	bootID    string
-	assumedAt int64
-	high      delivery.Position // the newest position that the file knows of
-	records   int64
-	bytes     int64
-	voids     []void
-	cursors   []cursorRow
-	unread    map[string]int64 // records past each cursor
-	states    []stateRow
-	runs      []runRow
-	runsTo    delivery.Position   // the newest record that the file's runs know of; -1 where that is all of them
-	late      map[string]struct{} // the checks whose runs come from newer records: the file is to be told of them
-	spends    []spend
-	salvaged  bool // from a database that was moved aside
+	instance   string
+	bootID     string
+	assumedAt  int64
+	high       delivery.Position // the newest position that the file knows of
+	records    int64
+	bytes      int64
+	voids      []void
+	cursors    []cursorRow
+	unread     map[string]int64 // records past each cursor
+	states     []stateRow
+	runs       []runRow
+	runsTo     delivery.Position   // the newest record that the file's runs know of; -1 where that is all of them
+	late       map[string]struct{} // the checks whose runs come from newer records: the file is to be told of them
+	spends     []spend
+	spending   spending
+	shifted    int64 // what its entries were moved by
+	knowsShift bool
+	salvaged   bool // from a database that was moved aside
 }
 
 // load reads a file. Where it fails the rest is read all the same: after a corruption every row counts.
 func load(ctx context.Context, db *sql.DB) (*loaded, error) {
-	l := &loaded{unread: map[string]int64{}, runsTo: -1}
+	l := &loaded{unread: map[string]int64{}, runsTo: -1, spending: newSpending()}
 	var errs []error
 	for _, part := range []func(context.Context, *sql.DB) error{
-		l.loadMeta, l.loadRecords, l.loadVoids, l.loadCursors, l.loadStates, l.loadRuns, l.loadLateRuns, l.loadLedger,
+		l.loadMeta, l.loadRecords, l.loadVoids, l.loadCursors, l.loadStates, l.loadRuns, l.loadLateRuns, l.loadLedger, l.loadSpending,
 	} {
 		if err := part(ctx, db); err != nil {
 			errs = append(errs, understood(ctx, err))
@@ -92,6 +95,9 @@ func (l *loaded) loadMeta(ctx context.Context, db *sql.DB) error {
 			l.bootID = value
 		case "assumed_at":
 			l.assumedAt, _ = strconv.ParseInt(value, 10, 64)
+		case "shifted":
+			shifted, err := strconv.ParseInt(value, 10, 64)
+			l.shifted, l.knowsShift = shifted, err == nil
 		case "runs":
 			to, _ := strconv.ParseInt(value, 10, 64)
 			l.runsTo = delivery.Position(to)
@@ -219,10 +225,44 @@ func (l *loaded) loadLateRuns(ctx context.Context, db *sql.DB) error {
 }
 
 func (l *loaded) loadLedger(ctx context.Context, db *sql.DB) error {
-	return eachRow(ctx, db, func(scan func(...any) error) error {
+	entry := func(scan func(...any) error) error {
 		var s spend
 		err := scan(&s.at, &s.amount)
 		l.spends = append(l.spends, s)
 		return err
-	}, "SELECT at, coalesce(cost, reserved) FROM ledger ORDER BY at")
+	}
+	if err := eachRow(ctx, db, entry, "SELECT at, coalesce(cost, reserved) FROM ledger"); err != nil {
+		return err
+	}
+	if current, err := isCurrent(ctx, db); err != nil || !current {
+		return err
+	}
+	return eachRow(ctx, db, entry, "SELECT until, sum(cost) FROM ledger_hours GROUP BY until")
+}
+
+// isCurrent is false for a database of an older version, which is read as it is while it cannot be written.
+func isCurrent(ctx context.Context, db *sql.DB) (bool, error) {
+	var version int
+	if err := db.QueryRowContext(ctx, "SELECT user_version FROM pragma_user_version").Scan(&version); err != nil {
+		return false, fmt.Errorf("reading the schema version: %w", err)
+	}
+	return version == len(migrations()), nil
+}
+
+func (l *loaded) loadSpending(ctx context.Context, db *sql.DB) error {
+	query := "SELECT hour, \"check\", provider, model, run_by, runs, cost, reserved, prompt, cached, completion, unpriced FROM spending"
+	if current, err := isCurrent(ctx, db); err != nil {
+		return err
+	} else if !current {
+		query = `SELECT at, "check", provider, model, run_by, 1, coalesce(cost, reserved), iif(cost IS NULL, reserved, 0), 0, 0, 0, 0 FROM ledger`
+	}
+	return eachRow(ctx, db, func(scan func(...any) error) error {
+		var at int64
+		var w who
+		var u used
+		err := scan(&at, &w.check, &w.provider, &w.model, &w.trigger, &u.runs, &u.cost, &u.reserved, &u.prompt, &u.cached,
+			&u.completion, &u.unpriced)
+		l.spending.add(hourOf(at), w, u)
+		return err
+	}, query)
 }

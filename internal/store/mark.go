@@ -29,6 +29,9 @@ type page struct {
 	AssumedAt       int64                    `json:"assumed_at,omitempty"`
 	UnrecordedSince int64                    `json:"unrecorded_since,omitempty"` // spending that only Hours knows
 	Hours           map[int64]checks.PicoUSD `json:"hours,omitempty"`            // spent and reserved, by hour of the epoch
+	Days            map[int64]checks.PicoUSD `json:"days,omitempty"`             // and by day
+	BootedAt        int64                    `json:"booted_at,omitempty"`        // when the host was booted, by the wall clock that the entries follow
+	Shifted         int64                    `json:"shifted,omitempty"`          // what all entries were moved by since there is a ledger
 }
 
 // mark is a file of one page that is allocated once and then written in place, so that it needs no room on a full disk.

@@ -120,8 +120,8 @@ type changes struct {
 	states   []stateRow
 	gone     []string // states that were deleted
 	runs     []runRow
-	withRuns bool // runs is all that the disk lacks
-	claims   []claimRow
+	withRuns bool              // runs is all that the disk lacks
+	owed     owed              // of the ledger
 	high     delivery.Position // the newest record
 	instance string
 	voids    []void

@@ -147,7 +147,7 @@ func (s *Store) learn(ctx context.Context, db *sql.DB) error {
 	}
 	s.known = l
 	s.adopt(l)
-	s.ledger.adopt(l.spends)
+	s.ledger.adopt(l)
 	if s.blind {
 		s.assumeAfterBlindness(l)
 	}
@@ -213,9 +213,10 @@ func (s *Store) salvage(ctx context.Context, moved string) {
 	}
 	s.known = l
 	s.adopt(l)
-	s.ledger.adopt(l.spends)
+	entries := len(l.spends)
+	s.ledger.adopt(l)
 	s.log.Warn("read what could be read of the corrupt database", "cursors", len(l.cursors), "states", len(l.states),
-		"ledger_entries", len(l.spends), "lost", l.records, "err", err)
+		"ledger_entries", entries, "lost", l.records, "err", err)
 }
 
 // openView lets readers see a database that cannot be written. Without one the store is blind, unless it knows that there

@@ -17,7 +17,6 @@ import (
 
 	"github.com/oklog/ulid/v2"
 
-	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/delivery"
 )
 
@@ -53,6 +52,8 @@ type Options struct {
 	RingBytes int64         // and their bytes; 64 MiB
 	Log       *slog.Logger
 	BootID    string // of the running kernel; "" reads it from /proc
+
+	clock func() (wall time.Time, sinceBoot time.Duration) // nil: the host's
 }
 
 func (o Options) withDefaults() Options {
@@ -138,7 +139,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		token: make(chan struct{}, 1), stop: make(chan struct{}), failing: make(chan struct{}, 1),
 	}
 	s.mem.init(o)
-	s.ledger = &Ledger{store: s, open: map[string]claimRow{}, hours: map[int64]checks.PicoUSD{}, dirty: map[string]claimRow{}}
+	s.ledger = newLedger(s)
 	s.mark.path = filepath.Join(o.Dir, markName)
 	if err := s.start(ctx); err != nil {
 		s.release()
@@ -151,6 +152,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 func (s *Store) start(ctx context.Context) error {
 	last, marked := s.mark.load()
 	s.clean, s.last, s.killed = last.Clean, last.Position, marked && !last.Clean
+	s.ledger.resume(last, marked, last.BootID != "" && last.BootID == s.o.BootID)
 	err := s.reopen(ctx)
 	if refused(err) || ctx.Err() != nil {
 		return errors.Join(err, ctx.Err())

@@ -294,18 +294,19 @@ func (t *transaction) run(ctx context.Context) error {
 	changes := s.mem.take(time.Now(), last)
 	s.mu.Unlock()
 	changes.high = t.high
-	changes.claims = s.ledger.take()
+	changes.owed = s.ledger.take()
 	err = changes.write(&writer{ctx: ctx, tx: tx, stmts: s.file.stmts, prepared: map[int]*sql.Stmt{}}, s.meta())
 	if err == nil {
 		err = tx.Commit()
 	}
 	if err == nil {
+		s.ledger.written(changes.owed)
 		return nil
 	}
 	s.mu.Lock()
 	s.mem.dirty.merge(changes.dirty)
 	s.mu.Unlock()
-	s.ledger.giveBack(changes.claims)
+	s.ledger.giveBack(changes.owed)
 	return fmt.Errorf("writing: %w", err)
 }
 
@@ -419,10 +420,28 @@ func (c *changes) write(w *writer, meta map[string]string) error {
 	if c.withRuns {
 		w.put(putMeta, "runs", strconv.FormatInt(int64(c.high), 10))
 	}
-	for _, row := range c.claims {
-		w.put(putClaim, row.ID, row.at, row.Check, row.Provider, row.Model, string(row.Trigger), row.Amount, row.cost)
-	}
+	c.owed.write(w, c.dirty.meta)
 	return w.err
+}
+
+func (o *owed) write(w *writer, always bool) {
+	if o.shift != 0 {
+		w.do("UPDATE ledger SET at = at + ?", o.shift)
+		w.do("UPDATE ledger_hours SET until = -(until + ?)", o.shift) // in two steps: no two are ever the same
+		w.do("UPDATE ledger_hours SET until = -until WHERE until < 0")
+	}
+	if o.shift != 0 || always {
+		w.put(putMeta, "shifted", strconv.FormatInt(o.at, 10))
+	}
+	for i := range o.rows {
+		row := &o.rows[i]
+		w.put(putClaim, row.ID, row.at, row.Check, row.Provider, row.Model, string(row.Trigger), row.Amount, row.cost,
+			row.prompt, row.cached, row.completion, row.estimated, !row.unpriced)
+	}
+	for _, row := range o.lumps {
+		w.put(addLump, row.until, row.who.check, row.who.provider, row.who.model, string(row.who.trigger), row.used.runs,
+			row.used.cost, row.used.reserved, row.used.prompt, row.used.cached, row.used.completion, row.used.unpriced)
+	}
 }
 
 // writeMark puts what must be known outside the database into its page. The money is read within, so that no write brings
@@ -433,7 +452,7 @@ func (s *Store) writeMark(change func(*page)) error {
 	s.mu.RUnlock()
 	return s.mark.write(func(p *page) {
 		p.Instance, p.BootID, p.Position = instance, s.o.BootID, max(p.Position, last)
-		p.Hours, p.AssumedAt = s.ledger.totals()
+		s.ledger.totals(p)
 		if change != nil {
 			change(p)
 		}

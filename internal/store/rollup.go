@@ -1,0 +1,68 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+)
+
+const rollStep = 2000 // rows in one transaction
+
+// rollUp merges some rows of the ledger that are older than a moment into the sums of their hours, in one transaction: no
+// kill finds a row in both places, or in none. more reports whether there is more to do.
+func (s *Store) rollUp(ctx context.Context, now time.Time, before int64) (more bool, _ error) {
+	s.token <- struct{}{}
+	defer func() { <-s.token }()
+	if s.file == nil || !s.file.full || s.moved != nil || !s.healthy() {
+		return false, nil
+	}
+	var old bool
+	err := s.file.write.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM ledger WHERE at < ?)", before).Scan(&old)
+	if err != nil {
+		return false, s.failed(ctx, now, err)
+	}
+	if !old {
+		return false, nil
+	}
+	if s.ledger.owes() {
+		s.flush(ctx)
+	}
+	if !s.healthy() || s.moved != nil || !s.ledger.settle(before) {
+		return false, nil // the next time
+	}
+	more, err = rollOnce(ctx, s.file.write, before)
+	if err != nil {
+		return false, s.failed(ctx, now, fmt.Errorf("rolling up the ledger: %w", err))
+	}
+	return more, nil
+}
+
+// rollOnce is one transaction; it reports whether there is another one to make.
+func rollOnce(ctx context.Context, db *sql.DB, before int64) (more bool, err error) {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = tx.Rollback() }()
+	var last int64
+	err = tx.QueryRowContext(ctx, "SELECT at FROM ledger WHERE at < ? ORDER BY at LIMIT 1 OFFSET ?", before, rollStep).Scan(&last)
+	switch {
+	case err == nil:
+		before, more = last+1, true
+	case !errors.Is(err, sql.ErrNoRows):
+		return false, err
+	}
+	for _, query := range []string{
+		"INSERT INTO ledger_hours (" + lumpColumns + ") SELECT (at / 3600000000 + 1) * 3600000000 - 1, \"check\", provider, model, run_by," +
+			" count(*), sum(coalesce(cost, reserved)), sum(iif(cost IS NULL, reserved, 0)), sum(prompt), sum(cached)," +
+			" sum(completion), sum(priced = 0) FROM ledger WHERE at < ? GROUP BY 1, 2, 3, 4, 5" + orAddLump,
+		"DELETE FROM ledger WHERE at < ?",
+	} {
+		if _, err := tx.ExecContext(ctx, query, before); err != nil {
+			return false, err
+		}
+	}
+	return more, tx.Commit()
+}
