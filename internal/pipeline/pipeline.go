@@ -37,6 +37,16 @@ func (j *Job) breaker() string {
 	return j.Provider
 }
 
+// model is the one that the job calls; "" where that is known after the call only.
+func (j *Job) model() string {
+	if using, ok := j.Check.(checks.Modelled); ok {
+		if models := using.ModelsUsed(); len(models) == 1 {
+			return models[0]
+		}
+	}
+	return ""
+}
+
 // Store keeps records. Append loses nothing that it returns nil for.
 type Store interface {
 	Append(ctx context.Context, records ...checks.Record) error
@@ -268,10 +278,9 @@ func (p *Pipeline) list(ctx context.Context, job *Job, list Lister) (checks.Caus
 }
 
 func (p *Pipeline) reserve(ctx context.Context, job *Job, report *checks.Report, paid checks.Paid) *checks.Result {
-	now := time.Now()
-	cost, _ := paid.MaxCost(now)
+	cost, _ := paid.MaxCost(time.Now())
 	denial, ok, err := p.o.Ledger.Reserve(context.WithoutCancel(ctx), store.Claim{
-		ID: report.ID, Check: job.Name, Provider: job.Provider, Trigger: report.Trigger, Amount: cost, At: now,
+		ID: report.ID, Check: job.Name, Provider: job.Provider, Model: job.model(), Trigger: report.Trigger, Amount: cost,
 	}, p.current().Limits)
 	var refusal checks.Result
 	switch {

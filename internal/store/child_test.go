@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 func child(mode, dir string, out io.Writer) error {
 	signal.Ignore(syscall.SIGXFSZ) // what a limit on file sizes is told with; the write fails all the same
 	run, ok := map[string]func(context.Context, string, io.Writer) error{
-		"append": appendUntilKilled, "reserve": reserveUntilKilled, "hold": holdUntilKilled,
+		"append": appendUntilKilled, "roll": rollUntilKilled, "reserve": reserveUntilKilled, "hold": holdUntilKilled,
 		"full": fullWhileRunning, "unrecorded": unrecorded, "full at start": fullAtStart, "no mark": fullWithoutMark,
 	}[mode]
 	if !ok {

@@ -18,19 +18,19 @@ func (s *Store) rollUp(ctx context.Context, now time.Time, before int64) (more b
 	if s.file == nil || !s.file.full || s.moved != nil || !s.healthy() {
 		return false, nil
 	}
+	if s.ledger.owes() {
+		s.flush(ctx)
+	}
+	if !s.healthy() || s.moved != nil {
+		return false, nil
+	}
 	var old bool
 	err := s.file.write.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM ledger WHERE at < ?)", before).Scan(&old)
 	if err != nil {
 		return false, s.failed(ctx, now, err)
 	}
-	if !old {
+	if !old || !s.ledger.settle(before) { // the latter: the next time
 		return false, nil
-	}
-	if s.ledger.owes() {
-		s.flush(ctx)
-	}
-	if !s.healthy() || s.moved != nil || !s.ledger.settle(before) {
-		return false, nil // the next time
 	}
 	more, err = rollOnce(ctx, s.file.write, before)
 	if err != nil {
