@@ -79,7 +79,7 @@ func (s *Store) mend(ctx context.Context, now time.Time) {
 // Expire drops the records that are too old at now, then the oldest ones until the database is small enough, and gives the
 // pages back. It works in small steps, so that appends get in between.
 func (s *Store) Expire(ctx context.Context, now time.Time) error {
-	rollBefore := s.ledger.tidy(now)
+	tidy := s.ledger.tidy(now)
 	cutoff := now.Add(-s.o.MaxAge).UnixMicro()
 	for more := true; more; {
 		if err := ctx.Err(); err != nil {
@@ -88,11 +88,11 @@ func (s *Store) Expire(ctx context.Context, now time.Time) error {
 		if s.isClosed() {
 			return ErrClosed
 		}
-		dropping, err := s.expireOnce(context.WithoutCancel(ctx), now, cutoff)
+		dropping, err := s.expireOnce(context.WithoutCancel(ctx), tidy, cutoff)
 		if err != nil {
 			return err
 		}
-		rolling, err := s.rollUp(context.WithoutCancel(ctx), now, rollBefore)
+		rolling, err := s.rollUp(context.WithoutCancel(ctx), tidy)
 		if err != nil {
 			return err
 		}
@@ -102,19 +102,28 @@ func (s *Store) Expire(ctx context.Context, now time.Time) error {
 }
 
 // expireOnce is one step; more reports whether there is another one to take.
-func (s *Store) expireOnce(ctx context.Context, now time.Time, cutoff int64) (more bool, err error) {
+func (s *Store) expireOnce(ctx context.Context, tidy tidied, cutoff int64) (more bool, err error) {
 	s.token <- struct{}{}
 	defer func() { <-s.token }()
-	if s.file == nil || !s.file.full || s.moved != nil || !s.healthy() {
+	if !s.readyFor(ctx, tidy) {
 		return false, nil
 	}
-	e := expiry{now: now, cutoff: cutoff, maxBytes: s.o.MaxBytes, high: s.highest()}
+	e := expiry{now: tidy.now, cutoff: cutoff, maxBytes: s.o.MaxBytes, high: s.highest()}
 	err = e.run(ctx, s.file.write)
 	if err == nil {
 		s.dropped(&e)
 		return e.dropped == expireStep || e.tooBig || e.vacuumed, nil
 	}
-	return false, s.failed(ctx, now, err)
+	return false, s.failed(ctx, tidy.now, err)
+}
+
+// readyFor brings the database up to date, and reports whether it can be tidied as memory was. The token is held.
+func (s *Store) readyFor(ctx context.Context, tidy tidied) bool {
+	works := func() bool { return s.file != nil && s.file.full && s.moved == nil && s.healthy() }
+	if works() && s.ledger.owes() {
+		s.flush(ctx)
+	}
+	return works() && s.ledger.followed(tidy)
 }
 
 // failed is what follows where a step of retention failed.

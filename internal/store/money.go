@@ -154,17 +154,30 @@ func (l *Ledger) carried(hour, until int64, left checks.PicoUSD, inFlight map[wh
 	return rows
 }
 
+// tidied is what the database has to follow.
+type tidied struct {
+	now        time.Time
+	rollBefore int64 // rows before this moment are to be rolled up
+	shifted    int64 // what the entries had been moved by, so that both moments mean something
+}
+
+// followed reports whether the entries of the database stand where they stood then.
+func (l *Ledger) followed(t tidied) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.steps.onDisk == t.shifted
+}
+
 // tidy forgets what no window reaches, merges what is rolled up by the hour, and all but the youngest of the rest by the
 // second, and brings what lies in the future to now, so that it leaves the windows one day. A merged entry has the time of
-// its latest part, or later, so that nothing leaves a window early. It returns the moment before which the database's rows
-// are to be rolled up.
-func (l *Ledger) tidy(now time.Time) (rollBefore int64) {
+// its latest part, or later, so that nothing leaves a window early.
+func (l *Ledger) tidy(now time.Time) tidied {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.look()
 	moment := now.UnixMicro()
 	oldest := moment - ledgerAge.Microseconds()
-	rollBefore = l.rollBefore(moment)
+	rollBefore := l.rollBefore(moment)
 	l.booked.replace(merged(l.booked.spends, oldest, moment, rollBefore))
 	for id, row := range l.open {
 		row.at, row.hour = min(row.at, moment), min(row.hour, hourOf(moment))
@@ -187,7 +200,7 @@ func (l *Ledger) tidy(now time.Time) (rollBefore int64) {
 	l.spending.forget(hourOf(oldest), hourOf(moment))
 	l.recount()
 	l.trim()
-	return rollBefore
+	return tidied{now, rollBefore, l.steps.sum}
 }
 
 // merged is tidy for the entries.
@@ -240,8 +253,8 @@ func (l *Ledger) rollBefore(moment int64) int64 {
 	return first * hourLong
 }
 
-// settle has reservations before a moment stand for good: their rows are about to lose their names. false where the
-// database does not know all rows of that time.
+// settle has reservations before a moment stand for good: their rows are about to lose their names. It reports whether the
+// database knows all rows of that time.
 func (l *Ledger) settle(before int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -261,7 +274,7 @@ func (l *Ledger) settle(before int64) bool {
 	if settled {
 		l.renewReserved()
 	}
-	return l.steps.sum == l.steps.onDisk
+	return true
 }
 
 // settleMoney decides at the start whether the ledger can be trusted: p is the mark's page of the process before.

@@ -5,36 +5,29 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"time"
 )
 
 const rollStep = 2000 // rows in one transaction
 
-// rollUp merges some rows of the ledger that are older than a moment into the sums of their hours, in one transaction: no
+// rollUp merges some old rows of the ledger into the sums of their hours, in one transaction: no
 // kill finds a row in both places, or in none. more reports whether there is more to do.
-func (s *Store) rollUp(ctx context.Context, now time.Time, before int64) (more bool, _ error) {
+func (s *Store) rollUp(ctx context.Context, tidy tidied) (more bool, _ error) {
 	s.token <- struct{}{}
 	defer func() { <-s.token }()
-	if s.file == nil || !s.file.full || s.moved != nil || !s.healthy() {
-		return false, nil
-	}
-	if s.ledger.owes() {
-		s.flush(ctx)
-	}
-	if !s.healthy() || s.moved != nil {
+	if !s.readyFor(ctx, tidy) {
 		return false, nil
 	}
 	var old bool
-	err := s.file.write.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM ledger WHERE at < ?)", before).Scan(&old)
+	err := s.file.write.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM ledger WHERE at < ?)", tidy.rollBefore).Scan(&old)
 	if err != nil {
-		return false, s.failed(ctx, now, err)
+		return false, s.failed(ctx, tidy.now, err)
 	}
-	if !old || !s.ledger.settle(before) { // the latter: the next time
+	if !old || !s.ledger.settle(tidy.rollBefore) { // the latter: the next time
 		return false, nil
 	}
-	more, err = rollOnce(ctx, s.file.write, before)
+	more, err = rollOnce(ctx, s.file.write, tidy.rollBefore)
 	if err != nil {
-		return false, s.failed(ctx, now, fmt.Errorf("rolling up the ledger: %w", err))
+		return false, s.failed(ctx, tidy.now, fmt.Errorf("rolling up the ledger: %w", err))
 	}
 	return more, nil
 }

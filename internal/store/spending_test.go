@@ -188,7 +188,7 @@ func TestAKillWhileRowsAreMergedCountsNothingTwiceAndLosesNothing(t *testing.T) 
 			stored++
 		}
 		least += checks.PicoUSD(stored) * 150
-		most += checks.PicoUSD(stored+1) * 150 // the round that was cut may be there
+		most += checks.PicoUSD(stored+1) * 150                                 // the round that was cut may be there
 		if err := os.Remove(filepath.Join(dir, "windsock.mark")); err != nil { // it would make up for a loss
 			t.Fatal(err)
 		}
