@@ -95,6 +95,8 @@ type world struct {
 	otlp   *agenttest.Collector
 	statsd *agenttest.Statsd
 	sim    *simulator.Server
+
+	simulator string // its address, where the test asks itself
 }
 
 func newWorld(t *testing.T) *world {

@@ -1,0 +1,248 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/internal/agenttest"
+	"github.com/windsock-monitor/windsock/internal/simulator"
+	"github.com/windsock-monitor/windsock/internal/store"
+)
+
+const (
+	budgetChecks = 64
+	budget       = checks.Dollar / 100 // in any hour
+	// The price page of ministral-3b: $0.10 for a million tokens, of either kind.
+	priceOfToken = 100_000 // in 10⁻¹² dollar
+)
+
+const budgetConfig = `
+location: acceptance
+listen: %s
+providers:
+  mistral: {base_url: "http://%s", api_key: {env: MISTRAL_API_KEY}, breaker: {failures: 1000, reset: 60s}, headroom: {pause_below: 0}}
+concurrency: {global: 128, per_host: 64}
+exporters: [{name: lines, kind: stdout, with: {format: json}}]
+budget: {per_hour: 0.01}
+checks:
+`
+
+// newBudgetWorld is a world of 64 paid checks, all due every second, each of which takes the provider a while. The prompt is
+// of 200 tokens of one byte each, so that what a run may cost is not many times what it costs.
+func newBudgetWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, dir: t.TempDir(), listen: agenttest.FreeAddress(t)}
+	sim, address := agenttest.Simulator(t, "127.0.0.1:0", simulator.Options{
+		Keys: map[string]bool{canaryKey: true}, Seed: 1, Log: slog.New(slog.DiscardHandler),
+	})
+	if err := sim.Apply(simulator.Fault{Latency: 150 * time.Millisecond, Jitter: 100 * time.Millisecond}); err != nil {
+		t.Fatal(err)
+	}
+	w.sim, w.simulator = sim, address
+	w.config = filepath.Join(w.dir, "schedules.yaml")
+	var text strings.Builder
+	fmt.Fprintf(&text, budgetConfig, w.listen, address)
+	for i := range budgetChecks {
+		fmt.Fprintf(&text, "  - {name: chat-%02d, kind: chat, schedule: \"* * * * * *\", timeout: 900ms, with: {model: ministral-3b-latest, prompt: \"pong%s\", max_tokens: 4}}\n",
+			i, strings.Repeat(`\n`, 200))
+	}
+	if err := os.WriteFile(w.config, []byte(text.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// billed is what the provider counted, by its own word, at the prices of its page.
+func (w *world) billed() (calls int64, cost checks.PicoUSD) {
+	w.t.Helper()
+	status, body := fetch(http.MethodGet, "http://"+w.simulator+"/admin/stats", "")
+	var stats simulator.Stats
+	if err := json.Unmarshal([]byte(body), &stats); err != nil || status != http.StatusOK {
+		w.t.Fatalf("GET /admin/stats: %d, %v", status, err)
+	}
+	for model, used := range stats.Billed {
+		if model != "ministral-3b-2512" {
+			w.t.Fatalf("the provider billed %q, which no check asks for", model)
+		}
+		calls += used.Calls
+		cost += checks.PicoUSD((used.PromptTokens + used.CompletionTokens) * priceOfToken)
+	}
+	return calls, cost
+}
+
+// startPast starts the agent, and again where a check by hand held the state directory at that moment.
+func (w *world) startPast() *exec.Cmd {
+	w.t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		cmd := w.start()
+		ended := make(chan struct{})
+		go func() { _, _ = cmd.Process.Wait(); close(ended) }()
+		if w.ready(ended) {
+			return cmd
+		}
+	}
+	w.t.Fatal("the agent never held its state directory")
+	return nil
+}
+
+// ready waits until the agent serves; false where it ended before.
+func (w *world) ready(ended <-chan struct{}) bool {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if status, _ := fetch(http.MethodGet, "http://"+w.listen+"/readyz", ""); status == http.StatusOK {
+			return true
+		}
+		select {
+		case <-ended:
+			return false
+		case <-tick.C:
+		}
+	}
+}
+
+// end sends a signal and waits for the end of a process that startPast waits for.
+func (w *world) end(cmd *exec.Cmd, with syscall.Signal) {
+	w.t.Helper()
+	_ = cmd.Process.Signal(with)
+	w.until("the agent to end", func() bool { return errors.Is(syscall.Kill(cmd.Process.Pid, 0), syscall.ESRCH) })
+}
+
+// byHand runs checks by hand, one after the other, until ctx ends. The agent makes them, or whoever has the state directory.
+func (w *world) byHand(ctx context.Context, quiet *sync.Mutex) (made int) {
+	for i := 0; ctx.Err() == nil; i++ {
+		quiet.Lock()
+		out := w.run("check", "--output", "json", fmt.Sprintf("chat-%02d", rand.IntN(budgetChecks)))
+		quiet.Unlock()
+		if strings.Contains(out, `"trigger":"manual"`) && !strings.Contains(out, `"status":"skipped"`) {
+			made++
+		}
+	}
+	return made
+}
+
+// forgotten is the money of runs that nobody booked, in a copy of the state directory of an agent that was killed.
+func (w *world) forgotten() (sum checks.PicoUSD) {
+	w.t.Helper()
+	dir := w.t.TempDir()
+	for _, name := range []string{"windsock.db", "windsock.db-wal", "windsock.mark"} {
+		data, err := os.ReadFile(filepath.Join(w.dir, "state", name))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), data, 0o600)
+		}
+		if err != nil && !os.IsNotExist(err) {
+			w.t.Fatal(err)
+		}
+	}
+	s, err := store.Open(w.t.Context(), store.Options{Dir: dir, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	all, err := s.Ledger().Spending(w.t.Context(), time.Now().Add(-3*time.Hour), time.Now().Add(time.Hour))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, row := range all {
+		sum += row.Reserved
+	}
+	return sum
+}
+
+// untilCalled waits for another call, or for the end of the money.
+func (w *world) untilCalled() {
+	w.t.Helper()
+	before, _ := w.billed()
+	refused := w.refused()
+	w.until("a call", func() bool {
+		calls, _ := w.billed()
+		return calls > before || w.refused() > refused+3*budgetChecks
+	})
+}
+
+// untilSpent waits until all checks are refused for some seconds. What is reserved for runs in flight comes back when they
+// are booked, so that a refusal alone is not the end.
+func (w *world) untilSpent() {
+	w.t.Helper()
+	calls, refused := int64(-1), 0
+	w.until("the budget to be spent", func() bool {
+		if now, _ := w.billed(); now != calls {
+			calls, refused = now, w.refused()
+		}
+		return w.refused() > refused+3*budgetChecks
+	})
+}
+
+func pause(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	<-timer.C
+}
+
+// refused counts the runs that the stdout exporter told as skipped for the budget.
+func (w *world) refused() (n int) {
+	data, err := os.ReadFile(filepath.Join(w.dir, "stdout"))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(data)) {
+		if strings.Contains(line, `"status":"skipped"`) && strings.Contains(line, `"cause":"budget"`) {
+			n++
+		}
+	}
+	return n
+}
+
+// TestTheBudgetIsNeverPassed: 64 checks spend at the same time what is one cent together, somebody runs checks by hand
+// beside them, and the agent is killed at any moment. What the provider counted in the end is the judge.
+func TestTheBudgetIsNeverPassed(t *testing.T) {
+	t.Parallel()
+	w := newBudgetWorld(t)
+	ctx, stop := context.WithCancel(t.Context())
+	var quiet sync.Mutex // held while nobody may run checks by hand
+	made := make(chan int, 1)
+	agent := w.startPast()
+	go func() { made <- w.byHand(ctx, &quiet) }()
+	kills := 0
+	for lost := checks.PicoUSD(0); kills < 6 && lost < budget*15/100; kills++ { // a kill costs what 64 runs may cost, at the most
+		w.untilCalled()
+		pause(time.Duration(rand.Int64N(int64(700 * time.Millisecond))))
+		w.end(agent, syscall.SIGKILL)
+		quiet.Lock()
+		lost = w.forgotten()
+		quiet.Unlock()
+		agent = w.startPast()
+	}
+	w.untilSpent()
+	stop()
+	byHand := <-made
+	w.end(agent, syscall.SIGTERM)
+	if out := w.run("check", "chat-00"); !strings.Contains(out, "cause budget") {
+		t.Errorf("by hand, when nothing is left: %q, want a run that is skipped for the budget", out)
+	}
+	calls, cost := w.billed()
+	t.Logf("%d calls cost %s of %s, %d of them by hand, %d runs refused, %d kills", calls, cost, budget, byHand, w.refused(), kills)
+	if cost > budget {
+		t.Errorf("the provider billed %s, the budget is %s", cost, budget)
+	}
+	if cost < budget/2 {
+		t.Errorf("the provider billed %s: a budget of %s was not used", cost, budget)
+	}
+	if w.refused() == 0 {
+		t.Error("no exporter was told of a run that was skipped for the budget")
+	}
+}
