@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -20,7 +19,6 @@ import (
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/agenttest"
 	"github.com/windsock-monitor/windsock/internal/simulator"
-	"github.com/windsock-monitor/windsock/internal/store"
 )
 
 const (
@@ -41,8 +39,9 @@ budget: {per_hour: 0.01}
 checks:
 `
 
-// newBudgetWorld is a world of 64 paid checks, all due every second, each of which takes the provider a while. The prompt is
-// of 200 tokens of one byte each, so that what a run may cost is not many times what it costs.
+// newBudgetWorld is a world of 64 paid checks, half of them due at the same moment of every second, half spread over it. Each
+// takes the provider a while. The prompt has 1000 tokens of one byte each, so that a run costs about what it may cost: where
+// 64 runs see the same money, it is spent twice.
 func newBudgetWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir(), listen: agenttest.FreeAddress(t)}
@@ -57,8 +56,9 @@ func newBudgetWorld(t *testing.T) *world {
 	var text strings.Builder
 	fmt.Fprintf(&text, budgetConfig, w.listen, address)
 	for i := range budgetChecks {
-		fmt.Fprintf(&text, "  - {name: chat-%02d, kind: chat, schedule: \"* * * * * *\", timeout: 900ms, with: {model: ministral-3b-latest, prompt: \"pong%s\", max_tokens: 4}}\n",
-			i, strings.Repeat(`\n`, 200))
+		schedule := []string{"* * * * * *", "@every 1s"}[i%2]
+		fmt.Fprintf(&text, "  - {name: chat-%02d, kind: chat, schedule: %q, timeout: 900ms, with: {model: ministral-3b-latest, prompt: \"pong%s\", max_tokens: 4}}\n",
+			i, schedule, strings.Repeat(`\n`, 1000))
 	}
 	if err := os.WriteFile(w.config, []byte(text.String()), 0o600); err != nil {
 		t.Fatal(err)
@@ -123,11 +123,9 @@ func (w *world) end(cmd *exec.Cmd, with syscall.Signal) {
 }
 
 // byHand runs checks by hand, one after the other, until ctx ends. The agent makes them, or whoever has the state directory.
-func (w *world) byHand(ctx context.Context, quiet *sync.Mutex) (made int) {
-	for i := 0; ctx.Err() == nil; i++ {
-		quiet.Lock()
+func (w *world) byHand(ctx context.Context) (made int) {
+	for ctx.Err() == nil {
 		out := w.run("check", "--output", "json", fmt.Sprintf("chat-%02d", rand.IntN(budgetChecks)))
-		quiet.Unlock()
 		if strings.Contains(out, `"trigger":"manual"`) && !strings.Contains(out, `"status":"skipped"`) {
 			made++
 		}
@@ -135,32 +133,10 @@ func (w *world) byHand(ctx context.Context, quiet *sync.Mutex) (made int) {
 	return made
 }
 
-// forgotten is the money of runs that nobody booked, in a copy of the state directory of an agent that was killed.
-func (w *world) forgotten() (sum checks.PicoUSD) {
+// untilBilled waits until so much was spent.
+func (w *world) untilBilled(least checks.PicoUSD) {
 	w.t.Helper()
-	dir := w.t.TempDir()
-	for _, name := range []string{"windsock.db", "windsock.db-wal", "windsock.mark"} {
-		data, err := os.ReadFile(filepath.Join(w.dir, "state", name))
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, name), data, 0o600)
-		}
-		if err != nil && !os.IsNotExist(err) {
-			w.t.Fatal(err)
-		}
-	}
-	s, err := store.Open(w.t.Context(), store.Options{Dir: dir, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer func() { _ = s.Close() }()
-	all, err := s.Ledger().Spending(w.t.Context(), time.Now().Add(-3*time.Hour), time.Now().Add(time.Hour))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	for _, row := range all {
-		sum += row.Reserved
-	}
-	return sum
+	w.until("calls", func() bool { _, cost := w.billed(); return cost >= least })
 }
 
 // untilCalled waits for another call, or for the end of the money.
@@ -170,7 +146,7 @@ func (w *world) untilCalled() {
 	refused := w.refused()
 	w.until("a call", func() bool {
 		calls, _ := w.billed()
-		return calls > before || w.refused() > refused+3*budgetChecks
+		return calls > before || w.refused() > refused+2*budgetChecks
 	})
 }
 
@@ -183,7 +159,7 @@ func (w *world) untilSpent() {
 		if now, _ := w.billed(); now != calls {
 			calls, refused = now, w.refused()
 		}
-		return w.refused() > refused+3*budgetChecks
+		return w.refused() > refused+2*budgetChecks
 	})
 }
 
@@ -213,19 +189,19 @@ func TestTheBudgetIsNeverPassed(t *testing.T) {
 	t.Parallel()
 	w := newBudgetWorld(t)
 	ctx, stop := context.WithCancel(t.Context())
-	var quiet sync.Mutex // held while nobody may run checks by hand
 	made := make(chan int, 1)
 	agent := w.startPast()
-	go func() { made <- w.byHand(ctx, &quiet) }()
-	kills := 0
-	for lost := checks.PicoUSD(0); kills < 6 && lost < budget*15/100; kills++ { // a kill costs what 64 runs may cost, at the most
-		w.untilCalled()
-		pause(time.Duration(rand.Int64N(int64(700 * time.Millisecond))))
+	go func() { made <- w.byHand(ctx) }()
+	w.untilBilled(budget / 5)
+	w.end(agent, syscall.SIGTERM)
+	agent = w.startPast()
+	w.untilBilled(budget / 2) // a kill may cost what 64 runs may cost, and more than the half must be seen to be used
+	const kills = 4
+	for range kills {
+		pause(time.Duration(rand.Int64N(int64(400 * time.Millisecond))))
 		w.end(agent, syscall.SIGKILL)
-		quiet.Lock()
-		lost = w.forgotten()
-		quiet.Unlock()
 		agent = w.startPast()
+		w.untilCalled()
 	}
 	w.untilSpent()
 	stop()
