@@ -19,6 +19,7 @@ import (
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/agenttest"
 	"github.com/windsock-monitor/windsock/internal/simulator"
+	"github.com/windsock-monitor/windsock/internal/store"
 )
 
 const (
@@ -133,6 +134,24 @@ func (w *world) byHand(ctx context.Context) (made int) {
 	return made
 }
 
+// ledger is all that counts as spent, after the agent ended.
+func (w *world) ledger() (spent checks.PicoUSD) {
+	w.t.Helper()
+	s, err := store.Open(w.t.Context(), store.Options{Dir: filepath.Join(w.dir, "state"), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	all, err := s.Ledger().Spending(w.t.Context(), time.Now().Add(-3*time.Hour), time.Now().Add(time.Hour))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, row := range all {
+		spent += row.Cost
+	}
+	return spent
+}
+
 // untilBilled waits until so much was spent.
 func (w *world) untilBilled(least checks.PicoUSD) {
 	w.t.Helper()
@@ -214,6 +233,9 @@ func TestTheBudgetIsNeverPassed(t *testing.T) {
 	t.Logf("%d calls cost %s of %s, %d of them by hand, %d runs refused, %d kills", calls, cost, budget, byHand, w.refused(), kills)
 	if cost > budget {
 		t.Errorf("the provider billed %s, the budget is %s", cost, budget)
+	}
+	if spent := w.ledger(); spent > budget || spent < cost {
+		t.Errorf("%s count as spent: want no less than the provider billed, %s, and no more than the budget, %s", spent, cost, budget)
 	}
 	if cost < budget/2 {
 		t.Errorf("the provider billed %s: a budget of %s was not used", cost, budget)
