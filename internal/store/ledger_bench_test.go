@@ -74,7 +74,8 @@ func claimed(b *testing.B, s *store.Store, id string, limits []store.Limit) {
 // BenchmarkBooking reserves and books a run, beside 1,000 that are in flight and 30 days of history.
 func BenchmarkBooking(b *testing.B) {
 	limits := []store.Limit{
-		{Name: "per_hour", Window: time.Hour, Amount: 1_000_000 * checks.Dollar}, {Name: "per_day", Window: 24 * time.Hour, Amount: 1_000_000 * checks.Dollar},
+		{Name: "per_hour", Window: time.Hour, Amount: 1_000_000 * checks.Dollar},
+		{Name: "per_day", Window: 24 * time.Hour, Amount: 1_000_000 * checks.Dollar},
 		{Name: "per_month", Window: monthly, Amount: 1_000_000 * checks.Dollar},
 	}
 	usage := &checks.Usage{Model: "mistral-small-latest", PromptTokens: 15, CompletionTokens: 1, Cost: 2_850_000, PriceKnown: true}

@@ -6,6 +6,41 @@ import (
 	"fmt"
 )
 
+// spendingSchema is version 3: what the money went into.
+const spendingSchema = `
+ALTER TABLE ledger ADD COLUMN prompt INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE ledger ADD COLUMN cached INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE ledger ADD COLUMN completion INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE ledger ADD COLUMN estimated INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE ledger ADD COLUMN priced INTEGER NOT NULL DEFAULT 1;
+UPDATE ledger SET reserved = min(reserved, 10000000000000000), cost = min(cost, 10000000000000000)
+	WHERE reserved > 10000000000000000 OR cost > 10000000000000000; -- out of its senses: sums must not overflow
+CREATE TABLE ledger_hours (
+	until      INTEGER NOT NULL,
+	"check"    TEXT NOT NULL,
+	provider   TEXT NOT NULL,
+	model      TEXT NOT NULL,
+	run_by     TEXT NOT NULL,
+	runs       INTEGER NOT NULL,
+	cost       INTEGER NOT NULL,
+	reserved   INTEGER NOT NULL,
+	prompt     INTEGER NOT NULL,
+	cached     INTEGER NOT NULL,
+	completion INTEGER NOT NULL,
+	unpriced   INTEGER NOT NULL,
+	PRIMARY KEY (until, "check", provider, model, run_by)
+) STRICT, WITHOUT ROWID;
+CREATE VIEW spending AS
+SELECT at / 3600000000 * 3600000000 AS hour, "check", provider, model, run_by, count(*) AS runs,
+	sum(coalesce(cost, reserved)) AS cost, sum(iif(cost IS NULL, reserved, 0)) AS reserved, sum(prompt) AS prompt,
+	sum(cached) AS cached, sum(completion) AS completion, sum(priced = 0) AS unpriced
+FROM ledger GROUP BY 1, 2, 3, 4, 5
+UNION ALL
+SELECT until / 3600000000 * 3600000000, "check", provider, model, run_by, runs, cost, reserved, prompt, cached,
+	completion, unpriced
+FROM ledger_hours;
+`
+
 // migrations brings a database from version i to i+1. Entries are never changed, only added.
 func migrations() []string {
 	return []string{`
@@ -50,39 +85,7 @@ CREATE INDEX ledger_at ON ledger (at);
 DROP INDEX records_at;
 DROP INDEX records_check; -- it grew in as many places as there are checks, which cost more than all the rest of a record
 CREATE INDEX records_at ON records (at, "check");
-`, `
-ALTER TABLE ledger ADD COLUMN prompt INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE ledger ADD COLUMN cached INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE ledger ADD COLUMN completion INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE ledger ADD COLUMN estimated INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE ledger ADD COLUMN priced INTEGER NOT NULL DEFAULT 1;
-UPDATE ledger SET reserved = min(reserved, 10000000000000000), cost = min(cost, 10000000000000000)
-	WHERE reserved > 10000000000000000 OR cost > 10000000000000000; -- out of its senses: sums must not overflow
-CREATE TABLE ledger_hours (
-	until      INTEGER NOT NULL,
-	"check"    TEXT NOT NULL,
-	provider   TEXT NOT NULL,
-	model      TEXT NOT NULL,
-	run_by     TEXT NOT NULL,
-	runs       INTEGER NOT NULL,
-	cost       INTEGER NOT NULL,
-	reserved   INTEGER NOT NULL,
-	prompt     INTEGER NOT NULL,
-	cached     INTEGER NOT NULL,
-	completion INTEGER NOT NULL,
-	unpriced   INTEGER NOT NULL,
-	PRIMARY KEY (until, "check", provider, model, run_by)
-) STRICT, WITHOUT ROWID;
-CREATE VIEW spending AS
-SELECT at / 3600000000 * 3600000000 AS hour, "check", provider, model, run_by, count(*) AS runs,
-	sum(coalesce(cost, reserved)) AS cost, sum(iif(cost IS NULL, reserved, 0)) AS reserved, sum(prompt) AS prompt,
-	sum(cached) AS cached, sum(completion) AS completion, sum(priced = 0) AS unpriced
-FROM ledger GROUP BY 1, 2, 3, 4, 5
-UNION ALL
-SELECT until / 3600000000 * 3600000000, "check", provider, model, run_by, runs, cost, reserved, prompt, cached,
-	completion, unpriced
-FROM ledger_hours;
-`}
+`, spendingSchema}
 }
 
 // migrate brings the schema up to date, each version in its own transaction.

@@ -67,7 +67,7 @@ func newSpending() spending {
 func (s *spending) add(hour int64, w who, u used) {
 	id, known := s.known[w]
 	if !known {
-		id = int32(len(s.names)) //nolint:gosec // names of a configuration
+		id = int32(len(s.names))
 		s.names = append(s.names, w)
 		s.known[w] = id
 	}
