@@ -82,8 +82,11 @@ func number(v any) (float64, bool) {
 	return 0, false
 }
 
-// errHeap ends an expression that grows without end.
-var errHeap = fmt.Errorf("more than %d MiB", 2*jqHeap>>20)
+// What ends an expression: it grows without end, or took its time.
+var (
+	errHeap = fmt.Errorf("more than %d MiB", 2*jqHeap>>20)
+	errLate = errors.New("more time than it has")
+)
 
 // leash is a context that also ends when the heap has grown too much. gojq asks it before each instruction. It is for one
 // goroutine.
@@ -93,7 +96,9 @@ type leash struct {
 	last            time.Time
 	asked           int
 	slots           int64         // of the room, that it holds
+	until           time.Time     // the end of its time, beside that of the context; zero: none
 	over            chan struct{} // nil until it is over
+	why             error         // it is over: errHeap or errLate
 }
 
 // room is where evaluations run: many at a time, or alone the one that is suspected to grow without end. The heap is the
@@ -131,19 +136,26 @@ func (l *leash) Done() <-chan struct{} {
 	}
 	l.asked++
 	now := time.Now()
-	if (l.asked%jqStride == 0 || now.Sub(l.last) > jqSlow) && l.grown() {
-		l.over = make(chan struct{})
-		close(l.over)
-		return l.over
+	switch {
+	case !l.until.IsZero() && now.After(l.until):
+		return l.end(errLate)
+	case (l.asked%jqStride == 0 || now.Sub(l.last) > jqSlow) && l.grown():
+		return l.end(errHeap)
 	}
 	l.last = now
 	return l.Context.Done()
 }
 
+func (l *leash) end(why error) <-chan struct{} {
+	l.over, l.why = make(chan struct{}), why
+	close(l.over)
+	return l.over
+}
+
 // Err implements context.Context.
 func (l *leash) Err() error {
 	if l.over != nil {
-		return errHeap
+		return l.why
 	}
 	return l.Context.Err()
 }
