@@ -21,6 +21,7 @@ type extract struct {
 	markers  [][]byte
 	selected bool // select is given
 	scan     scanner
+	decoder  decoder
 	simple   [places]expr          // nil where jq has to run, or where nothing is asked
 	queries  [places]*expect.Query // nil where it need not
 	jq       bool                  // there is one of them
@@ -120,24 +121,20 @@ func (x *extract) record(turn *expect.Turn, line []byte) (r record, is bool, f f
 
 // evaluate runs all expressions, of which those after a select that says no are left out.
 func (x *extract) evaluate(turn *expect.Turn, line []byte) flaw {
-	var doc any
-	decoded := false
+	clear(x.got[:])
+	var doc any // of the line, for jq
 	for i := range x.got {
 		switch {
 		case x.simple[i] != nil:
 			x.got[i] = x.simple[i].eval(x.scan.values)
 		case x.queries[i] != nil:
-			if !decoded {
-				if doc, decoded = decode(line); !decoded {
-					return flawBroken
-				}
+			if doc == nil {
+				doc = x.decoder.decode(line)
 			}
 			var f flaw
 			if x.got[i], f = ask(turn, x.queries[i], doc); f != flawNone {
 				return f
 			}
-		default:
-			x.got[i] = value{}
 		}
 		if x.got[i].sort == unfit {
 			return flawUnfit
@@ -147,13 +144,6 @@ func (x *extract) evaluate(turn *expect.Turn, line []byte) flaw {
 		}
 	}
 	return flawNone
-}
-
-func decode(line []byte) (any, bool) {
-	d := json.NewDecoder(bytes.NewReader(line))
-	d.UseNumber()
-	var doc any
-	return doc, d.Decode(&doc) == nil
 }
 
 func ask(turn *expect.Turn, q *expect.Query, doc any) (value, flaw) {

@@ -72,7 +72,7 @@ func open(path string, follow bool) (*opened, error) {
 	return o, nil
 }
 
-func (o *opened) close() { _ = o.File.Close() }
+func (o *opened) close() { _ = o.Close() }
 
 // print is the fingerprint of the first n bytes.
 func (o *opened) print(n int64) (uint64, error) {
@@ -139,11 +139,11 @@ func siblings(path string) []string {
 // folders are the log's own and, where it is a link, that of what it leads to.
 func folders(path string) []string {
 	own := filepath.Dir(path)
-	real, err := filepath.EvalSymlinks(path)
-	if err != nil || filepath.Dir(real) == own {
+	target, err := filepath.EvalSymlinks(path)
+	if err != nil || filepath.Dir(target) == own {
 		return []string{own}
 	}
-	return []string{own, filepath.Dir(real)}
+	return []string{own, filepath.Dir(target)}
 }
 
 // rotated reports whether name is what a rotation makes of the log's: app.log.1, app.log-20261127, app-2026-11-27.log.

@@ -66,7 +66,7 @@ func (r *reader) rest(ctx context.Context, o *opened, p *place, held int, last b
 		return
 	}
 	defer r.end()
-	if p.Skipping || r.line(o.path, p.Offset, r.buf[:held], true) {
+	if p.Skipping || r.line(o.path, p.Offset, r.buf[:held], true) { //nolint:contextcheck // the turn has it
 		p.Offset += int64(held)
 	}
 }
@@ -109,7 +109,7 @@ func (r *reader) block(ctx context.Context, name string, p *place, data []byte) 
 		if n < 0 {
 			return at, nil
 		}
-		if !p.Skipping && !r.line(name, p.Offset+int64(at), data[at:at+n], dirty) {
+		if !p.Skipping && !r.line(name, p.Offset+int64(at), data[at:at+n], dirty) { //nolint:contextcheck // the turn has it
 			return at, nil
 		}
 		p.Skipping = false

@@ -1,6 +1,7 @@
 package usagelog
 
 import (
+	"bytes"
 	"math"
 	"strconv"
 	"strings"
@@ -84,27 +85,17 @@ func split(digits, raw []byte) (_ []byte, exponent int, negative, ok bool) {
 	if raw[0] == '-' {
 		negative, raw = true, raw[1:]
 	}
-	behind := false
-	for i, c := range raw {
-		switch {
-		case c == '.':
-			behind = true
-		case c|0x20 == 'e':
-			e, err := strconv.Atoi(string(raw[i+1:]))
-			if err != nil || e < -1000 || e > 1000 {
-				return nil, 0, false, false
-			}
-			return digits, exponent + e, negative, true
-		default:
-			if behind {
-				exponent--
-			}
-			if c != '0' || len(digits) > 0 {
-				digits = append(digits, c)
-			}
+	mantissa, power := raw, 0
+	if i := bytes.IndexAny(raw, "eE"); i >= 0 {
+		var err error
+		if power, err = strconv.Atoi(string(raw[i+1:])); err != nil || power < -1000 || power > 1000 {
+			return nil, 0, false, false
 		}
+		mantissa = raw[:i]
 	}
-	return digits, exponent, negative, true
+	whole, fraction, _ := bytes.Cut(mantissa, []byte("."))
+	digits = append(append(digits, whole...), fraction...)
+	return bytes.TrimLeft(digits, "0"), power - len(fraction), negative, true
 }
 
 // The years between which a time is believed.

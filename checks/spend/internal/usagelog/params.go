@@ -2,6 +2,7 @@ package usagelog
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -87,15 +88,22 @@ func (p Params) Validate(path string) error {
 		bad("max_lag", "%s, want %s or more", p.MaxLag, shortestLag)
 	}
 	for _, e := range p.expressions() {
-		if len(e.text) > maxJQ {
-			bad(e.key, "%d bytes, want at most %d", len(e.text), maxJQ)
-		} else if e.text != "" {
-			if _, err := expect.NewQuery(e.text); err != nil {
-				bad(e.key, "%v", err)
-			}
+		if err := e.validate(); err != nil {
+			bad(e.key, "%v", err)
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func (e expression) validate() error {
+	if len(e.text) > maxJQ {
+		return fmt.Errorf("%d bytes, want at most %d", len(e.text), maxJQ)
+	}
+	if e.text == "" {
+		return nil
+	}
+	_, err := expect.NewQuery(e.text)
+	return err
 }
 
 // whole is p with what was left out.

@@ -210,10 +210,9 @@ func (dying) Save([]byte) {}
 func TestAKillLosesAndDoublesNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	luck := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // repeatable
-	requests, prompt, rotations := int64(0), int64(0), 0
+	luck := rand.New(rand.NewPCG(1, 2))
+	requests, prompt, rotations := int64(1), int64(1), 0
 	w.write(w.path, w.at(0, 1))
-	requests, prompt = 1, 1
 	w.good()
 	for step := range 300 {
 		w.wait(time.Duration(luck.IntN(30)) * time.Second)

@@ -122,7 +122,7 @@ func (s *scanner) value(n *node, depth int) bool {
 		return false
 	}
 	var v value
-	ok := false
+	var ok bool
 	switch c := s.data[s.at]; c {
 	case '{':
 		return s.object(n, depth)
@@ -283,29 +283,30 @@ func (s *scanner) word(want string) bool {
 
 func (s *scanner) number() ([]byte, bool) {
 	start := s.at
-	if s.at < len(s.data) && s.data[s.at] == '-' {
-		s.at++
-	}
+	s.one('-', '-')
 	first := s.at
 	if !s.digits() || (s.data[first] == '0' && s.at > first+1) {
 		return nil, false
 	}
-	if s.at < len(s.data) && s.data[s.at] == '.' {
-		s.at++
-		if !s.digits() {
-			return nil, false
-		}
+	if s.one('.', '.') && !s.digits() {
+		return nil, false
 	}
-	if s.at < len(s.data) && s.data[s.at]|0x20 == 'e' {
-		s.at++
-		if s.at < len(s.data) && (s.data[s.at] == '+' || s.data[s.at] == '-') {
-			s.at++
-		}
+	if s.one('e', 'E') {
+		s.one('+', '-')
 		if !s.digits() {
 			return nil, false
 		}
 	}
 	return s.data[start:s.at], true
+}
+
+// one skips one of two bytes, where one of them is next.
+func (s *scanner) one(a, b byte) bool {
+	if s.at < len(s.data) && (s.data[s.at] == a || s.data[s.at] == b) {
+		s.at++
+		return true
+	}
+	return false
 }
 
 // digits skips digits, at least one.

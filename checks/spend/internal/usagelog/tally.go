@@ -156,11 +156,7 @@ func (t *tally) begin(now time.Time, prices Prices, zone *time.Location) {
 func (t *tally) reprice() {
 	for _, all := range []map[int64]cells{t.Minutes, t.Days} {
 		for at, c := range all {
-			for key, one := range c {
-				if cost, ok := t.priceOf(one.Unpriced, key, at); ok {
-					one.Cost, one.Unpriced = plus(one.Cost, cost), nil
-				}
-			}
+			t.repriceCells(at, c)
 		}
 	}
 	for at, h := range t.Hours {
@@ -169,6 +165,14 @@ func (t *tally) reprice() {
 				h.Cost = plus(h.Cost, cost)
 				delete(h.Unpriced, key)
 			}
+		}
+	}
+}
+
+func (t *tally) repriceCells(at int64, c cells) {
+	for key, one := range c {
+		if cost, ok := t.priceOf(one.Unpriced, key, at); ok {
+			one.Cost, one.Unpriced = plus(one.Cost, cost), nil
 		}
 	}
 }
@@ -253,7 +257,7 @@ func window(all map[int64]cells, at int64) cells {
 func mod(a, b int64) int64 { return ((a % b) + b) % b }
 
 // fit is what a model's name may be to be shown: ids, aliases and paths of them, and no free text.
-var fit = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$`) //nolint:gochecknoglobals // immutable
+var fit = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$`)
 
 // name is the model that a record is priced as, and the key that it is counted under.
 func (t *tally) name(r *record) (model, key string) {

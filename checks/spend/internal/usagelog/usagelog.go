@@ -179,7 +179,7 @@ func (l *Log) turn(s *state, log *opened, now time.Time) {
 	case same:
 		l.cut(s, log, now)
 	default:
-		l.renamed(s, log, now)
+		l.renamed(s, log)
 	}
 	s.Files = append(s.Files, placeOf(log))
 	if extra := len(s.Files) - mostFiles; extra > 0 {
@@ -218,7 +218,7 @@ func (l *Log) lost(s *state, was *place, changed, now time.Time) {
 
 // renamed is another file in the log's place. The one before is among its siblings, and so are those that were the log
 // while nobody looked.
-func (l *Log) renamed(s *state, log *opened, now time.Time) {
+func (l *Log) renamed(s *state, log *opened) {
 	was := s.log()
 	after := time.Unix(s.Alive, 0)
 	if old := l.locate(was); old != nil {

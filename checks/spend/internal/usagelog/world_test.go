@@ -15,7 +15,7 @@ import (
 )
 
 // noon is when all tests begin: the middle of a day in the middle of a month.
-var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC) //nolint:gochecknoglobals // immutable
 
 // flat prices a token at a thousand pico-dollars, and knows no model that begins with x.
 type flat struct{}
