@@ -13,7 +13,7 @@ import (
 
 type simulateFlags struct {
 	listen, scenario string
-	keys             []string
+	keys, adminKeys  []string
 	seed             int64
 	speed            float64
 }
@@ -29,6 +29,7 @@ func newSimulate(p process) *cobra.Command {
 	cmd.Flags().StringVar(&f.listen, "listen", "127.0.0.1:8080", "the address to serve on")
 	cmd.Flags().StringVar(&f.scenario, "scenario", "", "a scenario file, played from the start")
 	cmd.Flags().StringSliceVar(&f.keys, "key", nil, "an API key to accept, repeatable (default: any)")
+	cmd.Flags().StringSliceVar(&f.adminKeys, "admin-key", nil, "a key to accept at /v1/admin, repeatable (default: any that begins with \"admin\")")
 	cmd.Flags().Int64Var(&f.seed, "seed", 1, "the seed of everything random")
 	cmd.Flags().Float64Var(&f.speed, "speed", 1, "divide all latencies and the scenario by this")
 	return cmd
@@ -39,12 +40,7 @@ func simulate(cmd *cobra.Command, p process, f simulateFlags) error {
 		return exit(exitUsage, fmt.Errorf("--speed is %v, want a number above 0", f.speed))
 	}
 	options := simulator.Options{Seed: f.seed, Speed: f.speed, Log: slog.New(slog.NewTextHandler(p.stderr, nil))}
-	if len(f.keys) > 0 {
-		options.Keys = map[string]bool{}
-		for _, key := range f.keys {
-			options.Keys[key] = true
-		}
-	}
+	options.Keys, options.AdminKeys = keySet(f.keys), keySet(f.adminKeys)
 	if f.scenario != "" {
 		scenario, err := simulator.LoadScenario(f.scenario)
 		if err != nil {
@@ -61,4 +57,12 @@ func simulate(cmd *cobra.Command, p process, f simulateFlags) error {
 		return exit(exitCannot, err)
 	}
 	return nil
+}
+
+func keySet(keys []string) map[string]bool {
+	set := map[string]bool{}
+	for _, key := range keys {
+		set[key] = true
+	}
+	return set
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,6 +39,9 @@ func newExchange(s *Server, w http.ResponseWriter, r *http.Request) *exchange {
 func (x *exchange) run() {
 	route, known := x.route()
 	x.call = call{route: route, key: bearer(x.r)}
+	if key := x.r.Header.Get("X-Api-Key"); route == RouteBilling && key != "" {
+		x.call.key = key
+	}
 	var tooBig *http.MaxBytesError
 	body, err := io.ReadAll(http.MaxBytesReader(x.w, x.r.Body, maxRequest))
 	if err != nil && !errors.As(err, &tooBig) {
@@ -101,6 +105,8 @@ func (x *exchange) answer() {
 		x.chat()
 	case RouteEmbeddings:
 		x.embeddings()
+	case RouteBilling:
+		x.billing()
 	}
 }
 
@@ -118,6 +124,8 @@ func (x *exchange) route() (string, *failure) {
 		route, want = RouteChat, http.MethodPost
 	case path == "/v1/embeddings":
 		route, want = RouteEmbeddings, http.MethodPost
+	case slices.Contains(billingPages(), path):
+		route = RouteBilling
 	case strings.HasPrefix(path, "/v1/"):
 		return "other", &failure{status: http.StatusNotFound, shape: "detail", message: "Not Found"}
 	default:
@@ -153,6 +161,9 @@ func bearer(r *http.Request) string {
 }
 
 func (x *exchange) authorize() *failure {
+	if x.call.route == RouteBilling {
+		return x.authorizeBilling()
+	}
 	var name string
 	switch {
 	case x.call.key == "":

@@ -19,6 +19,7 @@ const (
 	RouteModel      = "model"      // GET /v1/models/{id}
 	RouteChat       = "chat"       // POST /v1/chat/completions
 	RouteEmbeddings = "embeddings" // POST /v1/embeddings
+	RouteBilling    = "billing"    // GET /v1/admin/usage, spend-limit, rate-limit
 )
 
 // Fault is one misbehaviour and the requests it is for. The keys are the same in a scenario file and at POST
@@ -26,7 +27,7 @@ const (
 // two say the same thing the later one wins. Times are as on a real clock; Options.Speed divides them.
 type Fault struct {
 	// Which requests. Catalogue faults (alias_moved, model_retired, model_unlisted) are for everybody and take none of these.
-	Route       string   `yaml:"route,omitempty"`       // "*" (the default), models, model, chat, embeddings
+	Route       string   `yaml:"route,omitempty"`       // "*" (the default), models, model, chat, embeddings, billing
 	Model       string   `yaml:"model,omitempty"`       // the id as asked for
 	Key         string   `yaml:"key,omitempty"`         // an API key, or its fingerprint as in the stats
 	Probability *float64 `yaml:"probability,omitempty"` // 0 to 1; always where absent; drawn from the seed
@@ -131,7 +132,7 @@ func (f *Fault) wordProblems() []problem {
 			out = append(out, problem{key, fmt.Sprintf("%q, want one of %s", got, strings.Join(want, ", "))})
 		}
 	}
-	oneOf("route", f.Route, []string{RouteAny, RouteModels, RouteModel, RouteChat, RouteEmbeddings})
+	oneOf("route", f.Route, []string{RouteAny, RouteModels, RouteModel, RouteChat, RouteEmbeddings, RouteBilling})
 	oneOf("error", f.Error, Errors())
 	oneOf("body", f.Body, Shapes())
 	oneOf("reset", f.Reset, []string{"before_header", "mid_body", "eof"})

@@ -17,11 +17,13 @@ import (
 
 // Options is what a Server may be told. The zero value is a healthy API that accepts any key and answers at once.
 type Options struct {
-	Keys     map[string]bool // the accepted API keys; any that is not empty where the set is empty
-	Log      *slog.Logger    // every request at debug, every phase at info; nil is silent. Never a key
-	Seed     int64           // of probabilities, jitter, padding and ids
-	Speed    float64         // every latency and the quota's minute are divided by it; 0 is 1
-	Scenario *Scenario       // may be nil
+	Keys map[string]bool // the accepted API keys; any that is not empty where the set is empty
+	// AdminKeys are accepted at /v1/admin, and there only they are; any that begins with "admin" where the set is empty.
+	AdminKeys map[string]bool
+	Log       *slog.Logger // every request at debug, every phase at info; nil is silent. Never a key
+	Seed      int64        // of probabilities, jitter, padding and ids
+	Speed     float64      // every latency and the quota's minute are divided by it; 0 is 1
+	Scenario  *Scenario    // may be nil
 	// OnPhase is called when a phase begins, one call at a time and in order, with the moment at which it was due. It must
 	// return soon and may call Phase and Stats.
 	OnPhase func(name string, at time.Time)
