@@ -107,7 +107,7 @@ func (a *API) Read(ctx context.Context, now time.Time) (source.Reading, error) {
 	} else {
 		l, badLimits = readLimits(pageOfLimits)
 	}
-	month, trouble := settle(u, badUsage, l, badLimits)
+	month, basis, trouble := settle(u, badUsage, l, badLimits)
 	if trouble != nil {
 		return source.Reading{}, trouble
 	}
@@ -120,7 +120,7 @@ func (a *API) Read(ctx context.Context, now time.Time) (source.Reading, error) {
 	r.Notes = append(r.Notes, l.notes(u)...)
 	r.Extra = l.measurements()
 	a.rate(ctx, &r)
-	a.differences(&r, now)
+	a.differences(&r, basis, now)
 	return r, nil
 }
 
@@ -187,25 +187,25 @@ func refusal(page string, answer *fetch.Answer) *source.Problem {
 	return p
 }
 
-// settle is the month to date: the sum that the spend limit is compared with, where the provider tells it, else what was
-// used at the prices that came with it.
-func settle(u usage, badUsage *source.Problem, l limits, badLimits *source.Problem) (*source.Amount, *source.Problem) {
+// settle is the month to date, and the page that told it: the sum that the spend limit is compared with, where the provider
+// tells it, else what was used at the prices that came with it.
+func settle(u usage, badUsage *source.Problem, l limits, badLimits *source.Problem) (*source.Amount, string, *source.Problem) {
 	amount := &source.Amount{Requests: -1, Tokens: u.tokens}
 	switch {
 	case badLimits == nil && l.used != nil:
 		amount.Cost = *l.used
+		return amount, "spend-limit", nil
 	case badUsage == nil && u.cost != nil:
 		amount.Cost = *u.cost
+		return amount, "usage", nil
 	case badUsage != nil:
-		return nil, badUsage
+		return nil, "", badUsage
 	case badLimits != nil:
 		p := *badLimits
 		p.Text = u.why + "; " + p.Text
-		return nil, &p
-	default:
-		return nil, source.Problemf(checks.CauseMalformed, "%s, and the page spend-limit tells of no usage", u.why)
+		return nil, "", &p
 	}
-	return amount, nil
+	return nil, "", source.Problemf(checks.CauseMalformed, "%s, and the page spend-limit tells of no usage", u.why)
 }
 
 // foreign is a page whose amounts are not in dollars, nil where they are.

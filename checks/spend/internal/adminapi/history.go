@@ -12,6 +12,7 @@ import (
 // history is what the month was at earlier readings. It rises within the month, but for corrections.
 type history struct {
 	Month     string         `json:"month"`
+	Basis     string         `json:"basis"` // the page that told the month
 	Points    []point        `json:"points"`
 	Corrected int64          `json:"corrected,omitempty"` // when it last sank
 	By        checks.PicoUSD `json:"by,omitempty"`
@@ -29,12 +30,12 @@ const (
 )
 
 // differences gives the hour and the day their amounts, and remembers the month for the next time.
-func (a *API) differences(r *source.Reading, now time.Time) {
+func (a *API) differences(r *source.Reading, basis string, now time.Time) {
 	h := &history{}
 	day, month := source.Windows(now, time.UTC)
 	name := month.Format("2006-01")
-	if err := json.Unmarshal(a.state.Load(), h); err != nil || h.Month != name {
-		h = &history{Month: name, Points: []point{{At: month.Unix()}}} // every month begins with nothing
+	if err := json.Unmarshal(a.state.Load(), h); err != nil || h.Month != name || h.Basis != basis {
+		h = &history{Month: name, Basis: basis, Points: []point{{At: month.Unix()}}} // every month begins with nothing
 	}
 	h.correct(now, r.Month.Cost)
 	if h.Corrected >= day.Unix() {

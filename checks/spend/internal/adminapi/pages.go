@@ -245,6 +245,9 @@ func apart(a, b checks.PicoUSD) bool {
 	return difference > checks.Dollar/100 && difference > max(a, b)/100
 }
 
+// decimal is a number of a length that can be worked with.
+var decimal = regexp.MustCompile(`^-?\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,2})?$`)
+
 // number reads a JSON number, or a text that is one, as long as it is of a size that can be.
 func number(v any) (*big.Rat, bool) {
 	var text string
@@ -254,7 +257,7 @@ func number(v any) (*big.Rat, bool) {
 	case string:
 		text = v
 	}
-	if !regexp.MustCompile(`^-?\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,2})?$`).MatchString(text) {
+	if !decimal.MatchString(text) {
 		return nil, false
 	}
 	return new(big.Rat).SetString(text)
