@@ -101,10 +101,9 @@ func (a *API) Read(ctx context.Context, now time.Time) (source.Reading, error) {
 		return source.Reading{}, trouble
 	}
 	u, badUsage := readUsage(pageOfUsage, now)
-	l, badLimits := limits{}, (*source.Problem)(nil)
-	if pageOfLimits, trouble := a.get(ctx, "spend-limit", nil); trouble != nil {
-		badLimits = trouble
-	} else {
+	var l limits
+	pageOfLimits, badLimits := a.get(ctx, "spend-limit", nil)
+	if badLimits == nil {
 		l, badLimits = readLimits(pageOfLimits)
 	}
 	month, basis, trouble := settle(u, badUsage, l, badLimits)

@@ -142,7 +142,9 @@ func TestItOnlyEverReads(t *testing.T) {
 	a := api(t, url+"/", adminKey, nil)
 	good(t, a, noon())
 	p.status["spend-limit"], p.status["usage"] = http.StatusInternalServerError, http.StatusTemporaryRedirect
-	problem(t, a, noon())
+	if bad := problem(t, a, noon()); !strings.Contains(bad.Text, "307") {
+		t.Errorf("got %q", bad.Text)
+	}
 	for _, method := range p.methods {
 		if method != http.MethodGet {
 			t.Errorf("it sent %s", method)

@@ -35,11 +35,9 @@ func readUsage(page map[string]any, now time.Time) (usage, *source.Problem) {
 	if _, listed := completion["models"].(map[string]any); !ok || !listed {
 		return usage{}, source.Problemf(checks.CauseMalformed, "the page usage has no list of models")
 	}
-	if start, ok := page["start_date"].(string); ok {
-		at, err := time.Parse(time.RFC3339, start)
-		if err == nil && (at.UTC().Month() != now.Month() || at.UTC().Year() != now.Year()) {
-			return usage{}, source.Problemf(checks.CauseMalformed, "the page usage is of another month than was asked for")
-		}
+	start, _ := page["start_date"].(string)
+	if at, err := time.Parse(time.RFC3339, start); err == nil && at.UTC().Format("2006-01") != now.Format("2006-01") {
+		return usage{}, source.Problemf(checks.CauseMalformed, "the page usage is of another month than was asked for")
 	}
 	if bad := foreign("usage", page["currency"]); bad != nil {
 		return usage{}, bad
@@ -50,24 +48,29 @@ func readUsage(page map[string]any, now time.Time) (usage, *source.Problem) {
 			items = collect(items, item{}, page[section])
 		}
 	}
-	prices, _ := page["prices"].([]any)
 	u := usage{tokens: tokensOf(collect(nil, item{}, completion))}
+	u.price(items, page["prices"])
+	return u, nil
+}
+
+// price adds the items up.
+func (u *usage) price(items []item, told any) {
+	prices, _ := told.([]any)
 	sum := new(big.Rat)
 	for _, i := range items {
 		amount, why := i.cost(prices)
 		if why != "" {
 			u.why = "the page usage has something that cannot be priced: " + why
-			return u, nil
+			return
 		}
 		sum.Add(sum, amount)
 	}
 	cost, ok := pico(sum)
 	if !ok {
 		u.why = "the page usage has a sum that cannot be"
-		return u, nil
+		return
 	}
 	u.cost = &cost
-	return u, nil
 }
 
 // collect finds the lists of items in a section, which stand below a model and a group.
