@@ -47,16 +47,16 @@ var errNotRegular = errors.New("it is not a regular file")
 
 // open opens a regular file, and never waits for it. A symbolic link is followed where it is the log itself.
 func open(path string, follow bool) (*opened, error) {
-	stat := os.Lstat
+	stat, flags := os.Lstat, os.O_RDONLY|openFlags|ownFlag
 	if follow {
-		stat = os.Stat
+		stat, flags = os.Stat, os.O_RDONLY|openFlags
 	}
 	if info, err := stat(path); err != nil {
 		return nil, err //nolint:wrapcheck // the caller judges it
 	} else if !info.Mode().IsRegular() {
 		return nil, errNotRegular
 	}
-	f, err := os.OpenFile(path, os.O_RDONLY|openFlags, 0) //nolint:gosec // the operator names it
+	f, err := os.OpenFile(path, flags, 0) //nolint:gosec // the operator names it
 	if err != nil {
 		return nil, err //nolint:wrapcheck // as above
 	}
