@@ -11,6 +11,7 @@ import (
 	"github.com/windsock-monitor/windsock/checks/exec"
 	"github.com/windsock-monitor/windsock/checks/models"
 	"github.com/windsock-monitor/windsock/checks/prometheus"
+	"github.com/windsock-monitor/windsock/checks/spend"
 	"github.com/windsock-monitor/windsock/checks/statuspage"
 	"github.com/windsock-monitor/windsock/checks/usable"
 )
@@ -28,6 +29,7 @@ func Kinds() []checks.Kind {
 		exec.Kind(),
 		models.Kind(),
 		prometheus.Kind(),
+		spend.Kind(),
 		statuspage.Kind(),
 		usable.Kind(),
 	}
@@ -44,6 +46,7 @@ func Examples() map[string]string {
 		"exec":        exec.Example(),
 		"models":      models.Example(),
 		"prometheus":  prometheus.Example(),
+		"spend":       spend.Example(),
 		"status_page": statuspage.Example(),
 		"usable":      usable.Example(),
 	}

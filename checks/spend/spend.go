@@ -1,0 +1,165 @@
+// Package spend says what is spent: in the last hour, today, this month, at which pace, and whether that is unusual. It
+// reads sources and believes the first that is usable. It may not take what nobody knows for zero.
+package spend
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/checks/spend/internal/source"
+)
+
+const doc = `Says what is spent in the last hour, today and this month, at which pace, and what the month will have cost, from sources in the order of the list: the first that is usable is believed, and the others are compared with it.
+The source ledger is what the agent's own runs cost, of all providers; it keeps whole hours, so the last 60 minutes are this hour and the rest of the one before it, in proportion.
+Without a usable source the result is unknown and no number is given: what is missing or too old is never zero.
+More than above_per_hour, a spike, sources that disagree, and models without a known price are degraded. A spike is more than spike_above times the median of the same hour of previous days, and beyond 5 median deviations, and above spike_floor; it takes 5 days of history. The check is free.`
+
+//go:embed example.yaml
+var example string
+
+// Example is a `with:` section as people write it.
+func Example() string { return example }
+
+// Params is the `with:` section.
+type Params struct {
+	Sources      []Source `jsonschema:"required" jsonschema_description:"Where to look, the most trusted first, at most 8." yaml:"sources"`
+	AbovePerHour float64  `jsonschema_description:"US dollars in the last 60 minutes above which the check is degraded. 0 is off." yaml:"above_per_hour"`
+	SpikeAbove   float64  `jsonschema_description:"How many times what is usual at this hour is a spike. 0 is off." yaml:"spike_above"`
+	SpikeFloor   float64  `jsonschema_description:"US dollars in the last 60 minutes below which nothing is a spike." yaml:"spike_floor"`
+	Disagreement float64  `jsonschema_description:"How far another source may be from the one that is believed: 0.25 is a quarter. 0 is off." yaml:"disagreement"`
+	Timezone     string   `jsonschema_description:"Where days and months begin: UTC, Europe/Paris." yaml:"timezone"`
+}
+
+// Source is one place to look.
+type Source struct {
+	Name   string        `jsonschema_description:"Its name in measurements. Default: its kind." yaml:"name"`
+	MaxAge time.Duration `jsonschema_description:"How old what it says may be. 0s is off." yaml:"max_age"`
+	Ledger *Ledger       `jsonschema_description:"What the agent's own runs cost: {}." yaml:"ledger"`
+}
+
+// Ledger is the section of the source ledger, which has no keys.
+type Ledger struct{}
+
+// builder makes the source of one section; given says whether the section is there.
+type builder struct {
+	section string
+	given   func(Source) bool
+	build   func(Source, checks.Env, *time.Location) (source.Source, error)
+}
+
+// builders are the sections: a new one is a field of Source and an entry here.
+func builders() []builder {
+	return []builder{
+		{"ledger", func(s Source) bool { return s.Ledger != nil }, newLedger},
+	}
+}
+
+// builder is the one of the only section of s.
+func (s Source) builder() (found builder, ok bool) {
+	count := 0
+	for _, b := range builders() {
+		if b.given(s) {
+			found = b
+			count++
+		}
+	}
+	return found, count == 1
+}
+
+func (s Source) name() string {
+	if s.Name != "" {
+		return s.Name
+	}
+	b, _ := s.builder()
+	return b.section
+}
+
+// Validate checks everything that the types do not.
+func (p Params) Validate() error {
+	var errs []error
+	if len(p.Sources) == 0 || len(p.Sources) > 8 {
+		errs = append(errs, checks.Invalid("sources", "%d sources, want 1 to 8", len(p.Sources)))
+	}
+	seen := map[string]bool{}
+	for i, s := range p.Sources {
+		at := fmt.Sprintf("sources.%d", i)
+		if _, ok := s.builder(); !ok {
+			errs = append(errs, checks.Invalid(at, "want one section, such as ledger: {}"))
+		}
+		if seen[s.name()] || len(s.name()) > 64 {
+			errs = append(errs, checks.Invalid(at+".name", "%q is there twice or too long, want a name of its own", s.name()))
+		}
+		if s.MaxAge < 0 {
+			errs = append(errs, checks.Invalid(at+".max_age", "%s, want 0s or more", s.MaxAge))
+		}
+		seen[s.name()] = true
+	}
+	for key, n := range map[string]float64{"above_per_hour": p.AbovePerHour, "spike_above": p.SpikeAbove, "spike_floor": p.SpikeFloor, "disagreement": p.Disagreement} {
+		if !(n >= 0) || math.IsInf(n, 0) {
+			errs = append(errs, checks.Invalid(key, "%v, want 0 or more", n))
+		}
+	}
+	if _, err := time.LoadLocation(p.Timezone); err != nil || p.Timezone == "Local" {
+		errs = append(errs, checks.Invalid("timezone", "%q, want a time zone such as Europe/Paris", p.Timezone))
+	}
+	return errors.Join(errs...)
+}
+
+// Kind is the kind of check that this package is.
+func Kind() checks.Kind {
+	return checks.NewKind("spend", doc, Params{AbovePerHour: 10, SpikeAbove: 5, SpikeFloor: 1, Disagreement: 0.25, Timezone: "UTC"}, New)
+}
+
+// Spend is one check of what is spent.
+type Spend struct {
+	params  Params
+	zone    *time.Location
+	sources []source.Source
+}
+
+// New builds the check.
+func New(params Params, env checks.Env) (checks.Check, error) {
+	zone, err := time.LoadLocation(params.Timezone)
+	if err != nil {
+		return nil, fmt.Errorf("loading time zone %q: %w", params.Timezone, err)
+	}
+	s := &Spend{params: params, zone: zone}
+	for _, p := range params.Sources {
+		b, ok := p.builder()
+		if !ok {
+			return nil, fmt.Errorf("source %q has not one section", p.Name)
+		}
+		src, err := b.build(p, env, zone)
+		if err != nil {
+			return nil, fmt.Errorf("building source %q: %w", p.name(), err)
+		}
+		s.sources = append(s.sources, src)
+	}
+	return s, nil
+}
+
+// Owner is the application: whoever spends.
+func (s *Spend) Owner() checks.Blame { return checks.BlameApplication }
+
+// Run reads every source in turn.
+func (s *Spend) Run(ctx context.Context) (checks.Result, error) {
+	now := time.Now()
+	found := make([]finding, len(s.sources))
+	for i, src := range s.sources {
+		p := s.params.Sources[i]
+		r, err := src.Read(ctx, now)
+		found[i] = finding{name: p.name(), reading: r, err: err}
+		if age := now.Sub(r.AsOf); err == nil && p.MaxAge > 0 && age > p.MaxAge {
+			found[i].err = source.Problemf(checks.CauseAssertion, "what it says is %s old, want at most %s", age.Round(time.Second), p.MaxAge)
+		}
+	}
+	if ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled) {
+		return checks.Undetermined(checks.CauseInternal, "the run was cut short"), nil
+	}
+	return judge(now.In(s.zone), s.params, found), nil
+}
