@@ -29,6 +29,9 @@ func judge(now time.Time, p Params, found []finding) checks.Result {
 	for _, f := range found {
 		r.Evidence = append(r.Evidence, checks.Step{Name: f.name, OK: f.usable(), Detail: f.detail()})
 		r.Measurements = append(r.Measurements, checks.Measurement{Name: "spend.source.usable", Value: truth(f.usable()), Attrs: map[string]string{"source": f.name}})
+		if f.err == nil {
+			r.Measurements = append(r.Measurements, checks.Measurement{Name: "spend.source.age", Value: max(now.Sub(f.reading.AsOf).Seconds(), 0), Unit: "s", Attrs: map[string]string{"source": f.name}})
+		}
 	}
 	if believed < 0 {
 		return unknown(r, found)

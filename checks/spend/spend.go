@@ -81,6 +81,19 @@ func (s Source) name() string {
 
 // Validate checks everything that the types do not.
 func (p Params) Validate() error {
+	errs := []error{p.validateSources()}
+	for key, n := range map[string]float64{"above_per_hour": p.AbovePerHour, "spike_above": p.SpikeAbove, "spike_floor": p.SpikeFloor, "disagreement": p.Disagreement} {
+		if !(n >= 0) || math.IsInf(n, 0) {
+			errs = append(errs, checks.Invalid(key, "%v, want 0 or more", n))
+		}
+	}
+	if _, err := time.LoadLocation(p.Timezone); err != nil || p.Timezone == "Local" {
+		errs = append(errs, checks.Invalid("timezone", "%q, want a time zone such as Europe/Paris", p.Timezone))
+	}
+	return errors.Join(errs...)
+}
+
+func (p Params) validateSources() error {
 	var errs []error
 	if len(p.Sources) == 0 || len(p.Sources) > 8 {
 		errs = append(errs, checks.Invalid("sources", "%d sources, want 1 to 8", len(p.Sources)))
@@ -98,14 +111,6 @@ func (p Params) Validate() error {
 			errs = append(errs, checks.Invalid(at+".max_age", "%s, want 0s or more", s.MaxAge))
 		}
 		seen[s.name()] = true
-	}
-	for key, n := range map[string]float64{"above_per_hour": p.AbovePerHour, "spike_above": p.SpikeAbove, "spike_floor": p.SpikeFloor, "disagreement": p.Disagreement} {
-		if !(n >= 0) || math.IsInf(n, 0) {
-			errs = append(errs, checks.Invalid(key, "%v, want 0 or more", n))
-		}
-	}
-	if _, err := time.LoadLocation(p.Timezone); err != nil || p.Timezone == "Local" {
-		errs = append(errs, checks.Invalid("timezone", "%q, want a time zone such as Europe/Paris", p.Timezone))
 	}
 	return errors.Join(errs...)
 }
