@@ -51,7 +51,7 @@ func (x *exchange) authorizeBilling() *failure {
 func (s *Server) isRevoked(key string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.revoked[fingerprint(key)]
+	return s.revoked[Fingerprint(key)]
 }
 
 func (x *exchange) billing() {
