@@ -159,7 +159,7 @@ func (b *Book) Cost(u Usage, model string, at time.Time) (checks.PicoUSD, bool) 
 	if !ok {
 		return 0, false
 	}
-	if u.Tier == TierBatch {
+	if strings.EqualFold(u.Tier, TierBatch) {
 		tier = price.batch()
 	}
 	return b.zone.times(tier).of(sum), true
