@@ -3,6 +3,7 @@ package spend
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -33,6 +34,9 @@ func judge(now time.Time, p Params, found []finding) checks.Result {
 			r.Measurements = append(r.Measurements, checks.Measurement{Name: "spend.source.age", Value: max(now.Sub(f.reading.AsOf).Seconds(), 0), Unit: "s", Attrs: map[string]string{"source": f.name}})
 		}
 	}
+	for _, f := range found {
+		r.Measurements = append(r.Measurements, f.windows()...)
+	}
 	if believed < 0 {
 		return unknown(r, found)
 	}
@@ -59,6 +63,32 @@ func judge(now time.Time, p Params, found []finding) checks.Result {
 		r.Summary = oneline.Of(strings.Join(complaints, "; "), 300)
 	}
 	return r
+}
+
+// windows are what one source says, also one that is not believed.
+func (f finding) windows() []checks.Measurement {
+	if f.err != nil {
+		return nil
+	}
+	at := map[string]string{"source": f.name}
+	var out []checks.Measurement
+	for _, w := range []struct {
+		name   string
+		amount *source.Amount
+	}{{"spend.hour.usd", f.reading.Hour}, {"spend.today.usd", f.reading.Today}, {"spend.month.usd", f.reading.Month}} {
+		if w.amount != nil {
+			out = append(out, checks.Measurement{Name: w.name, Value: w.amount.Cost.USD(), Attrs: at})
+		}
+	}
+	for _, m := range f.reading.Extra {
+		m.Attrs = maps.Clone(m.Attrs)
+		if m.Attrs == nil {
+			m.Attrs = map[string]string{}
+		}
+		m.Attrs["source"] = f.name
+		out = append(out, m)
+	}
+	return out
 }
 
 func truth(b bool) float64 {
@@ -159,7 +189,6 @@ func compare(r *checks.Result, p Params, f finding, others []finding) []string {
 		}
 		cost := other.reading.Hour.Cost.USD()
 		at := map[string]string{"source": other.name}
-		r.Measurements = append(r.Measurements, checks.Measurement{Name: "spend.hour.usd", Value: cost, Attrs: at})
 		if base > 0 {
 			r.Measurements = append(r.Measurements, checks.Measurement{Name: "spend.disagreement", Value: cost/base - 1, Attrs: at})
 		}

@@ -16,9 +16,9 @@ type ledger struct {
 	zone *time.Location
 }
 
-func newLedger(_ Source, env checks.Env, zone *time.Location) (source.Source, error) {
-	book, _ := env.Ledger.(checks.SpendingLedger)
-	return &ledger{book: book, zone: zone}, nil
+func newLedger(_ Source, l lent) (source.Source, error) {
+	book, _ := l.Ledger.(checks.SpendingLedger)
+	return &ledger{book: book, zone: l.zone}, nil
 }
 
 // kept is how far back a ledger knows hours.

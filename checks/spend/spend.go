@@ -11,11 +11,15 @@ import (
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/checks/spend/internal/adminapi"
 	"github.com/windsock-monitor/windsock/checks/spend/internal/source"
+	"github.com/windsock-monitor/windsock/checks/spend/internal/usagelog"
+	"github.com/windsock-monitor/windsock/internal/outbound"
+	"github.com/windsock-monitor/windsock/internal/pricing"
 )
 
 const doc = `Says what is spent in the last hour, today and this month, at which pace, and what the month will have cost, from sources in the order of the list: the first that is usable is believed, and the others are compared with it.
-The source ledger is what the agent's own runs cost, of all providers; it keeps whole hours, so the last 60 minutes are this hour and the rest of the one before it, in proportion.
+The source usage_log follows the application's own records, admin_api asks the provider's billing, and ledger is what the agent's own runs cost, of all providers; it keeps whole hours, so the last 60 minutes are this hour and the rest of the one before it, in proportion.
 Without a usable source the result is unknown and no number is given: what is missing or too old is never zero.
 More than above_per_hour, a spike, sources that disagree, and models without a known price are degraded. A spike is more than spike_above times the median of the same hour of previous days, and beyond 5 median deviations, and above spike_floor; it takes 5 days of history. The check is free.`
 
@@ -37,9 +41,11 @@ type Params struct {
 
 // Source is one place to look.
 type Source struct {
-	Name   string        `jsonschema_description:"Its name in measurements. Default: its kind." yaml:"name"`
-	MaxAge time.Duration `jsonschema_description:"How old what it says may be. 0s is off." yaml:"max_age"`
-	Ledger *Ledger       `jsonschema_description:"What the agent's own runs cost: {}." yaml:"ledger"`
+	Name     string           `jsonschema_description:"Its name in measurements. Default: its kind." yaml:"name"`
+	MaxAge   time.Duration    `jsonschema_description:"How old what it says may be. 0s is off." yaml:"max_age"`
+	Ledger   *Ledger          `jsonschema_description:"What the agent's own runs cost: {}." yaml:"ledger"`
+	UsageLog *usagelog.Params `jsonschema_description:"The application's own usage records, as JSON lines in a file." yaml:"usage_log"`
+	AdminAPI *adminapi.Params `jsonschema_description:"What the provider says was billed: Mistral's Enterprise admin API, read only." yaml:"admin_api"`
 }
 
 // Ledger is the section of the source ledger, which has no keys.
@@ -49,13 +55,23 @@ type Ledger struct{}
 type builder struct {
 	section string
 	given   func(Source) bool
-	build   func(Source, checks.Env, *time.Location) (source.Source, error)
+	check   func(s Source, path string) error // of its section
+	build   func(Source, lent) (source.Source, error)
+}
+
+// lent is what a source is built on.
+type lent struct {
+	checks.Env
+	zone  *time.Location
+	state source.State
 }
 
 // builders are the sections: a new one is a field of Source and an entry here.
 func builders() []builder {
 	return []builder{
-		{"ledger", func(s Source) bool { return s.Ledger != nil }, newLedger},
+		{"ledger", func(s Source) bool { return s.Ledger != nil }, func(Source, string) error { return nil }, newLedger},
+		{"usage_log", func(s Source) bool { return s.UsageLog != nil }, func(s Source, path string) error { return s.UsageLog.Validate(path) }, newUsageLog},
+		{"admin_api", func(s Source) bool { return s.AdminAPI != nil }, func(s Source, path string) error { return s.AdminAPI.Validate(path) }, newAdminAPI},
 	}
 }
 
@@ -101,8 +117,10 @@ func (p Params) validateSources() error {
 	seen := map[string]bool{}
 	for i, s := range p.Sources {
 		at := fmt.Sprintf("sources.%d", i)
-		if _, ok := s.builder(); !ok {
-			errs = append(errs, checks.Invalid(at, "want one section, such as ledger: {}"))
+		if b, ok := s.builder(); !ok {
+			errs = append(errs, checks.Invalid(at, "want one section: ledger, usage_log or admin_api"))
+		} else {
+			errs = append(errs, b.check(s, at+"."+b.section))
 		}
 		if seen[s.name()] || len(s.name()) > 64 {
 			errs = append(errs, checks.Invalid(at+".name", "%q is there twice or too long, want a name of its own", s.name()))
@@ -125,6 +143,7 @@ type Spend struct {
 	params  Params
 	zone    *time.Location
 	sources []source.Source
+	states  states
 }
 
 // New builds the check.
@@ -133,13 +152,13 @@ func New(params Params, env checks.Env) (checks.Check, error) {
 	if err != nil {
 		return nil, fmt.Errorf("loading time zone %q: %w", params.Timezone, err)
 	}
-	s := &Spend{params: params, zone: zone}
+	s := &Spend{params: params, zone: zone, states: states{memory: env.Memory}}
 	for _, p := range params.Sources {
 		b, ok := p.builder()
 		if !ok {
 			return nil, fmt.Errorf("source %q has not one section", p.Name)
 		}
-		src, err := b.build(p, env, zone)
+		src, err := b.build(p, lent{env, zone, s.states.of(p.name())})
 		if err != nil {
 			return nil, fmt.Errorf("building source %q: %w", p.name(), err)
 		}
@@ -153,6 +172,9 @@ func (s *Spend) Owner() checks.Blame { return checks.BlameApplication }
 
 // Run reads every source in turn.
 func (s *Spend) Run(ctx context.Context) (checks.Result, error) {
+	if err := s.states.load(ctx); err != nil { // an offset that is not known would count what was counted
+		return checks.Result{Cause: checks.CauseInternal}, err
+	}
 	now := time.Now()
 	found := make([]finding, len(s.sources))
 	for i, src := range s.sources {
@@ -163,8 +185,30 @@ func (s *Spend) Run(ctx context.Context) (checks.Result, error) {
 			found[i].err = source.Problemf(checks.CauseAssertion, "what it says is %s old, want at most %s", age.Round(time.Second), p.MaxAge)
 		}
 	}
+	if err := s.states.save(context.WithoutCancel(ctx)); err != nil {
+		return checks.Result{Cause: checks.CauseInternal}, err
+	}
 	if ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled) {
 		return checks.Undetermined(checks.CauseInternal, "the run was cut short"), nil
 	}
 	return judge(now.In(s.zone), s.params, found), nil
+}
+
+func newUsageLog(s Source, l lent) (source.Source, error) {
+	book, err := pricing.Of(l.Prices)
+	if err != nil {
+		return nil, err
+	}
+	return usagelog.New(*s.UsageLog, usagelog.Options{Prices: book, State: l.state, Zone: l.zone})
+}
+
+func newAdminAPI(s Source, l lent) (source.Source, error) {
+	if l.Network == nil { // while a configuration is only being validated
+		return adminapi.New(*s.AdminAPI, nil, l.state), nil
+	}
+	out, ok := l.Network.(outbound.Exchanger)
+	if !ok {
+		return nil, fmt.Errorf("the agent's network is a %T, which cannot make requests", l.Network)
+	}
+	return adminapi.New(*s.AdminAPI, out, l.state), nil
 }

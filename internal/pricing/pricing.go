@@ -136,12 +136,10 @@ func (t *Table) With(own []Price) *Table {
 	replaced := map[string]bool{}
 	for _, p := range own {
 		p.Own = true
-		if !replaced[p.Model] {
-			out.prices[p.Model], replaced[p.Model] = nil, true
-		}
-		out.prices[p.Model] = append(slices.Clone(out.prices[p.Model]), p)
+		replaced[p.Model] = true
+		out.prices[p.Model] = append([]Price{p}, out.prices[p.Model]...)
 	}
-	for model := range replaced {
+	for model := range replaced { // the built-in price counts until the first of one's own does
 		slices.SortStableFunc(out.prices[model], func(a, b Price) int { return b.From.Compare(a.From) })
 	}
 	return out
@@ -170,12 +168,11 @@ func (t *Table) own(model string) bool {
 // Lookup returns the price of a model at a time, by its id or one of the aliases that the table knows. Models whose id
 // begins with labs- are free.
 func (t *Table) Lookup(model string, at time.Time) (Price, bool) {
-	if canonical, ok := t.aliases[model]; ok && len(t.prices[model]) == 0 {
-		model = canonical
-	}
-	for _, p := range t.prices[model] {
-		if !p.From.After(at) {
-			return p, true
+	for _, id := range []string{model, t.aliases[model]} {
+		for _, p := range t.prices[id] {
+			if !p.From.After(at) {
+				return p, true
+			}
 		}
 	}
 	if strings.HasPrefix(model, "labs-") {

@@ -175,3 +175,31 @@ func TestTiersAndZonesAreExact(t *testing.T) {
 		}
 	}
 }
+
+func TestOwnPricesTakeThePlaceOfTheBuiltInOnes(t *testing.T) {
+	t.Parallel()
+	table := pricing.Default().With([]pricing.Price{
+		{Model: "mistral-small-2603", Input: 7, Output: 8},
+		{Model: "mistral-embed", Input: 9, From: day().AddDate(0, 1, 0)},
+		{Model: "brand-new", Input: 1, Output: 2},
+	})
+	later := day().AddDate(0, 2, 0)
+	for name, tc := range map[string]struct {
+		model string
+		at    time.Time
+		want  checks.PicoUSD
+	}{
+		"at once":                          {"mistral-small-2603", day(), 7},
+		"by an alias too":                  {"mistral-small-latest", day(), 7},
+		"the built-in one until it begins": {"mistral-embed", day(), 100_000},
+		"and then one's own":               {"mistral-embed", later, 9},
+		"a model that is new":              {"brand-new", day(), 1},
+	} {
+		if got, ok := table.Lookup(tc.model, tc.at); !ok || got.Input != tc.want {
+			t.Errorf("%s: got %d, %v, want %d", name, got.Input, ok, tc.want)
+		}
+	}
+	if got, _ := pricing.Default().Lookup("mistral-small-2603", day()); got.Input != 150_000 {
+		t.Errorf("the built-in table changed: %d", got.Input)
+	}
+}
