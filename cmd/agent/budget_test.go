@@ -126,7 +126,7 @@ func (w *world) end(cmd *exec.Cmd, with syscall.Signal) {
 // byHand runs checks by hand, one after the other, until ctx ends. The agent makes them, or whoever has the state directory.
 func (w *world) byHand(ctx context.Context) (made int) {
 	for ctx.Err() == nil {
-		out := w.run("check", "--output", "json", fmt.Sprintf("chat-%02d", rand.IntN(budgetChecks)))
+		out := w.run("check", "--output", "json", fmt.Sprintf("chat-%02d", rand.IntN(budgetChecks))) //nolint:contextcheck // one that has begun is waited for
 		if strings.Contains(out, `"trigger":"manual"`) && !strings.Contains(out, `"status":"skipped"`) {
 			made++
 		}
