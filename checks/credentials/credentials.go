@@ -16,9 +16,12 @@ import (
 
 const doc = `Asks for the list of models with the provider's key, and once more with its fallback key where there is one, and judges each by
 itself: a refused key fails, a refused fallback key is degraded while nobody needs it yet, and so are a fallback key that is the first one
-again and a key that is older than it may be. It is free. The age is that of the file that the key came from; a credential of systemd is as
-old as the start of the unit, and nobody knows the age of a variable or of a program's answer. Where the service does not answer, the check
-is unknown: that says nothing of a key.`
+again and a key that is older than it may be. It is free. The age is that of the file that the key came from; nobody knows the age of a
+credential of systemd, which is copied anew at each start of the unit, of a variable or of a program's answer. Where the service does not
+answer, the check is unknown: that says nothing of a key.`
+
+// skew is how far in the future a file may lie by the clock of another host.
+const skew = time.Minute
 
 //go:embed example.yaml
 var example string
@@ -28,7 +31,7 @@ func Example() string { return example }
 
 // Params is the `with:` section.
 type Params struct {
-	MaxAge          time.Duration `jsonschema_description:"Degraded when the file of a key was not changed for longer, as with a key that nobody rotates; 0s is off. Keys whose age nobody knows are never too old." yaml:"max_age"`
+	MaxAge          time.Duration `jsonschema_description:"Degraded when the file of a key was not changed for longer, as with a key that nobody rotates, and when nobody knows its age; 0s is off." yaml:"max_age"`
 	RequireFallback bool          `jsonschema_description:"Degraded where the provider has no fallback_api_key." yaml:"require_fallback"`
 }
 
@@ -116,15 +119,20 @@ func (c *Credentials) same(ctx context.Context, r *checks.Result) []finding {
 	return []finding{{doubtful, checks.Degraded, checks.CauseConfig, "the fallback key is the primary one: when that is refused, so is this"}}
 }
 
-// ages measures how old the keys are, as far as somebody knows.
+// ages measures how old the keys are, as far as somebody knows. Where that is asked for and nobody does, it is a finding: a
+// key of which nothing is known is not a young one.
 func (c *Credentials) ages(r *checks.Result, keys []mistral.Key) []finding {
 	var found []finding
 	for _, key := range keys {
 		changed, known := key.Changed()
-		if !known {
+		age := time.Since(changed)
+		if !known || age < -skew {
+			if c.params.MaxAge > 0 {
+				found = append(found, finding{doubtful, checks.Degraded, checks.CauseConfig, ageless(key, known)})
+			}
 			continue
 		}
-		age := max(time.Since(changed), 0)
+		age = max(age, 0)
 		r.Measurements = append(r.Measurements, checks.Measurement{
 			Name: "probe.key.age", Value: age.Seconds(), Unit: "s", Attrs: map[string]string{"key": key.Name},
 		})
@@ -134,4 +142,12 @@ func (c *Credentials) ages(r *checks.Result, keys []mistral.Key) []finding {
 		}
 	}
 	return found
+}
+
+// ageless says why nobody knows how old a key is.
+func ageless(key mistral.Key, known bool) string {
+	if known {
+		return fmt.Sprintf("the %s key has a file of the future: its age is not known", key.Name)
+	}
+	return fmt.Sprintf("the age of the %s key is not known (%s): max_age needs a file", key.Name, key.Where())
 }

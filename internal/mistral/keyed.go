@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -32,8 +33,10 @@ const (
 // Keyed implements API with a provider's key and, where there is one, its fallback key. A call whose key is refused (401,
 // which is never billed) is made once more where the key's source has another value by now. Where the key stays refused,
 // the fallback key tells whether the key or the service is at fault: by a models list, asked at most once in ten seconds
-// however many calls there are (once a second where a call's own deadline cuts it off); the verdict is auth all the same. With failover the call itself is made with the fallback
-// key instead. A call is never more than three requests, of which at most one can be billed. It is safe for concurrent use.
+// however many calls there are (once a second where a call's own deadline cuts it off); the verdict is auth all the same.
+// With failover the call itself is made with the fallback key instead, and for half a minute calls begin with it; then one
+// of them tries the first key again. A call is never more than three requests, of which at most one can be billed; the
+// evidence holds them all. It is safe for concurrent use.
 type Keyed struct {
 	primary  *Client
 	fallback *Client // nil where there is none
@@ -98,7 +101,7 @@ func keyed[T any](ctx context.Context, k *Keyed, do func(*Client) (T, Call)) (T,
 	if k.primaryRefused(ctx) {
 		reply, call := do(k.fallback)
 		if works(&call) {
-			return reply, replaced(call)
+			return reply, replaced(nil, call)
 		}
 		k.refused.Store(nil)
 		step := judged(&call)
@@ -106,6 +109,9 @@ func keyed[T any](ctx context.Context, k *Keyed, do func(*Client) (T, Call)) (T,
 		return reply, diagnosed(call, step)
 	}
 	reply, call := renewed(ctx, k.primary, do)
+	if call.OK() && k.refused.Load() != nil {
+		k.refused.Store(nil)
+	}
 	if call.Status != http.StatusUnauthorized || k.fallback == nil || ctx.Err() != nil {
 		return reply, diagnosed(call)
 	}
@@ -117,7 +123,7 @@ func keyed[T any](ctx context.Context, k *Keyed, do func(*Client) (T, Call)) (T,
 		return reply, diagnosed(call, judged(&second))
 	}
 	k.refused.Store(&refusal{call.refused.sum, time.Now().Add(refusedFor)})
-	return other, replaced(second)
+	return other, replaced(call.Evidence, second)
 }
 
 // renewed makes a call, and makes it once more where its key was refused and the key's source has another one by now.
@@ -126,10 +132,11 @@ func renewed[T any](ctx context.Context, c *Client, do func(*Client) (T, Call)) 
 	if !call.refused.renewed || ctx.Err() != nil {
 		return reply, call
 	}
+	refused := call.Evidence
 	reply, call = do(c)
-	call.Evidence = prepended(call.Evidence, checks.Step{
+	call.Evidence = slices.Concat(refused, []checks.Step{{
 		Name: "rotation", OK: true, Detail: "401 with the key as it was; its source has another value, with which the call is made again",
-	})
+	}}, call.Evidence)
 	return reply, call
 }
 
@@ -139,12 +146,12 @@ func works(call *Call) bool {
 	return call.Status != http.StatusUnauthorized && (call.Cause != checks.CauseConfig || call.Status != 0)
 }
 
-// replaced is a call that was made with the fallback key.
-func replaced(call Call) Call {
+// replaced is a call that was made with the fallback key; before is what there was with the first.
+func replaced(before []checks.Step, call Call) Call {
 	call.KeyUsed = KeyFallback
-	call.Evidence = prepended(call.Evidence, checks.Step{
+	call.Evidence = slices.Concat(before, []checks.Step{{
 		Name: "fallback_key", OK: true, Detail: "the primary key is refused (401); the call is made with the fallback key",
-	})
+	}}, call.Evidence)
 	return call
 }
 
@@ -155,19 +162,19 @@ func diagnosed(call Call, steps ...checks.Step) Call {
 	return call
 }
 
-func prepended(steps []checks.Step, first checks.Step) []checks.Step {
-	return append([]checks.Step{first}, steps...)
-}
-
 // primaryRefused reports whether a call need not ask with the primary key, because it was refused a moment ago and the
-// source still has that very key.
+// source still has that very key. When that was long ago, one call asks with it again, and the others still need not.
 func (k *Keyed) primaryRefused(ctx context.Context) bool {
 	last := k.refused.Load()
-	if last == nil || time.Now().After(last.until) {
+	if last == nil {
 		return false
 	}
 	key, err := credential.Token(ctx, k.primary.o.APIKey)
-	return err == nil && k.primary.keys.sum(key) == last.sum
+	if err != nil || k.primary.keys.sum(key) != last.sum {
+		return false
+	}
+	now := time.Now()
+	return now.Before(last.until) || !k.refused.CompareAndSwap(last, &refusal{last.sum, now.Add(refusedFor)})
 }
 
 // diagnose asks with the fallback key whether the service takes any key, or says what came of it a moment ago. Concurrent

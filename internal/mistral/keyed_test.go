@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/mistral"
@@ -284,5 +286,88 @@ func TestEachKeyIsLookedAtByItself(t *testing.T) {
 	}
 	if same, err := s.keyed.SameKey(t.Context()); same || err != nil {
 		t.Errorf("got %v, %v", same, err)
+	}
+}
+
+// porter answers by key, without a network, and counts.
+type porter struct{ status, came map[string]int }
+
+func (p *porter) Open(_ context.Context, req outbound.Request) (*outbound.Response, error) {
+	key := strings.TrimPrefix(req.Header.Get("Authorization"), "Bearer ")
+	p.came[key]++
+	return &outbound.Response{Status: p.status[key], Header: http.Header{}, Body: body{strings.NewReader(`{"data":[]}`)}}, nil
+}
+
+type body struct{ io.Reader }
+
+func (body) Close() error              { return nil }
+func (body) Timings() outbound.Timings { return outbound.Timings{Reused: true} }
+
+// visits makes a call at each of the times and tells how often each key came in it, as "old+other".
+func visits(t *testing.T, failover bool, status map[string]int, times ...time.Duration) string {
+	t.Helper()
+	p := &porter{status: status}
+	k, err := mistral.NewKeyed(mistral.Options{BaseURL: "http://api.test", APIKey: checks.NewSecret(&drawer{value: oldKey}), Out: p},
+		checks.NewSecret(&drawer{value: otherKey}), failover)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	began := time.Now()
+	for _, at := range times {
+		time.Sleep(at - time.Since(began))
+		p.came = map[string]int{}
+		k.Models(t.Context())
+		all = append(all, fmt.Sprintf("%d+%d", p.came[oldKey], p.came[otherKey]))
+	}
+	return strings.Join(all, " ")
+}
+
+func TestHowLongWhatWasFoundIsKept(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		failover bool
+		status   map[string]int
+		times    []time.Duration
+		want     string
+	}{
+		"a diagnosis counts for ten seconds": {
+			false, map[string]int{oldKey: 401, otherKey: 200}, []time.Duration{0, 9 * time.Second, 11 * time.Second, 20 * time.Second}, "1+1 1+0 1+1 1+0",
+		},
+		"one that found nothing too": {
+			false, map[string]int{oldKey: 401, otherKey: 503}, []time.Duration{0, 9 * time.Second, 11 * time.Second}, "1+1 1+0 1+1",
+		},
+		"calls that fail over ask with the first key every thirty seconds": {
+			true, map[string]int{oldKey: 401, otherKey: 200}, []time.Duration{0, 29 * time.Second, 31 * time.Second, 32 * time.Second, 62 * time.Second}, "1+1 0+1 1+1 0+1 1+1",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				if got := visits(t, test.failover, test.status, test.times...); got != test.want {
+					t.Errorf("got %s, want %s", got, test.want)
+				}
+			})
+		})
+	}
+}
+
+func TestTheEvidenceHoldsEveryRequestOfACall(t *testing.T) {
+	t.Parallel()
+	names := func(call mistral.Call) string {
+		var all []string
+		for _, s := range call.Evidence {
+			if s.Name == "key" || s.Name == "status" || s.Name == "rotation" || s.Name == "fallback_key" {
+				all = append(all, fmt.Sprintf("%s=%v", s.Name, s.OK))
+			}
+		}
+		return strings.Join(all, " ")
+	}
+	s := newStage(t, true)
+	s.door.takes(otherKey, 200)
+	s.primary.next = newKey
+	const want = "key=true status=false rotation=true key=true status=false fallback_key=true key=true status=true"
+	if got := names(s.call(t, "", "old 1, new 1, other 1")); got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }

@@ -30,7 +30,8 @@ type API interface {
 	Embed(ctx context.Context, req EmbedRequest) (EmbedReply, Call)
 }
 
-// Call is how a call went, by its last request: exactly one Cause, CauseNone for a success, with the evidence for it.
+// Call is how a call went: exactly one Cause, CauseNone for a success, with the evidence for it. Where it took more than one
+// request, all but the evidence is of the one that gave the verdict.
 type Call struct {
 	Cause     checks.Cause
 	Reason    string // bounded detail of the cause: "refused", "expired", "http_520", "code_1300"; never an attribute
@@ -38,7 +39,7 @@ type Call struct {
 	Status    int    // HTTP status; 0 where none came
 	Phases    []checks.Phase
 	Timings   outbound.Timings
-	Evidence  []checks.Step // the walk: rotation, key, dns, connect, proxy, tls, status, body, stream, fallback_key
+	Evidence  []checks.Step // the walk: key, dns, connect, proxy, tls, status, body, stream, fallback_key; all of it again after rotation
 	RequestID string        // mistral-correlation-id, else x-kong-request-id; sanitised, at most 128 bytes
 	Limits    []RateLimit   // as the answer's headers said; empty where there were none
 	QueryCost int64         // tokens that the rate limiter counted for the call; 0 where no header said so

@@ -166,7 +166,7 @@ type source struct {
 // use is a place that gave a value.
 type use struct {
 	ref     *Ref
-	changed time.Time // of a file, as it was when it was read; zero elsewhere
+	changed time.Time // of a file, as it was when it was read; zero where that tells nothing
 }
 
 // cached is what was read from one place.
@@ -195,8 +195,8 @@ func (s *source) Used() string {
 	return ""
 }
 
-// Changed is when the file or the credential that gave the last value was written. A credential of systemd is a copy that
-// is made when the unit starts.
+// Changed is when the file that gave the last value was written. Of a systemd credential nobody knows: its file is a copy that
+// is made at each start of the unit, however old what is in it. Nor does anybody of a variable, or of a program's answer.
 func (s *source) Changed() (time.Time, bool) {
 	if last := s.used.Load(); last != nil && !last.changed.IsZero() {
 		return last.changed, true
@@ -207,7 +207,7 @@ func (s *source) Changed() (time.Time, bool) {
 // note takes note of the place that gave a value.
 func (s *source) note(i int) {
 	now := use{ref: &s.refs[i]}
-	if info := s.cache[i].info; info != nil {
+	if info := s.cache[i].info; info != nil && now.ref.File != "" {
 		now.changed = info.ModTime()
 	}
 	if last := s.used.Load(); last == nil || *last != now {

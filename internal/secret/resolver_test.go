@@ -375,3 +375,17 @@ func TestTheAgeOfAFileIsThatOfTheOneThatGaveTheValue(t *testing.T) {
 		}
 	}
 }
+
+// A credential's file is made when the unit starts: taken for the key's age, it would call every key young.
+func TestTheAgeOfACredentialIsNotKnown(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "key"), canary, 0o400)
+	s := newSecret(t, secret.Options{CredentialsDirectory: dir}, secret.Ref{Credential: "key"})
+	if _, err := s.Reveal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if at, known := s.Changed(); known {
+		t.Errorf("got %s", at)
+	}
+}
