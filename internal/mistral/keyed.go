@@ -112,10 +112,10 @@ func keyed[T any](ctx context.Context, k *Keyed, do func(*Client) (T, Call)) (T,
 	if call.OK() && k.refused.Load() != nil {
 		k.refused.Store(nil)
 	}
-	if call.Status != http.StatusUnauthorized || k.fallback == nil || ctx.Err() != nil {
+	if call.Status != http.StatusUnauthorized || k.fallback == nil {
 		return reply, diagnosed(call)
 	}
-	if !k.failover {
+	if !k.failover || ctx.Err() != nil {
 		return reply, diagnosed(call, k.diagnose(ctx))
 	}
 	other, second := do(k.fallback)
@@ -180,14 +180,18 @@ func (k *Keyed) primaryRefused(ctx context.Context) bool {
 // diagnose asks with the fallback key whether the service takes any key, or says what came of it a moment ago. Concurrent
 // calls share one question.
 func (k *Keyed) diagnose(ctx context.Context) checks.Step {
+	late := fallbackStep(false, "the fallback key could not be asked: no time was left")
 	select {
 	case k.busy <- struct{}{}:
 		defer func() { <-k.busy }()
 	case <-ctx.Done():
-		return fallbackStep(false, "the fallback key could not be asked: no time was left")
+		return late
 	}
-	if time.Now().Before(k.until) {
+	switch {
+	case time.Now().Before(k.until):
 		return k.found
+	case ctx.Err() != nil:
+		return late
 	}
 	k.found = k.ask(ctx)
 	k.until = time.Now().Add(diagnoseEvery)
