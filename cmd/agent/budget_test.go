@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -122,10 +122,10 @@ func (w *world) end(cmd *exec.Cmd, with syscall.Signal) {
 	w.until("the agent to end", func() bool { return errors.Is(syscall.Kill(cmd.Process.Pid, 0), syscall.ESRCH) })
 }
 
-// byHand runs checks by hand, one after the other, until ctx ends. The agent makes them, or whoever has the state directory.
-func (w *world) byHand(ctx context.Context) (made int) {
-	for ctx.Err() == nil {
-		out := w.run("check", "--output", "json", fmt.Sprintf("chat-%02d", rand.IntN(budgetChecks))) //nolint:contextcheck // one that has begun is waited for
+// byHand runs checks by hand, one after the other, until it is told to stop. The agent makes them, or whoever has the state directory.
+func (w *world) byHand(stopped *atomic.Bool) (made int) {
+	for !stopped.Load() {
+		out := w.run("check", "--output", "json", fmt.Sprintf("chat-%02d", rand.IntN(budgetChecks)))
 		if strings.Contains(out, `"trigger":"manual"`) && !strings.Contains(out, `"status":"skipped"`) {
 			made++
 		}
@@ -200,10 +200,10 @@ func (w *world) refused() (n int) {
 func TestTheBudgetIsNeverPassed(t *testing.T) {
 	t.Parallel()
 	w := newBudgetWorld(t)
-	ctx, stop := context.WithCancel(t.Context())
+	var stopped atomic.Bool
 	made := make(chan int, 1)
 	agent := w.startPast()
-	go func() { made <- w.byHand(ctx) }()
+	go func() { made <- w.byHand(&stopped) }()
 	more := int64(56) // what is reserved and not called when the first kill comes is lost: let it be less than the half
 	for _, with := range []syscall.Signal{syscall.SIGKILL, syscall.SIGKILL, syscall.SIGTERM, syscall.SIGKILL} {
 		w.untilCalled(more)
@@ -213,7 +213,7 @@ func TestTheBudgetIsNeverPassed(t *testing.T) {
 		agent = w.startPast()
 	}
 	w.untilSpent()
-	stop()
+	stopped.Store(true)
 	byHand := <-made
 	w.end(agent, syscall.SIGTERM)
 	if out := w.run("check", "chat-00"); !strings.Contains(out, "cause budget") {

@@ -24,6 +24,7 @@ type shelf struct {
 	state    map[string][]byte
 	reserved map[string]checks.PicoUSD
 	booked   map[string]*checks.Usage
+	claims   []store.Claim
 	limit    checks.PicoUSD // 0: none
 }
 
@@ -49,6 +50,7 @@ func (s *shelf) Reserve(_ context.Context, c store.Claim, _ []store.Limit) (stor
 		return store.Denial{Reason: "the hour's budget is spent"}, false, nil
 	}
 	s.reserved[c.ID] = c.Amount
+	s.claims = append(s.claims, c)
 	return store.Denial{}, true, nil
 }
 
@@ -258,6 +260,26 @@ func script(results ...checks.Result) checks.Func {
 		r := results[min(n, len(results)-1)]
 		n++
 		return r, nil
+	}
+}
+
+// using is a paid check that says which models it calls.
+type using struct {
+	paid
+	models []string
+}
+
+func (u using) ModelsUsed() []string { return u.models }
+
+func TestAReservationNamesTheModelThatIsKnownBeforeTheCall(t *testing.T) {
+	t.Parallel()
+	for want, models := range map[string][]string{"small": {"small"}, "": {"small", "large"}} {
+		s := newShelf()
+		check := using{paid{func(context.Context) (checks.Result, error) { return checks.Pass("fine"), nil }, 5}, models}
+		newPipeline(s, &pipeline.Job{Check: check}, nil).Run(t.Context(), slot())
+		if len(s.claims) != 1 || s.claims[0].Model != want || s.claims[0].Check != "probe" {
+			t.Errorf("%v: reserved %+v, want one for model %q", models, s.claims, want)
+		}
 	}
 }
 
