@@ -162,7 +162,7 @@ func (r *rotation) verdicts(stored []checks.Record, revoked, replaced time.Time)
 		if report.Cause == checks.CauseMissed && !strings.Contains(report.Summary, "the agent was too late") { // on a machine that is too slow
 			r.t.Errorf("%s: slots were missed: %s", report.Check, report.Summary)
 		}
-		if report.Cause != checks.CauseAuth {
+		if report.Cause != checks.CauseAuth || late(report) {
 			continue
 		}
 		if report.StartedAt.After(replaced) || report.At().Before(revoked) {
@@ -181,6 +181,13 @@ func (r *rotation) verdicts(stored []checks.Record, revoked, replaced time.Time)
 		r.t.Error("no run tells that the key is at fault, not the service")
 	}
 	r.t.Logf("runs: %v, of which %d tell whose fault it is; the fallback key was used for %d requests", count, diagnosed, r.requests(fallbackKey))
+}
+
+// late reports whether a refused run had no time left to be made again or to be diagnosed: this machine is too slow then.
+func late(r *checks.Report) bool {
+	return slices.ContainsFunc(r.Evidence, func(s checks.Step) bool {
+		return s.Name == "fallback_key" && strings.HasSuffix(s.Detail, "no time was left")
+	})
 }
 
 // requests is how many requests the API had with a key.
@@ -209,7 +216,7 @@ func TestAKeyThatAProgramPrintsIsRotatedUnderLoad(t *testing.T) {
 		if record.Report == nil {
 			continue
 		}
-		if record.Report.Cause == checks.CauseAuth {
+		if record.Report.Cause == checks.CauseAuth && !late(record.Report) {
 			t.Errorf("%s: %s: %+v", record.Report.Check, record.Report.Summary, record.Report.Evidence)
 		}
 		if slices.ContainsFunc(record.Report.Evidence, func(s checks.Step) bool { return s.Name == "rotation" }) {
