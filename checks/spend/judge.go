@@ -57,7 +57,7 @@ func judge(now time.Time, p Params, found []finding) checks.Result {
 		complaints = append(complaints, fmt.Sprintf("%d models without a known price: %s", n, strings.Join(f.reading.Hour.Unpriced, ", ")))
 	}
 	complaints = append(complaints, compare(&r, p, f, found[believed+1:])...)
-	r.Status, r.Summary = checks.OK, fmt.Sprintf("$%.4f in the last hour (%s, %s)", hour, f.name, f.reading.Confidence)
+	r.Status, r.Summary = checks.OK, fmt.Sprintf("%s in the last hour (%s, %s)", f.reading.Hour.Cost, f.name, f.reading.Confidence)
 	if len(complaints) > 0 {
 		r.Status, r.Cause, r.Blame = checks.Degraded, checks.CauseAssertion, checks.BlameApplication
 		r.Summary = oneline.Of(strings.Join(complaints, "; "), 300)

@@ -62,7 +62,7 @@ func TestAUsageLogIsReadOnceOverRestarts(t *testing.T) {
 	write(1, 3*time.Hour) // a log that begins within the hour says nothing of it
 	write(2, 0)
 	for range 2 { // anew each time, as after a restart
-		if r := ask(); r.Status != checks.OK || !strings.HasPrefix(r.Summary, "$0.3000 in the last hour") {
+		if r := ask(); r.Status != checks.OK || !strings.HasPrefix(r.Summary, "$0.300000 in the last hour") {
 			t.Errorf("two calls of $0.15: %s %s", r.Status, r.Summary)
 		}
 	}

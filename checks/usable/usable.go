@@ -245,7 +245,9 @@ func judge(r *checks.Result, asked string, ids []string, memory Memory) {
 	case r.Status == checks.OK:
 		r.Summary = fmt.Sprintf("%s answers; of %d models %d were asked, and none refuses", asked, len(ids), len(memory.Models))
 	}
-	r.Evidence = append(r.Evidence, checks.Step{Name: "usable", OK: len(refusing) == 0, Detail: r.Summary})
+	if r.Status == checks.OK || len(refusing) > 0 { // else nobody knows
+		r.Evidence = append(r.Evidence, checks.Step{Name: "usable", OK: len(refusing) == 0, Detail: r.Summary})
+	}
 }
 
 func (u *Usable) load(ctx context.Context) (Memory, string) {

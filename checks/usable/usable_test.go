@@ -179,6 +179,11 @@ func TestWhatARefusalSays(t *testing.T) {
 			if value, known := seen[tc.model]; known && tc.status == checks.Failed && !tc.refuses || tc.refuses && (!known || value != 0) {
 				t.Errorf("usable %v", seen)
 			}
+			for _, step := range r.Evidence {
+				if step.Name == "usable" && step.OK != (tc.status == checks.OK) {
+					t.Errorf("the evidence says usable %v: %s", step.OK, step.Detail)
+				}
+			}
 			if tc.refuses && r.Usage != nil {
 				t.Errorf("a refusal was billed: %+v", r.Usage)
 			}

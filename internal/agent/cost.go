@@ -143,25 +143,34 @@ func runsOf(check *config.Check) fullest {
 // OverBudget says where a schedule must pass its own budget: what it costs as a rule is above a limit, or one run may cost
 // more than a limit, so that its check never runs. The error carries the place in the file.
 func OverBudget(cfg *config.Config, cost *Cost) error {
+	key, err := overBudget(&cfg.Budget, cost)
+	if err == nil {
+		return nil
+	}
+	return cfg.PlaceBudget(key, err)
+}
+
+// overBudget names the key of the budget that is passed.
+func overBudget(budget *config.Budget, cost *Cost) (key string, err error) {
 	for _, limit := range []struct {
 		key             string
 		amount, typical checks.PicoUSD
 	}{
-		{"per_hour", cfg.Budget.PerHour, cost.TypicalPerHour},
-		{"per_day", cfg.Budget.PerDay, cost.TypicalPerDay},
-		{"per_month", cfg.Budget.PerMonth, cost.TypicalPerMonth},
+		{"per_hour", budget.PerHour, cost.TypicalPerHour},
+		{"per_day", budget.PerDay, cost.TypicalPerDay},
+		{"per_month", budget.PerMonth, cost.TypicalPerMonth},
 	} {
 		switch {
 		case limit.amount == 0:
 		case cost.DearestRun > limit.amount:
-			return cfg.PlaceBudget(limit.key, fmt.Errorf("the budget of %s is less than the %s that one run of the check %q may cost: it would never run",
-				limit.amount, cost.DearestRun, cost.Dearest))
+			return limit.key, fmt.Errorf("the budget of %s is less than the %s that one run of the check %q may cost: it would never run",
+				limit.amount, cost.DearestRun, cost.Dearest)
 		case limit.typical > limit.amount:
-			return cfg.PlaceBudget(limit.key, fmt.Errorf("the schedule costs about %s %s, and the budget is %s: run paid checks less often, or allow more",
-				limit.typical, limitWords(limit.key), limit.amount))
+			return limit.key, fmt.Errorf("the schedule costs about %s %s, and the budget is %s: run paid checks less often, or allow more",
+				limit.typical, limitWords(limit.key), limit.amount)
 		}
 	}
-	return nil
+	return "", nil
 }
 
 func limitWords(key string) string {

@@ -142,7 +142,7 @@ func (a *Agent) warnOfPrices(cfg *config.Config, gen *generation) {
 		}
 	}
 	cost := CostOf(cfg, a.o.Registry)
-	if err := OverBudget(cfg, &cost); err != nil {
+	if _, err := overBudget(&cfg.Budget, &cost); err != nil {
 		a.o.Log.Warn("the schedule passes its own budget, which will skip runs", "problem", err)
 	}
 }
