@@ -50,6 +50,10 @@ type Chat struct {
 
 // New builds the check. Without a provider its runs are errors.
 func New(params Params, env checks.Env) (checks.Check, error) {
+	provider, err := calls.Lent[Provider](env, "chat")
+	if err != nil {
+		return nil, err
+	}
 	expected, err := expect.New("expect", params.Expect)
 	if err != nil {
 		return nil, err
@@ -58,19 +62,10 @@ func New(params Params, env checks.Env) (checks.Check, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Chat{params: params, expect: expected, bill: calls.Bill{
+	return &Chat{params: params, expect: expected, provider: provider, bill: calls.Bill{
 		Prices: prices, Model: params.Model,
 		PromptBytes: len(params.Prompt) + len(params.System), MaxTokens: params.MaxTokens,
-	}}
-	if env.Provider == nil {
-		return c, nil
-	}
-	provider, ok := env.Provider.(Provider)
-	if !ok {
-		return nil, fmt.Errorf("the provider is a %T, which cannot chat", env.Provider)
-	}
-	c.provider = provider
-	return c, nil
+	}}, nil
 }
 
 // MaxCost is the price of the prompt and of max_tokens.

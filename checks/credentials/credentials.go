@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/checks/internal/calls"
 	"github.com/windsock-monitor/windsock/internal/mistral"
 )
 
@@ -64,16 +65,11 @@ type Credentials struct {
 
 // New builds the check. Without a provider its runs are errors.
 func New(params Params, env checks.Env) (checks.Check, error) {
-	c := &Credentials{params: params}
-	if env.Provider == nil {
-		return c, nil
+	provider, err := calls.Lent[Provider](env, "tell its keys apart")
+	if err != nil {
+		return nil, err
 	}
-	provider, ok := env.Provider.(Provider)
-	if !ok {
-		return nil, fmt.Errorf("the provider is a %T, which cannot tell its keys apart", env.Provider)
-	}
-	c.provider = provider
-	return c, nil
+	return &Credentials{params: params, provider: provider}, nil
 }
 
 // Run asks for the list once with each key, one after the other.

@@ -50,22 +50,18 @@ const tokensPerInput = 2
 
 // New builds the check. Without a provider its runs are errors.
 func New(params Params, env checks.Env) (checks.Check, error) {
+	provider, err := calls.Lent[Provider](env, "make embeddings")
+	if err != nil {
+		return nil, err
+	}
 	prices, err := pricing.Of(env.Prices)
 	if err != nil {
 		return nil, err
 	}
-	e := &Embeddings{params: params.known(), bill: calls.Bill{Prices: prices, Model: params.Model}}
+	e := &Embeddings{params: params.known(), provider: provider, bill: calls.Bill{Prices: prices, Model: params.Model}}
 	for _, text := range params.Input {
 		e.bill.PromptBytes += len(text) + tokensPerInput
 	}
-	if env.Provider == nil {
-		return e, nil
-	}
-	provider, ok := env.Provider.(Provider)
-	if !ok {
-		return nil, fmt.Errorf("the provider is a %T, which makes no embeddings", env.Provider)
-	}
-	e.provider = provider
 	return e, nil
 }
 

@@ -113,20 +113,15 @@ type Models struct {
 
 // New builds the check. Without a provider its runs are errors.
 func New(params Params, env checks.Env) (checks.Check, error) {
+	provider, err := calls.Lent[Provider](env, "list models")
+	if err != nil {
+		return nil, err
+	}
 	prices, err := pricing.Of(env.Prices)
 	if err != nil {
 		return nil, err
 	}
-	m := &Models{params: params, prices: prices, memory: env.Memory, used: env.Models}
-	if env.Provider == nil {
-		return m, nil
-	}
-	provider, ok := env.Provider.(Provider)
-	if !ok {
-		return nil, fmt.Errorf("the provider is a %T, which cannot list models", env.Provider)
-	}
-	m.provider = provider
-	return m, nil
+	return &Models{params: params, provider: provider, prices: prices, memory: env.Memory, used: env.Models}, nil
 }
 
 // Run asks for the list once.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"time"
+	_ "time/tzdata" // zones must not depend on what the host has installed
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/checks/spend/internal/adminapi"

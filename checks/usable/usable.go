@@ -83,20 +83,15 @@ type Usable struct {
 
 // New builds the check. Without a provider its runs are errors.
 func New(params Params, env checks.Env) (checks.Check, error) {
+	provider, err := calls.Lent[Provider](env, "be asked for models, chat and embeddings")
+	if err != nil {
+		return nil, err
+	}
 	prices, err := pricing.Of(env.Prices)
 	if err != nil {
 		return nil, err
 	}
-	u := &Usable{params: params, prices: prices, memory: env.Memory, used: env.Models}
-	if env.Provider == nil {
-		return u, nil
-	}
-	provider, ok := env.Provider.(Provider)
-	if !ok {
-		return nil, fmt.Errorf("the provider is a %T, which cannot be asked for models, chat and embeddings", env.Provider)
-	}
-	u.provider = provider
-	return u, nil
+	return &Usable{params: params, provider: provider, prices: prices, memory: env.Memory, used: env.Models}, nil
 }
 
 // MaxCost is the price of one token of the dearest model.

@@ -38,3 +38,13 @@ func (l loader) load() (*config.Config, error) {
 	}
 	return cfg, nil
 }
+
+// readConfig reads the configuration for a verb that runs nothing: its warnings are for those that do.
+func readConfig(p process, path string) (*config.Config, error) {
+	load := loader{path: path, getenv: p.getenv, log: slog.New(slog.DiscardHandler), scrubber: secret.NewScrubber()}
+	cfg, err := config.Load(load.options())
+	if err != nil {
+		return nil, exit(exitUsage, err)
+	}
+	return cfg, nil
+}

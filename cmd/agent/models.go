@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"strconv"
 	"text/tabwriter"
 	"time"
@@ -13,8 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/windsock-monitor/windsock/internal/agent"
-	"github.com/windsock-monitor/windsock/internal/config"
-	"github.com/windsock-monitor/windsock/internal/secret"
 )
 
 // movedLately is how long after an alias moved `models` calls it news.
@@ -45,10 +42,9 @@ func showModels(ctx context.Context, p process, f modelsFlags) error {
 	if err != nil {
 		return err
 	}
-	load := loader{path: f.config, getenv: p.getenv, log: slog.New(slog.DiscardHandler), scrubber: secret.NewScrubber()}
-	cfg, err := config.Load(load.options())
+	cfg, err := readConfig(p, f.config)
 	if err != nil {
-		return exit(exitUsage, err)
+		return err
 	}
 	view, err := agent.SeenModels(ctx, cfg, p.getenv)
 	if err != nil {

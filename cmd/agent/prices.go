@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -13,8 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/windsock-monitor/windsock/internal/agent"
-	"github.com/windsock-monitor/windsock/internal/config"
-	"github.com/windsock-monitor/windsock/internal/secret"
 )
 
 type pricesFlags struct{ config, output string }
@@ -47,10 +44,9 @@ func showPrices(ctx context.Context, p process, f pricesFlags) error {
 	if err != nil {
 		return err
 	}
-	load := loader{path: f.config, getenv: p.getenv, log: slog.New(slog.DiscardHandler), scrubber: secret.NewScrubber()}
-	cfg, err := config.Load(load.options())
+	cfg, err := readConfig(p, f.config)
 	if err != nil {
-		return exit(exitUsage, err)
+		return err
 	}
 	list := priceList{agent.PricesOf(ctx, cfg, registry(), p.getenv), agent.OldPrices(cfg, time.Now())}
 	if asJSON {

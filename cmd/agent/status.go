@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -16,8 +15,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/windsock-monitor/windsock/checks"
-	"github.com/windsock-monitor/windsock/internal/config"
-	"github.com/windsock-monitor/windsock/internal/secret"
 	"github.com/windsock-monitor/windsock/internal/status"
 )
 
@@ -45,9 +42,9 @@ func showStatus(ctx context.Context, p process, f statusFlags) error {
 	}
 	address := f.address
 	if address == "" {
-		cfg, err := config.Load(loader{path: f.config, getenv: p.getenv, log: slog.New(slog.DiscardHandler), scrubber: secret.NewScrubber()}.options())
+		cfg, err := readConfig(p, f.config)
 		if err != nil {
-			return exit(exitUsage, err)
+			return err
 		}
 		if address = cfg.Listen; address == "" {
 			return exit(exitUsage, fmt.Errorf("%s has `listen` off: there is nothing to ask", cfg.Path))

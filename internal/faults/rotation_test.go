@@ -112,18 +112,23 @@ func (r *rotation) untilAll(what string, since time.Time, status checks.Status) 
 	})
 }
 
+// rotate replaces the first key by the second as it should be done: the new one is accepted before the old one is revoked.
+func (r *rotation) rotate() {
+	r.t.Helper()
+	r.untilAll("every check to be well", time.Time{}, checks.OK)
+	r.admin("accept", secondKey)
+	r.replace(secondKey)
+	r.admin("revoke", firstKey)
+	r.untilAll("every check to be well with the second key", time.Now(), checks.OK)
+}
+
 // TestARevokedAndRotatedKeyUnderLoadLosesNoRun rotates the key of a hundred checks a second twice: once as it should be,
 // and once after the old key was revoked. The agent is neither restarted nor told.
 func TestARevokedAndRotatedKeyUnderLoadLosesNoRun(t *testing.T) {
 	t.Parallel()
 	r := newRotation(t, "file: %s")
 	p := r.Start()
-	r.untilAll("every check to be well", time.Time{}, checks.OK)
-
-	r.admin("accept", secondKey)
-	r.replace(secondKey)
-	r.admin("revoke", firstKey)
-	r.untilAll("every check to be well with the second key", time.Now(), checks.OK)
+	r.rotate()
 
 	began := time.Now()
 	r.admin("revoke", secondKey)
@@ -201,11 +206,7 @@ func TestAKeyThatAProgramPrintsIsRotatedUnderLoad(t *testing.T) {
 	t.Parallel()
 	r := newRotation(t, "command: [%s.sh]")
 	p := r.Start()
-	r.untilAll("every check to be well", time.Time{}, checks.OK)
-	r.admin("accept", secondKey)
-	r.replace(secondKey)
-	r.admin("revoke", firstKey)
-	r.untilAll("every check to be well with the second key", time.Now(), checks.OK)
+	r.rotate()
 	p.Stop()
 
 	stored := r.Stored()

@@ -19,6 +19,20 @@ const (
 	maxLimits = 16 // pairs of rate limit that are measured
 )
 
+// Lent is the provider that a check was lent, as the interface that its kind needs; does says what that is, for the error of one
+// that is something else. Nothing lent is the zero value: a configuration is being validated, and runs are errors.
+func Lent[P any](env checks.Env, does string) (P, error) {
+	var provider P
+	if env.Provider == nil {
+		return provider, nil
+	}
+	provider, ok := env.Provider.(P)
+	if !ok {
+		return provider, fmt.Errorf("the provider is a %T, which cannot %s", env.Provider, does)
+	}
+	return provider, nil
+}
+
 // Result is the verdict on call: OK, Failed by its cause, Error where the cause is ours, and Unknown where ctx was
 // cancelled, because then nobody knows what would have become of it.
 func Result(ctx context.Context, call *mistral.Call) checks.Result {

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	_ "time/tzdata"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -241,7 +242,7 @@ func TestTimesAreReadInEverySpelling(t *testing.T) {
 	t.Parallel()
 	paris, err := time.LoadLocation("Europe/Paris")
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	for name, text := range map[string]string{
 		"with Z": `"2026-11-20T11:30:00Z"`, "with a zone": `"2026-11-20T12:30:00+01:00"`, "with nanoseconds": `"2026-11-20T11:30:00.123456789Z"`,
