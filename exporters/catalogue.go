@@ -162,7 +162,7 @@ func spendMetrics() []Metric {
 		{Name: "spend.cached.share", Doc: "share of the input tokens of the last 60 minutes that came from the cache, 0 to 1"},
 		{Name: "spend.spike_factor", Doc: "spend of the last 60 minutes by what is usual at this hour of the day; no point before there is enough history"},
 		{Name: "spend.baseline.usd", Attrs: []string{"stat"}, Doc: "US dollars that are usual in an hour at this time of the day: median, mad"},
-		{Name: "spend.disagreement", Attrs: source, Doc: "how far a source is from the one that was believed: 0.1 is a tenth more, -0.1 a tenth less"},
+		{Name: "spend.disagreement", Attrs: []string{"source", "window"}, Doc: "how far a source is from the one that was believed: 0.1 is a tenth more, -0.1 a tenth less"},
 		{Name: "spend.unpriced.models", Attrs: source, Doc: "models in the spend whose price is not known, whose cost is missing in it"},
 		{Name: "spend.source.age", Unit: "s", Attrs: source, Doc: "age of what a source says"},
 		{Name: "spend.source.usable", Attrs: source, Doc: "1 where a source gave a number that is fresh, else 0"},

@@ -9,17 +9,30 @@ import (
 	"github.com/windsock-monitor/windsock/checks/spend/internal/source"
 )
 
-// usual is what an hour costs at this time of the day, in dollars.
+// usual is what 60 minutes cost at this time of the day, in dollars.
 type usual struct{ median, mad float64 }
 
-const fewestDays = 5
+const (
+	fewestDays = 5  // with both hours known, before anything is called usual
+	mostDays   = 34 // that are looked back
+)
 
-// baseline is of the same hour of previous days; false where there are not enough.
+// baseline is of the same 60 minutes of previous days, in now's zone; false where too few days are known. Hours are known
+// whole, so the minutes of each count in proportion, as the clock stands now.
 func baseline(hours []source.Bucket, now time.Time) (usual, bool) {
-	var costs []float64
+	known := make(map[int64]float64, len(hours))
 	for _, h := range hours {
-		if h.Start.In(now.Location()).Hour() == now.Hour() && now.Sub(h.Start) > 12*time.Hour {
-			costs = append(costs, h.Cost.USD())
+		known[h.Start.Unix()] = h.Cost.USD()
+	}
+	var costs []float64
+	for day := 1; day <= mostDays; day++ {
+		end := now.AddDate(0, 0, -day)
+		hour := end.Truncate(time.Hour)
+		part := end.Sub(hour).Hours()
+		before, ok := known[hour.Add(-time.Hour).Unix()]
+		last, also := known[hour.Unix()]
+		if ok && (also || part == 0) {
+			costs = append(costs, (1-part)*before+part*last)
 		}
 	}
 	if len(costs) < fewestDays {

@@ -21,74 +21,107 @@ type finding struct {
 	err     error
 }
 
-func (f finding) usable() bool { return f.err == nil && f.reading.Hour != nil }
-
-// judge makes a result of what the sources said. now is in the check's zone.
-func judge(now time.Time, p Params, found []finding) checks.Result {
-	believed := slices.IndexFunc(found, finding.usable)
-	r := checks.Result{}
-	for _, f := range found {
-		r.Evidence = append(r.Evidence, checks.Step{Name: f.name, OK: f.usable(), Detail: f.detail()})
-		r.Measurements = append(r.Measurements, checks.Measurement{Name: "spend.source.usable", Value: truth(f.usable()), Attrs: map[string]string{"source": f.name}})
-		if f.err == nil {
-			r.Measurements = append(r.Measurements, checks.Measurement{Name: "spend.source.age", Value: max(now.Sub(f.reading.AsOf).Seconds(), 0), Unit: "s", Attrs: map[string]string{"source": f.name}})
-		}
-	}
-	for _, f := range found {
-		r.Measurements = append(r.Measurements, f.windows()...)
-	}
-	if believed < 0 {
-		return unknown(r, found)
-	}
-	f := found[believed]
-	r.Measurements = append(r.Measurements, numbers(now, f)...)
-	var complaints []string
-	hour := f.reading.Hour.Cost.USD()
-	if p.AbovePerHour > 0 && hour > p.AbovePerHour {
-		complaints = append(complaints, fmt.Sprintf("$%.2f in the last hour, want at most $%.2f", hour, p.AbovePerHour))
-	}
-	if usual, ok := baseline(f.reading.Hours, now); ok {
-		r.Measurements = append(r.Measurements, usual.measurements(hour)...)
-		if usual.spike(hour, p) {
-			complaints = append(complaints, fmt.Sprintf("$%.2f in the last hour, usual at this time is $%.2f", hour, usual.median))
-		}
-	}
-	if n := len(f.reading.Hour.Unpriced); n > 0 {
-		complaints = append(complaints, fmt.Sprintf("%d models without a known price: %s", n, strings.Join(f.reading.Hour.Unpriced, ", ")))
-	}
-	complaints = append(complaints, compare(&r, p, f, found[believed+1:])...)
-	r.Status, r.Summary = checks.OK, fmt.Sprintf("%s in the last hour (%s, %s)", f.reading.Hour.Cost, f.name, f.reading.Confidence)
-	if len(complaints) > 0 {
-		r.Status, r.Cause, r.Blame = checks.Degraded, checks.CauseAssertion, checks.BlameApplication
-		r.Summary = oneline.Of(strings.Join(complaints, "; "), 300)
-	}
-	return r
+// window is one of the windows that spend is told for.
+type window struct {
+	name string // in measurements and in words
+	of   func(source.Reading) *source.Amount
 }
 
-// windows are what one source says, also one that is not believed.
-func (f finding) windows() []checks.Measurement {
-	if f.err != nil {
-		return nil
+func windows() []window {
+	return []window{
+		{"hour", func(r source.Reading) *source.Amount { return r.Hour }},
+		{"today", func(r source.Reading) *source.Amount { return r.Today }},
+		{"month", func(r source.Reading) *source.Amount { return r.Month }},
 	}
+}
+
+// words are a window for a person.
+func (w window) words() string {
+	return map[string]string{"hour": "in the last hour", "today": "today", "month": "this month"}[w.name]
+}
+
+// believed is the first source that knows the window; nil where none does.
+func (w window) believed(found []finding) *finding {
+	for i := range found {
+		if found[i].err == nil && w.of(found[i].reading) != nil {
+			return &found[i]
+		}
+	}
+	return nil
+}
+
+// verdict is a result in the making.
+type verdict struct {
+	checks.Result
+	params     Params
+	complaints []string
+}
+
+// complain notes what is wrong; the first one says whose fault it is.
+func (v *verdict) complain(blame checks.Blame, text string) {
+	if len(v.complaints) == 0 {
+		v.Status, v.Cause, v.Blame = checks.Degraded, checks.CauseAssertion, blame
+	}
+	v.complaints = append(v.complaints, text)
+}
+
+func (v *verdict) measure(name string, value float64, unit string, attrs map[string]string) {
+	v.Measurements = append(v.Measurements, checks.Measurement{Name: name, Value: value, Unit: unit, Attrs: attrs})
+}
+
+// judge makes a result of what the sources said. now is in the check's zone. Each window is told by the first source that
+// knows it; without the last hour the result is unknown, whatever else is known.
+func judge(now time.Time, p Params, found []finding) checks.Result {
+	v := &verdict{Result: checks.Pass(""), params: p}
+	for i := range found {
+		v.tell(&found[i], now)
+	}
+	for _, w := range windows() {
+		if f := w.believed(found); f != nil {
+			v.measure("spend."+w.name+".usd", w.of(f.reading).Cost.USD(), "", nil)
+			v.compare(w, f, found)
+		}
+	}
+	hour := windows()[0]
+	f := hour.believed(found)
+	if f == nil {
+		return v.unknown(found)
+	}
+	v.hour(now, f, found)
+	v.Summary = fmt.Sprintf("%s in the last hour (%s, %s)", f.reading.Hour.Cost, f.name, f.reading.Confidence)
+	if len(v.complaints) > 0 {
+		v.Summary = oneline.Of(strings.Join(v.complaints, "; "), 300)
+	}
+	return v.Result
+}
+
+// tell is what one source says, believed or not.
+func (v *verdict) tell(f *finding, now time.Time) {
 	at := map[string]string{"source": f.name}
-	var out []checks.Measurement
-	for _, w := range []struct {
-		name   string
-		amount *source.Amount
-	}{{"spend.hour.usd", f.reading.Hour}, {"spend.today.usd", f.reading.Today}, {"spend.month.usd", f.reading.Month}} {
-		if w.amount != nil {
-			out = append(out, checks.Measurement{Name: w.name, Value: w.amount.Cost.USD(), Attrs: at})
+	known := false
+	for _, w := range windows() {
+		if amount := w.of(f.reading); f.err == nil && amount != nil {
+			known = true
+			v.measure("spend."+w.name+".usd", amount.Cost.USD(), "", at)
 		}
 	}
+	v.Evidence = append(v.Evidence, checks.Step{Name: f.name, OK: known, Detail: f.detail()})
+	v.measure("spend.source.usable", truth(known), "", at)
+	if f.err != nil {
+		return
+	}
+	v.measure("spend.source.age", max(now.Sub(f.reading.AsOf).Seconds(), 0), "s", at)
 	for _, m := range f.reading.Extra {
-		m.Attrs = maps.Clone(m.Attrs)
-		if m.Attrs == nil {
-			m.Attrs = map[string]string{}
+		attrs := maps.Clone(m.Attrs)
+		if attrs == nil {
+			attrs = map[string]string{}
 		}
-		m.Attrs["source"] = f.name
-		out = append(out, m)
+		attrs["source"] = f.name
+		v.measure(m.Name, m.Value, m.Unit, attrs)
 	}
-	return out
+	for _, note := range f.reading.Notes {
+		v.Evidence = append(v.Evidence, checks.Step{Name: f.name, OK: true, Detail: oneline.Of(note, 200)})
+	}
 }
 
 func truth(b bool) float64 {
@@ -98,56 +131,90 @@ func truth(b bool) float64 {
 	return 0
 }
 
-func (f finding) detail() string {
-	switch {
-	case f.err != nil:
+// detail is what a source says, how sure it is, and why it is not surer.
+func (f *finding) detail() string {
+	if f.err != nil {
 		return oneline.Of(f.err.Error(), 200)
-	case f.reading.Hour == nil:
-		return "it does not know the last hour"
 	}
-	return oneline.Of(f.reading.Hour.Cost.String()+" in the last hour "+f.reading.Why, 200)
+	var parts []string
+	for _, w := range windows() {
+		if amount := w.of(f.reading); amount != nil {
+			parts = append(parts, amount.Cost.String()+" "+w.words())
+		}
+	}
+	if len(parts) == 0 {
+		parts = []string{"it does not know yet what is spent"}
+	}
+	text := strings.Join(parts, ", ") + " (" + f.reading.Confidence.String() + ")"
+	if f.reading.Why != "" {
+		text += ": " + f.reading.Why
+	}
+	return oneline.Of(text, 200)
 }
 
-// unknown is the result without a usable source.
-func unknown(r checks.Result, found []finding) checks.Result {
+// unknown is the result where nobody knows the last hour.
+func (v *verdict) unknown(found []finding) checks.Result {
+	r := v.Result
 	var why []string
-	r.Status, r.Cause = checks.Unknown, checks.CauseAssertion
-	for _, f := range slices.Backward(found) {
-		if problem, ok := errors.AsType[*source.Problem](f.err); ok {
+	r.Status, r.Cause, r.Blame = checks.Unknown, checks.CauseAssertion, checks.BlameNone
+	for i := len(found) - 1; i >= 0; i-- {
+		if problem, ok := errors.AsType[*source.Problem](found[i].err); ok {
 			r.Cause, r.Blame = problem.Cause, problem.Blame
 		}
-		why = append([]string{f.name + ": " + f.detail()}, why...)
+		why = append([]string{found[i].name + ": " + found[i].detail()}, why...)
 	}
-	r.Summary = oneline.Of("nobody can tell what is spent: "+strings.Join(why, "; "), 300)
+	r.Summary = oneline.Of("nobody can tell what was spent in the last hour: "+strings.Join(why, "; "), 300)
 	return r
 }
 
-// numbers are the measurements of the source that is believed.
-func numbers(now time.Time, f finding) []checks.Measurement {
-	var out []checks.Measurement
-	add := func(name string, value float64, unit string) {
-		out = append(out, checks.Measurement{Name: name, Value: value, Unit: unit})
-	}
+// hour is what the last hour means: the pace, what is usual, and what it may be.
+func (v *verdict) hour(now time.Time, f *finding, found []finding) {
 	a := f.reading.Hour
 	rate := a.Cost.USD()
-	add("spend.hour.usd", rate, "")
-	add("spend.rate.usd", rate, "")
-	add("spend.unpriced.models", float64(len(a.Unpriced)), "")
-	if f.reading.Today != nil {
-		add("spend.today.usd", f.reading.Today.Cost.USD(), "")
-	}
-	if m := f.reading.Month; m != nil {
+	v.measure("spend.rate.usd", rate, "", nil)
+	if m := windows()[2].believed(found); m != nil {
 		_, begin := source.Windows(now, now.Location())
-		add("spend.month.usd", m.Cost.USD(), "")
-		add("spend.projected_month.usd", m.Cost.USD()+rate*begin.AddDate(0, 1, 0).Sub(now).Hours(), "")
+		v.measure("spend.projected_month.usd", m.reading.Month.Cost.USD()+rate*begin.AddDate(0, 1, 0).Sub(now).Hours(), "", nil)
 	}
 	if a.Requests >= 0 {
-		add("spend.requests", float64(a.Requests), "{request}")
+		v.measure("spend.requests", float64(a.Requests), "{request}", nil)
 	}
 	if a.Requests > 0 {
-		add("spend.request.cost.usd", rate/float64(a.Requests), "")
+		v.measure("spend.request.cost.usd", rate/float64(a.Requests), "", nil)
 	}
-	return append(out, tokens(a.Tokens)...)
+	v.measure("spend.unpriced.models", float64(len(a.Unpriced)), "", nil)
+	v.Measurements = append(v.Measurements, tokens(a.Tokens)...)
+	if v.params.AbovePerHour > 0 && rate > v.params.AbovePerHour {
+		v.complain(checks.BlameApplication, fmt.Sprintf("$%.2f in the last hour, want at most $%.2f", rate, v.params.AbovePerHour))
+	}
+	if usual, ok := baseline(f.reading.Hours, now); ok {
+		v.Measurements = append(v.Measurements, usual.measurements(rate)...)
+		if usual.spike(rate, v.params) {
+			v.complain(checks.BlameApplication, fmt.Sprintf("$%.2f in the last hour, usual at this time is $%.2f", rate, usual.median))
+		}
+	}
+	if n := len(a.Unpriced); n > 0 {
+		v.complain(checks.BlameConfig, fmt.Sprintf("%d models without a known price: %s", n, strings.Join(a.Unpriced, ", ")))
+	}
+}
+
+// compare holds the other sources that know a window against the one that is believed.
+func (v *verdict) compare(w window, believed *finding, found []finding) {
+	base := w.of(believed.reading).Cost.USD()
+	for i := range found {
+		other := &found[i]
+		amount := w.of(other.reading)
+		if other.name == believed.name || other.err != nil || amount == nil {
+			continue
+		}
+		cost := amount.Cost.USD()
+		if base > 0 {
+			v.measure("spend.disagreement", cost/base-1, "", map[string]string{"source": other.name, "window": w.name})
+		}
+		if v.params.Disagreement > 0 && math.Abs(cost-base) > v.params.Disagreement*base {
+			v.complain(checks.BlameConfig, fmt.Sprintf("%s says %s %s and %s %s", believed.name, w.of(believed.reading).Cost, w.words(), other.name, amount.Cost))
+		}
+	}
 }
 
 const mostTokens = 150 // fifty models, three directions
@@ -175,26 +242,6 @@ func attrs(t source.Tokens) map[string]string {
 	out := map[string]string{"direction": string(t.Direction)}
 	if t.Model != "" {
 		out["model"] = oneline.Of(t.Model, 100)
-	}
-	return out
-}
-
-// compare holds the other sources against the one that is believed.
-func compare(r *checks.Result, p Params, f finding, others []finding) []string {
-	var out []string
-	base := f.reading.Hour.Cost.USD()
-	for _, other := range others {
-		if !other.usable() {
-			continue
-		}
-		cost := other.reading.Hour.Cost.USD()
-		at := map[string]string{"source": other.name}
-		if base > 0 {
-			r.Measurements = append(r.Measurements, checks.Measurement{Name: "spend.disagreement", Value: cost/base - 1, Attrs: at})
-		}
-		if p.Disagreement > 0 && math.Abs(cost-base) > p.Disagreement*base {
-			out = append(out, fmt.Sprintf("%s says $%.4f in the last hour and %s $%.4f", f.name, base, other.name, cost))
-		}
 	}
 	return out
 }

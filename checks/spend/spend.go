@@ -19,10 +19,10 @@ import (
 	"github.com/windsock-monitor/windsock/internal/pricing"
 )
 
-const doc = `Says what is spent in the last hour, today and this month, at which pace, and what the month will have cost, from sources in the order of the list: the first that is usable is believed, and the others are compared with it.
+const doc = `Says what is spent in the last hour, today and this month, at which pace, and what the month will have cost, from sources in the order of the list: for each window the first that knows it is believed, and the others that know it are compared with it.
 The source usage_log follows the application's own records, admin_api asks the provider's billing, and ledger is what the agent's own runs cost, of all providers; it keeps whole hours, so the last 60 minutes are this hour and the rest of the one before it, in proportion.
-Without a usable source the result is unknown and no number is given: what is missing or too old is never zero.
-More than above_per_hour, a spike, sources that disagree, and models without a known price are degraded. A spike is more than spike_above times the median of the same hour of previous days, and beyond 5 median deviations, and above spike_floor; it takes 5 days of history. The check is free.`
+Where no source knows the last hour the result is unknown: what is missing or too old is never zero. A source that cannot vouch for a window whole says nothing of it, or that it is partial.
+More than above_per_hour, a spike, sources that disagree, and models without a known price are degraded. A spike is more than spike_above times the median of the same 60 minutes of previous days, and beyond 5 median deviations, and above spike_floor; it takes 5 days of history. The check is free.`
 
 //go:embed example.yaml
 var example string

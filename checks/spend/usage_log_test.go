@@ -2,7 +2,9 @@ package spend_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -71,3 +73,69 @@ func TestAUsageLogIsReadOnceOverRestarts(t *testing.T) {
 		t.Errorf("a hundred more: %s %s %s", r.Status, r.Blame, r.Summary)
 	}
 }
+
+// TestSourcesThatDisagreeAreAFinding: an estimate is held against other numbers, window by window.
+func TestSourcesThatDisagreeAreAFinding(t *testing.T) {
+	t.Parallel()
+	record := func(ago time.Duration, tokens int) string {
+		return fmt.Sprintf(`{"ts":%q,"model":"mistral-small-latest","usage":{"prompt_tokens":%d,"completion_tokens":0}}`+"\n", time.Now().Add(-ago).UTC().Format(time.RFC3339), tokens)
+	}
+	for name, tc := range map[string]struct {
+		other  int // tokens in the other log
+		status checks.Status
+	}{
+		"as much":        {1_000_000, checks.OK},
+		"a fifth more":   {1_200_000, checks.OK},
+		"a third more":   {1_400_000, checks.Degraded},
+		"less than half": {400_000, checks.Degraded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			for log, tokens := range map[string]int{"a": 1_000_000, "b": tc.other} {
+				if err := os.WriteFile(filepath.Join(dir, log), []byte(record(3*time.Hour, 0)+record(0, tokens)), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			with := fmt.Sprintf("sources: [{name: a, usage_log: {path: %[1]s/a}}, {name: b, usage_log: {path: %[1]s/b}}]", dir)
+			check, err := spend.Kind().New(checktest.Decoder(with, ""), checks.Env{Memory: &kept{}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := check.Run(t.Context())
+			if err != nil || r.Status != tc.status {
+				t.Fatalf("%s %s, %v", r.Status, r.Summary, err)
+			}
+			if tc.status == checks.Degraded && (!strings.Contains(r.Summary, "a says $0.150000 in the last hour and b $") || r.Blame != checks.BlameConfig) {
+				t.Errorf("blame %s: %s", r.Blame, r.Summary)
+			}
+			got, found := 0.0, false
+			for _, m := range r.Measurements {
+				if m.Name == "spend.disagreement" && m.Attrs["source"] == "b" && m.Attrs["window"] == "hour" {
+					got, found = m.Value, true
+				}
+			}
+			if want := float64(tc.other)/1e6 - 1; !found || math.Abs(got-want) > 1e-9 {
+				t.Errorf("disagreement %v (%v), want %v", got, found, want)
+			}
+		})
+	}
+}
+
+func TestAMemoryThatCannotBeReadKeepsSourcesFromBeginningAnew(t *testing.T) {
+	t.Parallel()
+	check, err := spend.Kind().New(checktest.Decoder("sources: [{usage_log: {path: /nowhere/usage.jsonl}}]", ""), checks.Env{Memory: broken{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := check.Run(t.Context()); err == nil || r.Cause != checks.CauseInternal {
+		t.Errorf("got %v, %v, want an error of our own", r, err)
+	}
+}
+
+// broken is a memory on a disk that is gone.
+type broken struct{}
+
+func (broken) Load(context.Context) ([]byte, error) { return nil, errors.New("the disk is gone") }
+
+func (broken) Save(context.Context, []byte) error { return errors.New("the disk is gone") }
