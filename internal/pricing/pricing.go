@@ -29,7 +29,8 @@ type Usage struct {
 	Prompt     int64 // tokens, the cached ones included
 	Cached     int64 // of Prompt
 	Completion int64 // tokens, thinking included
-	Pages      int64 // of documents
+	Pages      int64 // of documents, the annotated ones included
+	Annotated  int64 // of Pages
 	Seconds    int64 // of audio
 	Characters int64 // of speech
 	Tier       string
@@ -42,22 +43,26 @@ const (
 	TierBatch    = "batch"
 )
 
-// Price is what one model costs at the standard tier in the global zone.
+// Price is what one model costs at the standard tier in the global zone. What is 0 has no price.
 type Price struct {
-	Model     string         // the id
-	From      time.Time      // since when; zero: always
-	Input     checks.PicoUSD // for a prompt token
-	Cached    checks.PicoUSD // for a prompt token from the cache
-	Output    checks.PicoUSD // for a completion token
-	Page      checks.PicoUSD // for a page
-	Minute    checks.PicoUSD // for a minute of audio
-	Character checks.PicoUSD // for a character of speech
-	Batch     int            // per cent of the price at the batch tier; 0 is 50
-	Free      bool           // it costs nothing, whatever is used
-	Source    string
-	CheckedOn string // 2006-01-02
-	Own       bool   // from the configuration
+	Model         string         // the id
+	From          time.Time      // since when; zero: always
+	Input         checks.PicoUSD // for a prompt token
+	Cached        checks.PicoUSD // for a prompt token from the cache
+	Output        checks.PicoUSD // for a completion token
+	Page          checks.PicoUSD // for a page
+	AnnotatedPage checks.PicoUSD // for a page that is annotated too, in place of Page
+	Minute        checks.PicoUSD // for a minute of audio
+	Character     checks.PicoUSD // for a character of speech
+	Batch         int            // per cent of the price at the batch tier; 0 is 50
+	Free          bool           // it costs nothing, whatever is used
+	Source        string
+	CheckedOn     string // 2006-01-02
+	Own           bool   // from the configuration
 }
+
+// ByTokens reports whether the price is for tokens, be it that they are free.
+func (p Price) ByTokens() bool { return p.Free || p.Input > 0 || p.Output > 0 }
 
 func (p Price) batch() ratio {
 	if p.Batch == 0 {
@@ -76,25 +81,26 @@ func (p Price) sum(u Usage) (checks.PicoUSD, bool) {
 	if cached > prompt {
 		cached = 0
 	}
-	known := true
-	sum := checks.PicoUSD(0)
+	annotated := max(u.Annotated, 0)
+	plain := max(u.Pages-annotated, 0)
+	minutes, known := ratio{1, 60}.of(times(p.Minute, max(u.Seconds, 0))), u.Seconds <= 0 || p.Minute > 0
+	sum := minutes
 	for _, part := range []struct {
 		price checks.PicoUSD
 		n     int64
-	}{
-		{p.Input, prompt - cached},
-		{p.Cached, cached},
-		{p.Page, max(u.Pages, 0)},
-		{p.Character, max(u.Characters, 0)},
-	} {
+	}{{p.Page, plain}, {p.AnnotatedPage, annotated}, {p.Character, max(u.Characters, 0)}} {
 		known = known && (part.n == 0 || part.price > 0)
 		sum = plus(sum, times(part.price, part.n))
 	}
-	known = known && (completion == 0 || p.Output > 0 || p.Input > 0) // embeddings have no price for an answer
-	sum = plus(sum, times(p.Output, completion))
-	if seconds := max(u.Seconds, 0); seconds > 0 {
-		known = known && p.Minute > 0
-		sum = plus(sum, ratio{1, 60}.of(times(p.Minute, seconds)))
+	if !p.ByTokens() && known && sum > 0 { // priced by another unit alone: the tokens that are counted beside it cost nothing
+		return sum, true
+	}
+	for _, part := range []struct {
+		price checks.PicoUSD
+		n     int64
+	}{{p.Input, prompt - cached}, {p.Cached, cached}, {p.Output, completion}} {
+		known = known && (part.n == 0 || part.price > 0)
+		sum = plus(sum, times(part.price, part.n))
 	}
 	return sum, known
 }
@@ -113,19 +119,10 @@ func Default() *Table { return builtIn() }
 var builtIn = sync.OnceValue(func() *Table {
 	t := &Table{date: tableDate, prices: map[string][]Price{}, aliases: aliases()}
 	for _, r := range rows() {
-		p := newPrice(r)
-		t.prices[p.Model] = []Price{p}
+		t.prices[r.model] = []Price{r.price()}
 	}
 	return t
 })
-
-func newPrice(r row) Price {
-	input := checks.PicoUSD(r.input) * perMillion
-	return Price{
-		Model: r.model, Input: input, Cached: input / 10, Output: checks.PicoUSD(r.output) * perMillion,
-		Source: docs, CheckedOn: tableDate,
-	}
-}
 
 // With is the table with rows of the configuration: for their models they take the place of the built-in ones.
 func (t *Table) With(own []Price) *Table {
@@ -187,7 +184,8 @@ func (t *Table) dearest(at time.Time) Price {
 	for model := range t.prices {
 		p, _ := t.Lookup(model, at)
 		d.Input, d.Cached, d.Output = max(d.Input, p.Input), max(d.Cached, p.Cached), max(d.Output, p.Output)
-		d.Page, d.Minute, d.Character = max(d.Page, p.Page), max(d.Minute, p.Minute), max(d.Character, p.Character)
+		d.Page, d.AnnotatedPage = max(d.Page, p.Page), max(d.AnnotatedPage, p.AnnotatedPage)
+		d.Minute, d.Character = max(d.Minute, p.Minute), max(d.Character, p.Character)
 	}
 	return d
 }

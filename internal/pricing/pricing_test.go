@@ -106,7 +106,8 @@ func TestEveryRowIsWhole(t *testing.T) {
 	}
 	dearest, _ := book(global).Charge(pricing.Usage{Prompt: 1, Completion: 1}, "nobody-knows", day())
 	for _, price := range table.Prices() {
-		if price.Input <= 0 || price.Cached*10 != price.Input || price.Source == "" || price.CheckedOn != table.Date() {
+		units := price.Input + price.Page + price.Minute + price.Character
+		if (units > 0) == price.Free || price.Cached*10 != price.Input || price.Source == "" || price.CheckedOn != table.Date() {
 			t.Errorf("%+v", price)
 		}
 		if price.Input+price.Output > dearest {
@@ -121,8 +122,66 @@ func TestEveryRowIsWhole(t *testing.T) {
 	if got, ok := table.Lookup("mistral-medium-3.5", day()); !ok || got.Input != 1_500_000 || got.Output != 7_500_000 || got.Cached != 150_000 {
 		t.Errorf("got %+v", got)
 	}
-	if len(table.Prices()) != 14 {
+	if len(table.Prices()) != 22 {
 		t.Errorf("got %d rows", len(table.Prices()))
+	}
+}
+
+// Pages, minutes and characters, again worked out from the page by hand: $4 for 1000 pages are 4,000,000,000 pico-dollars
+// for one, $0.003 for a minute are 50,000,000 for a second, $16 for a million characters are 16,000,000 for one.
+func TestCostOfWhatIsNotPricedByTokens(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		model string
+		u     pricing.Usage
+		want  checks.PicoUSD
+		known bool
+	}{
+		"a thousand pages":                          {"mistral-ocr-latest", pricing.Usage{Pages: 1000}, 4 * checks.Dollar, true},
+		"a page of the model before":                {"mistral-ocr-3", pricing.Usage{Pages: 1}, 2_000_000_000, true},
+		"annotated pages cost more":                 {"mistral-ocr-4-0", pricing.Usage{Pages: 3, Annotated: 3}, 15_000_000_000, true},
+		"of three pages one is annotated":           {"mistral-ocr-2512", pricing.Usage{Pages: 3, Annotated: 1}, 7_000_000_000, true},
+		"more annotated than there are":             {"mistral-ocr-2512", pricing.Usage{Pages: 1, Annotated: 2}, 6_000_000_000, true},
+		"a second of a recording":                   {"voxtral-mini-latest", pricing.Usage{Seconds: 1}, 50_000_000, true},
+		"the tokens of a transcript are not billed": {"voxtral-mini-2602", pricing.Usage{Seconds: 60, Prompt: 4, Completion: 635}, 3_000_000_000, true},
+		"a minute as it is spoken":                  {"voxtral-mini-realtime-latest", pricing.Usage{Seconds: 60}, 6_000_000_000, true},
+		"audio by the minute, text by tokens":       {"voxtral-small-latest", pricing.Usage{Seconds: 90, Prompt: 10, Completion: 5}, 6_000_000_000 + 1_000_000 + 2_000_000, true},
+		"a million characters of speech":            {"voxtral-mini-tts-latest", pricing.Usage{Characters: 1_000_000}, 16 * checks.Dollar, true},
+		"one character":                             {"voxtral-mini-tts-2603", pricing.Usage{Characters: 1}, 16_000_000, true},
+		"moderation is free":                        {"mistral-moderation-2603", pricing.Usage{Prompt: 1_000_000}, 0, true},
+		"tokens alone of what is priced by pages":   {"mistral-ocr-4-1", pricing.Usage{Prompt: 10, Completion: 1}, 0, false},
+		"tokens alone of what is priced by minutes": {"voxtral-mini-2602", pricing.Usage{Prompt: 10}, 0, false},
+		"pages of what is priced by tokens":         {"mistral-small-2603", pricing.Usage{Pages: 1}, 0, false},
+		"an answer of what has no price for one":    {"mistral-embed", pricing.Usage{Prompt: 1, Completion: 1}, 0, false},
+	} {
+		if got, known := book(global).Cost(tc.u, tc.model, day()); got != tc.want || known != tc.known {
+			t.Errorf("%s: got %d, %v, want %d, %v", name, got, known, tc.want, tc.known)
+		}
+	}
+}
+
+// What pages and minutes cost must not make the unknown token dearer, and each kind has its own dearest.
+func TestTheDearestOfEachKind(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		u    pricing.Usage
+		want checks.PicoUSD
+	}{
+		"a million tokens":          {pricing.Usage{Prompt: 1_000_000}, 3 * checks.Dollar / 2},
+		"a million of them cached":  {pricing.Usage{Prompt: 1_000_000, Cached: 1_000_000}, 15 * checks.Dollar / 100},
+		"a million of an answer":    {pricing.Usage{Completion: 1_000_000}, 15 * checks.Dollar / 2},
+		"a thousand pages":          {pricing.Usage{Pages: 1000}, 4 * checks.Dollar},
+		"as many, and annotated":    {pricing.Usage{Pages: 1000, Annotated: 1000}, 5 * checks.Dollar},
+		"a thousand minutes":        {pricing.Usage{Seconds: 60_000}, 6 * checks.Dollar},
+		"a million characters":      {pricing.Usage{Characters: 1_000_000}, 16 * checks.Dollar},
+		"all of a ping on nobody's": {pricing.Usage{Prompt: 15, Completion: 1}, 30_000_000},
+	} {
+		if got, known := book(global).Charge(tc.u, "nobody-knows", day()); got != tc.want || known {
+			t.Errorf("%s: got %s, %v, want %s", name, got, known, tc.want)
+		}
+	}
+	if got, _ := book(global).Charge(pricing.Usage{Prompt: 15, Completion: 1}, "mistral-ocr-latest", day()); got != 30_000_000 {
+		t.Errorf("a ping on what is priced by pages: got %d, want the dearest", got)
 	}
 }
 
