@@ -99,6 +99,9 @@ func (u *Usable) MaxCost(at time.Time) (worst checks.PicoUSD, known bool) {
 	known = true
 	for _, id := range u.models() {
 		cost, priced := u.prices.Worst(id, len(prompt), 1, at)
+		if !priced && embeds(id) { // no answer, and no price for one
+			cost, priced = u.prices.Worst(id, len(prompt), 0, at)
+		}
 		worst, known = max(worst, cost), known && priced
 	}
 	return worst, known
@@ -181,6 +184,9 @@ func refuses(cause checks.Cause) bool {
 	return slices.Contains([]checks.Cause{checks.CauseNoAllowance, checks.CauseForbidden, checks.CauseModelGone}, cause)
 }
 
+// embeds tells a model for embeddings by its name: the list has no capability for it.
+func embeds(name string) bool { return strings.Contains(name, "embed") }
+
 // ask looks for the model, which is free, and asks it for a token.
 func (u *Usable) ask(ctx context.Context, id string) checks.Result {
 	card, call := u.provider.Model(ctx, id)
@@ -196,7 +202,7 @@ func (u *Usable) ask(ctx context.Context, id string) checks.Result {
 			Model: id, MaxTokens: 1, Messages: []mistral.Message{{Role: "user", Content: prompt}},
 		})
 		usage = reply.Usage
-	case strings.Contains(id, "embed") || strings.Contains(card.Name, "embed"):
+	case embeds(id) || embeds(card.Name):
 		var reply mistral.EmbedReply
 		reply, call = u.provider.Embed(ctx, mistral.EmbedRequest{Model: id, Input: []string{prompt}})
 		usage, bill.MaxTokens = reply.Usage, 0

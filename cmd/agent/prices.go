@@ -71,15 +71,42 @@ func printPrices(w io.Writer, list priceList) {
 		return
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "MODEL\tPRICED AS\tIN $/M\tCACHED $/M\tOUT $/M\tCHECKED ON\tSOURCE\tCHECKS")
+	fmt.Fprintln(table, "MODEL\tPRICED AS\tIN $/M\tCACHED $/M\tOUT $/M\tOTHER\tCHECKED ON\tSOURCE\tCHECKS")
 	for i := range list.Models {
 		m := &list.Models[i]
+		in, from := amount(m.Input), m.Source
 		if !m.Known {
-			fmt.Fprintf(table, "%s\t%s\tUNKNOWN\t\t\t\tcounts as the dearest\t%s\n", m.Model, m.As, strings.Join(m.Checks, ", "))
-			continue
+			in, from = "UNKNOWN", strings.TrimPrefix(m.Source+"; tokens count as the dearest", "; ")
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.Model, m.As, dollars(m.Input), dollars(m.Cached), dollars(m.Output),
-			m.CheckedOn, m.Source, strings.Join(m.Checks, ", "))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.Model, m.As, in, amount(m.Cached), amount(m.Output), otherUnits(m),
+			m.CheckedOn, from, strings.Join(m.Checks, ", "))
 	}
 	_ = table.Flush()
+}
+
+// amount is a price of the table; "-" where there is none.
+func amount(usd *float64) string {
+	if usd == nil {
+		return "-"
+	}
+	return dollars(*usd)
+}
+
+// otherUnits is what a model costs beside tokens; "-" where that is nothing.
+func otherUnits(m *agent.PricedModel) string {
+	var parts []string
+	for _, part := range []struct {
+		usd  *float64
+		unit string
+	}{
+		{m.Pages, "1000 pages"}, {m.Annotated, "1000 annotated pages"}, {m.Minute, "minute"}, {m.Characters, "M characters"},
+	} {
+		if part.usd != nil && *part.usd > 0 {
+			parts = append(parts, "$"+dollars(*part.usd)+"/"+part.unit)
+		}
+	}
+	if parts == nil {
+		return "-"
+	}
+	return strings.Join(parts, ", ")
 }

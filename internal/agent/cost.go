@@ -197,20 +197,25 @@ func OldPrices(cfg *config.Config, now time.Time) []string {
 	return all
 }
 
-// PricedModel is what one model that checks call costs, as it is counted.
+// PricedModel is what one model that checks call costs, as it is counted: US dollars in the zone of the provider's address.
+// What has no price is absent.
 type PricedModel struct {
-	Provider  string   `json:"provider"`
-	Model     string   `json:"model"`
-	As        string   `json:"priced_as"` // what it resolves to
-	Checks    []string `json:"checks"`
-	Known     bool     `json:"known"`
-	Input     float64  `json:"input_per_million_usd"` // in the zone of the provider's address
-	Cached    float64  `json:"cached_per_million_usd"`
-	Output    float64  `json:"output_per_million_usd"`
-	Own       bool     `json:"own,omitempty"` // from the configuration
-	Source    string   `json:"source,omitempty"`
-	CheckedOn string   `json:"checked_on,omitempty"`
-	AliasOf   string   `json:"alias_known_by"` // "list": a models list of the provider; "table": the built-in aliases
+	Provider   string   `json:"provider"`
+	Model      string   `json:"model"`
+	As         string   `json:"priced_as"` // what it resolves to
+	Checks     []string `json:"checks"`
+	Known      bool     `json:"known"` // for tokens, which is what checks use
+	Input      *float64 `json:"input_per_million_usd,omitempty"`
+	Cached     *float64 `json:"cached_per_million_usd,omitempty"`
+	Output     *float64 `json:"output_per_million_usd,omitempty"`
+	Pages      *float64 `json:"pages_per_thousand_usd,omitempty"`
+	Annotated  *float64 `json:"annotated_pages_per_thousand_usd,omitempty"`
+	Minute     *float64 `json:"minute_usd,omitempty"` // of audio
+	Characters *float64 `json:"characters_per_million_usd,omitempty"`
+	Own        bool     `json:"own,omitempty"` // from the configuration
+	Source     string   `json:"source,omitempty"`
+	CheckedOn  string   `json:"checked_on,omitempty"`
+	AliasOf    string   `json:"alias_known_by"` // "list": a models list of the provider; "table": the built-in aliases
 }
 
 // PricesOf lists the price of every model that a check calls. What the provider's models list said of aliases is taken from
@@ -253,21 +258,31 @@ func remember(ctx context.Context, cfg *config.Config, getenv func(string) strin
 }
 
 func priced(book *pricing.Book, provider, model string, now time.Time) PricedModel {
-	const million = 1_000_000
+	const million, thousand = 1_000_000, 1000
 	out := PricedModel{Provider: provider, Model: model, As: book.Resolve(model), AliasOf: "table"}
 	if !book.Learned().IsZero() {
 		out.AliasOf = "list"
 	}
-	price, known := book.Lookup(model, now)
-	if !known {
+	price, found := book.Lookup(model, now)
+	if !found {
 		return out
 	}
-	worth := func(u pricing.Usage) float64 {
-		cost, _ := book.Cost(u, model, now)
-		return cost.USD()
+	out.Known, out.As, out.Own, out.Source, out.CheckedOn = price.ByTokens(), price.Model, price.Own, price.Source, price.CheckedOn
+	for _, part := range []struct {
+		into **float64
+		of   pricing.Usage
+	}{
+		{&out.Input, pricing.Usage{Prompt: million}},
+		{&out.Cached, pricing.Usage{Prompt: million, Cached: million}},
+		{&out.Output, pricing.Usage{Completion: million}},
+		{&out.Pages, pricing.Usage{Pages: thousand}},
+		{&out.Annotated, pricing.Usage{Pages: thousand, Annotated: thousand}},
+		{&out.Minute, pricing.Usage{Seconds: 60}},
+		{&out.Characters, pricing.Usage{Characters: million}},
+	} {
+		if cost, known := book.Cost(part.of, model, now); known {
+			*part.into = new(cost.USD())
+		}
 	}
-	out.Known, out.As, out.Own, out.Source, out.CheckedOn = true, price.Model, price.Own, price.Source, price.CheckedOn
-	out.Input, out.Cached = worth(pricing.Usage{Prompt: million}), worth(pricing.Usage{Prompt: million, Cached: million})
-	out.Output = worth(pricing.Usage{Completion: million})
 	return out
 }

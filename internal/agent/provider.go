@@ -122,11 +122,11 @@ func (gen *generation) modelsUsed(provider string) []string {
 	return slices.Compact(all)
 }
 
-// unpriced are the models that checks of a provider call and whose price nobody knows.
+// unpriced are the models that checks of a provider call and whose price for tokens nobody knows.
 func (gen *generation) unpriced(provider string, now time.Time) []string {
 	return slices.DeleteFunc(gen.modelsUsed(provider), func(model string) bool {
-		_, known := gen.prices[provider].Lookup(model, now)
-		return known
+		price, known := gen.prices[provider].Lookup(model, now)
+		return known && price.ByTokens()
 	})
 }
 

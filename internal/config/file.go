@@ -125,7 +125,9 @@ type price struct {
 	Cached    *checks.PicoUSD `yaml:"cached_per_million" jsonschema_description:"US dollars for a million prompt tokens from the cache. Absent: a tenth of the input."`
 	Output    *checks.PicoUSD `yaml:"output_per_million" jsonschema_description:"US dollars for a million completion tokens."`
 	Pages     *checks.PicoUSD `yaml:"pages_per_thousand" jsonschema_description:"US dollars for a thousand pages."`
+	Annotated *checks.PicoUSD `yaml:"annotated_pages_per_thousand" jsonschema_description:"US dollars for a thousand pages that are annotated too, in place of pages_per_thousand."`
 	Minute    *checks.PicoUSD `yaml:"minute" jsonschema_description:"US dollars for a minute of audio."`
+	Speech    *checks.PicoUSD `yaml:"characters_per_million" jsonschema_description:"US dollars for a million characters of speech."`
 	Batch     int             `yaml:"batch_percent" jsonschema:"default=50,minimum=1,maximum=100" jsonschema_description:"Per cent of the price at the batch tier."`
 	Free      bool            `yaml:"free" jsonschema:"default=false" jsonschema_description:"The model costs nothing."`
 	From      string          `yaml:"from" jsonschema_description:"Since when it counts, as 2026-12-01. Absent: always."`

@@ -54,7 +54,9 @@ func (b *builder) price(path string, row *price) pricing.Price {
 		{"cached_per_million", row.Cached, million, &out.Cached},
 		{"output_per_million", row.Output, million, &out.Output},
 		{"pages_per_thousand", row.Pages, thousand, &out.Page},
+		{"annotated_pages_per_thousand", row.Annotated, thousand, &out.AnnotatedPage},
 		{"minute", row.Minute, 1, &out.Minute},
+		{"characters_per_million", row.Speech, million, &out.Character},
 	} {
 		if part.from == nil {
 			continue
