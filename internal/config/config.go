@@ -166,31 +166,43 @@ func Load(o Options) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	data, mode, err := readFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	cfg, err := Parse(path, data, o)
+	if err != nil {
+		return nil, err
+	}
+	if writable(mode) {
+		cfg.Warnings = append([]Problem{{
+			File: path, Message: fmt.Sprintf("everybody can write this file (mode %04o), and who writes it decides what the agent runs", mode.Perm()),
+		}}, cfg.Warnings...)
+	}
+	return cfg, nil
+}
+
+// readFile reads a file, of one that is too large a byte more than MaxSize.
+func readFile(path string) ([]byte, fs.FileMode, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // the operator names the file
 	if err != nil {
-		return nil, fmt.Errorf("opening the configuration: %w", err)
+		return nil, 0, err //nolint:wrapcheck // who asks says what for
 	}
 	defer func() { _ = f.Close() }()
 	_ = f.SetReadDeadline(time.Now().Add(pipePatience)) // files have no deadline, and need none
 	var data bytes.Buffer
 	if _, err := data.ReadFrom(io.LimitReader(f, MaxSize+1)); err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w", err)
+		return nil, 0, err //nolint:wrapcheck // who asks says what for
 	}
 	info, err := f.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w", err)
+		return nil, 0, err //nolint:wrapcheck // who asks says what for
 	}
-	cfg, err := Parse(path, data.Bytes(), o)
-	if err != nil {
-		return nil, err
-	}
-	if info.Mode().IsRegular() && info.Mode().Perm()&0o002 != 0 {
-		cfg.Warnings = append([]Problem{{
-			File: path, Message: fmt.Sprintf("everybody can write this file (mode %04o), and who writes it decides what the agent runs", info.Mode().Perm()),
-		}}, cfg.Warnings...)
-	}
-	return cfg, nil
+	return data.Bytes(), info.Mode(), nil
 }
+
+// writable reports whether everybody can write a file of this mode.
+func writable(mode fs.FileMode) bool { return mode.IsRegular() && mode.Perm()&0o002 != 0 }
 
 func find(path string) (string, error) {
 	if path != "" {
@@ -204,8 +216,8 @@ func find(path string) (string, error) {
 	return "", fmt.Errorf("no configuration at ./%s and %s; name one with --config: %w", Paths()[0], Paths()[1], fs.ErrNotExist)
 }
 
-// Parse reads the text of a file. name is what errors call it; relative paths in it are below its folder. The error is an
-// *Errors.
+// Parse reads the text of a file, and the file of prices that it may name. name is what errors call it; relative paths in it
+// are below its folder. The error is an *Errors.
 func Parse(name string, data []byte, o Options) (*Config, error) {
 	rep := newReport(name, data)
 	root := rep.syntax(data)
@@ -234,6 +246,6 @@ func Parse(name string, data []byte, o Options) (*Config, error) {
 	if err := rep.err(); err != nil {
 		return nil, err
 	}
-	b.cfg.Warnings = rep.sorted(rep.warnings)
+	b.cfg.Warnings = rep.told(func(r *report) []Problem { return r.warnings })
 	return b.cfg, nil
 }

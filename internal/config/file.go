@@ -116,7 +116,13 @@ func (*budget) reserved() []string { return []string{"per_week", "currency"} }
 
 type prices struct {
 	MaxAge time.Duration `yaml:"max_age" jsonschema:"default=2160h" jsonschema_description:"Older prices, built-in or own, are warned of. 0 is off."`
+	File   string        `yaml:"file" jsonschema_description:"YAML file with more of them, below a key models as here. Relative: below this file's folder. It is read again at each reload."`
 	Models []price       `yaml:"models" jsonschema_description:"Prices by model. They take the place of all built-in ones of that model."`
+}
+
+// priceFile is the file that prices.file names.
+type priceFile struct {
+	Models []price `yaml:"models" jsonschema:"required"`
 }
 
 type price struct {
@@ -130,9 +136,9 @@ type price struct {
 	Speech    *checks.PicoUSD `yaml:"characters_per_million" jsonschema_description:"US dollars for a million characters of speech."`
 	Batch     int             `yaml:"batch_percent" jsonschema:"default=50,minimum=1,maximum=100" jsonschema_description:"Per cent of the price at the batch tier."`
 	Free      bool            `yaml:"free" jsonschema:"default=false" jsonschema_description:"The model costs nothing."`
-	From      string          `yaml:"from" jsonschema_description:"Since when it counts, as 2026-12-01. Absent: always."`
+	From      string          `yaml:"from" jsonschema:"pattern=^[0-9]+-[0-9]+-[0-9]+$" jsonschema_description:"Since when it counts, as 2026-12-01. Absent: always."`
 	Source    string          `yaml:"source" jsonschema_description:"Where the price is from, for people."`
-	CheckedOn string          `yaml:"checked_on" jsonschema_description:"When it was looked up, as 2026-11-01."`
+	CheckedOn string          `yaml:"checked_on" jsonschema:"pattern=^[0-9]+-[0-9]+-[0-9]+$" jsonschema_description:"When it was looked up, as 2026-11-01."`
 }
 
 func (p *price) preset() { *p = price{Batch: 50} }

@@ -36,7 +36,7 @@ func FuzzParse(f *testing.F) {
 		}
 		lines := strings.Count(string(data), "\n") + strings.Count(string(data), "\r") + 1
 		for _, p := range wrong.List() {
-			if p.Line < 0 || p.Line > lines || p.Message == "" || p.Line > 0 && p.Column < 1 {
+			if p.Line < 0 || p.File == "fuzz.yaml" && p.Line > lines || p.Message == "" || p.Line > 0 && p.Column < 1 {
 				t.Errorf("got %+v of %d lines", p, lines)
 			}
 			if strings.ContainsFunc(p.String(), func(c rune) bool { return c < ' ' && c != '\n' }) {

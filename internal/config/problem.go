@@ -83,10 +83,13 @@ type report struct {
 	more     int
 	settled  map[place]bool // places that need no second word
 	masked   map[int]int    // by line: the column from which it holds a credential; shared with forks
+	first    string         // the key that the file must have
+	others   []*report      // of files that this one names
+	named    bool           // another file names this one
 }
 
 func newReport(file string, data []byte) *report {
-	r := &report{file: file, seen: map[Problem]bool{}, masked: map[int]int{}}
+	r := &report{file: file, seen: map[Problem]bool{}, masked: map[int]int{}, first: "checks"}
 	if len(data) <= MaxSize {
 		r.lines = strings.Split(strings.ToValidUTF8(string(data), "\uFFFD"), "\n")
 	}
@@ -175,12 +178,26 @@ func (r *report) merge(err error, locate func(path string) place) {
 	r.add(locate(""), "", "%s", err.Error())
 }
 
-// err is nil, or an *Errors with the problems in the order of the file.
+// err is nil, or an *Errors with the problems in the order of the file, and then those of the files that it names.
 func (r *report) err() error {
-	if len(r.problems) == 0 {
+	all := r.told(func(r *report) []Problem { return r.problems })
+	if len(all) == 0 {
 		return nil
 	}
-	return &Errors{problems: r.sorted(r.problems), more: r.more, causes: r.causes, masked: r.masked}
+	more := r.more
+	for _, other := range r.others {
+		more += other.more
+	}
+	return &Errors{problems: all, more: more, causes: r.causes, masked: r.masked}
+}
+
+// told lists what is to be told of this file and of those that it names.
+func (r *report) told(of func(*report) []Problem) []Problem {
+	all := r.sorted(of(r))
+	for _, other := range r.others {
+		all = append(all, other.sorted(of(other))...)
+	}
+	return all
 }
 
 // sorted returns the problems in the order of the file, each with its line as it may be shown.

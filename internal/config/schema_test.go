@@ -177,6 +177,7 @@ func TestSchemaRefusesBrokenFiles(t *testing.T) {
 		"duplicate_name": true, "bad_cron": true, "timeout_not_below_interval": true, "unknown_provider": true, "no_provider": true,
 		"yaml_bomb": true, "merge_key": true, "tag": true, "two_documents": true, "listen_address": true, "base_url": true,
 		"complex_key": true, "terminal_escape": true, "money_empty": true, "money_too_fine": true, "directive": true,
+		"prices_too_fine": true,
 	}
 	for _, path := range files(t, "bad") {
 		name := strings.TrimSuffix(filepath.Base(path), ".yaml")
@@ -185,7 +186,7 @@ func TestSchemaRefusesBrokenFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		text, err := yaml.YAMLToJSON(data)
-		if beyond[name] || err != nil {
+		if beyond[name] || strings.HasPrefix(name, "prices_file_") || err != nil { // another file has no schema
 			continue
 		}
 		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))

@@ -67,16 +67,30 @@ func (r *report) mapping(file *ast.File) *ast.MappingNode {
 	}
 	switch {
 	case len(bodies) == 0:
-		r.add(place{}, "", "the file is empty, want at least `checks:`")
+		r.add(place{}, "", "the file is empty, want at least `%s:`", r.first)
 	case len(bodies) > 1:
 		r.add(placeOf(bodies[1]), "", "a second document begins, want one document")
 	default:
 		if m, ok := asMapping(bodies[0]); ok {
 			return m
 		}
-		r.add(placeOf(bodies[0]), "", "found %s, want keys such as `checks:`", describe(bodies[0]))
+		r.add(placeOf(bodies[0]), "", "found %s, want keys such as `%s:`", r.describe(bodies[0]), r.first)
 	}
 	return nil
+}
+
+// describe says what the whole file is. One that is named by mistake may be a key's: its text is not shown.
+func (r *report) describe(n ast.Node) string {
+	if !r.named {
+		return describe(n)
+	}
+	for line := range r.lines {
+		r.mask(place{line + 1, 1})
+	}
+	if n.Type() == ast.StringType || n.Type() == ast.IntegerType {
+		return "text"
+	}
+	return describe(n)
 }
 
 // text refuses what is not text before anything tries to read it.
