@@ -107,6 +107,9 @@ func (u *Usable) MaxCost(at time.Time) (worst checks.PicoUSD, known bool) {
 	return worst, known
 }
 
+// ModelsUsed implements checks.Modelled: the models of its own; the others are those of other checks.
+func (u *Usable) ModelsUsed() []string { return u.params.Models }
+
 func (u *Usable) models() []string {
 	if len(u.params.Models) > 0 || u.used == nil {
 		return u.params.Models

@@ -208,3 +208,30 @@ func TestAMemoryThatFailsIsSaid(t *testing.T) {
 		}
 	}
 }
+
+// A model for embeddings gives no answer: what it costs is known without a price for one, and what it may cost is that.
+func TestWhatAModelForEmbeddingsCostsIsKnown(t *testing.T) {
+	t.Parallel()
+	for params, want := range map[string]struct {
+		cost  checks.PicoUSD
+		known bool
+	}{
+		"models: [mistral-embed]":                       {100_000, true},
+		"models: [mistral-embed, mistral-small-latest]": {150_000, true},
+		"models: [embedded-by-nobody]":                  {1_500_000, false},
+		"models: [mistral-ocr-latest]":                  {1_500_000, false},
+	} {
+		check, err := usable.Kind().New(checktest.Decoder(params, ""), checks.Env{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		paid, ok := check.(checks.Paid)
+		if !ok {
+			t.Fatal("the check does not say what it costs")
+		}
+		// A prompt of a few bytes counts as 256 tokens and them.
+		if worst, known := paid.MaxCost(time.Now()); known != want.known || worst/want.cost < 256 || worst/want.cost > 300 {
+			t.Errorf("%s: got %s, %v, want about 260 times %s, %v", params, worst, known, want.cost, want.known)
+		}
+	}
+}

@@ -48,7 +48,8 @@ func showPrices(ctx context.Context, p process, f pricesFlags) error {
 	if err != nil {
 		return err
 	}
-	list := priceList{agent.PricesOf(ctx, cfg, registry(), p.getenv), agent.OldPrices(cfg, time.Now())}
+	list := priceList{Models: agent.PricesOf(ctx, cfg, registry(), p.getenv)}
+	list.Warnings = agent.OldPrices(cfg, list.Models, time.Now())
 	if asJSON {
 		_ = json.NewEncoder(p.stdout).Encode(list)
 	} else {

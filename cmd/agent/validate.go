@@ -77,7 +77,7 @@ func validate(cmd *cobra.Command, p process, f validateFlags) error {
 		return refuse(p, asJSON, result, err)
 	}
 	result.File, result.Checks, result.Warnings = cfg.Path, len(cfg.Checks), cfg.Warnings
-	result.Aged = agent.OldPrices(cfg, time.Now())
+	result.Aged = agent.OldPrices(cfg, cost.Models, time.Now())
 	result.Cost, result.Limited = &cost, cfg.Budget.Set
 	if f.online {
 		result.Online = agent.Probe(cmd.Context(), cfg, agent.ProbeOptions{

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -9,7 +8,6 @@ import (
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/config"
 	"github.com/windsock-monitor/windsock/internal/pricing"
-	"github.com/windsock-monitor/windsock/internal/store"
 )
 
 // Cost is what a schedule can cost, and what it costs as a rule. A month is 30 days.
@@ -22,6 +20,7 @@ type Cost struct {
 	TypicalPerMonth checks.PicoUSD `json:"typical_per_month_pico_usd"`
 	PricesKnown     bool           `json:"prices_known"`
 	PriceDate       string         `json:"price_date"`
+	Models          []PricedModel  `json:"-"` // by the built-in aliases
 	Dearest         string         `json:"-"` // the check with the dearest run
 	DearestRun      checks.PicoUSD `json:"-"`
 }
@@ -31,7 +30,9 @@ func CostOf(cfg *config.Config, registry config.Registry) Cost {
 	now := time.Now()
 	cost := Cost{PricesKnown: true, PriceDate: pricing.Default().Date()}
 	counted := map[string]fullest{} // by schedule: a year of a cron expression is work
-	for i, built := range costed(cfg, registry) {
+	all := costed(cfg, registry)
+	cost.Models = pricedModels(cfg, all, now, func(*pricing.Book, string) {})
+	for i, built := range all {
 		paid, ok := built.(checks.Paid)
 		if !ok {
 			continue
@@ -175,114 +176,4 @@ func overBudget(budget *config.Budget, cost *Cost) (key string, err error) {
 
 func limitWords(key string) string {
 	return map[string]string{"per_hour": "an hour", "per_day": "a day", "per_month": "in 30 days"}[key]
-}
-
-// OldPrices are warnings: prices that were checked longer ago than the configuration allows.
-func OldPrices(cfg *config.Config, now time.Time) []string {
-	limit := cfg.Prices.MaxAge
-	if limit == 0 {
-		return nil
-	}
-	var all []string
-	if age := pricing.Default().Age(now); age > limit {
-		all = append(all, fmt.Sprintf("the built-in prices were checked on %s, %d days ago: compare them with Mistral's page, and put what differs into `prices`",
-			pricing.Default().Date(), int(age.Hours()/24)))
-	}
-	for _, p := range cfg.Prices.Own {
-		at, err := time.Parse(time.DateOnly, p.CheckedOn)
-		if err == nil && now.Sub(at) > limit {
-			all = append(all, fmt.Sprintf("your price of %s was checked on %s, %d days ago", p.Model, p.CheckedOn, int(now.Sub(at).Hours()/24)))
-		}
-	}
-	return all
-}
-
-// PricedModel is what one model that checks call costs, as it is counted: US dollars in the zone of the provider's address.
-// What has no price is absent.
-type PricedModel struct {
-	Provider   string   `json:"provider"`
-	Model      string   `json:"model"`
-	As         string   `json:"priced_as"` // what it resolves to
-	Checks     []string `json:"checks"`
-	Known      bool     `json:"known"` // for tokens, which is what checks use
-	Input      *float64 `json:"input_per_million_usd,omitempty"`
-	Cached     *float64 `json:"cached_per_million_usd,omitempty"`
-	Output     *float64 `json:"output_per_million_usd,omitempty"`
-	Pages      *float64 `json:"pages_per_thousand_usd,omitempty"`
-	Annotated  *float64 `json:"annotated_pages_per_thousand_usd,omitempty"`
-	Minute     *float64 `json:"minute_usd,omitempty"` // of audio
-	Characters *float64 `json:"characters_per_million_usd,omitempty"`
-	Own        bool     `json:"own,omitempty"` // from the configuration
-	Source     string   `json:"source,omitempty"`
-	CheckedOn  string   `json:"checked_on,omitempty"`
-	AliasOf    string   `json:"alias_known_by"` // "list": a models list of the provider; "table": the built-in aliases
-}
-
-// PricesOf lists the price of every model that a check calls. What the provider's models list said of aliases is taken from
-// the store, where there is one.
-func PricesOf(ctx context.Context, cfg *config.Config, registry config.Registry, getenv func(string) string) []PricedModel {
-	var all []PricedModel
-	built := costed(cfg, registry)
-	now := time.Now()
-	for i := range cfg.Providers {
-		p := &cfg.Providers[i]
-		book := pricing.NewBook(cfg.Prices.Table(), p.BaseURL)
-		remember(ctx, cfg, getenv, book, p.Name)
-		for _, model := range modelsOf(cfg, built, p.Name) {
-			all = append(all, priced(book, p.Name, model, now))
-			for j, check := range built {
-				using, ok := check.(checks.Modelled)
-				if ok && cfg.Checks[j].Provider == p.Name && slices.Contains(using.ModelsUsed(), model) {
-					all[len(all)-1].Checks = append(all[len(all)-1].Checks, cfg.Checks[j].Name)
-				}
-			}
-		}
-	}
-	return all
-}
-
-// remember teaches a book what the agent's was taught. Without a store that can be read it knows the built-in aliases.
-func remember(ctx context.Context, cfg *config.Config, getenv func(string) string, book *pricing.Book, provider string) {
-	dir, err := StateDir(cfg, getenv)
-	if err != nil {
-		return
-	}
-	kept, err := store.OpenView(ctx, dir)
-	if err != nil {
-		return
-	}
-	defer func() { _ = kept.Close() }()
-	if data, err := kept.State(ctx, pricesKey(provider)); err == nil && data != nil {
-		_ = book.Restore(data) // one that cannot be read teaches nothing
-	}
-}
-
-func priced(book *pricing.Book, provider, model string, now time.Time) PricedModel {
-	const million, thousand = 1_000_000, 1000
-	out := PricedModel{Provider: provider, Model: model, As: book.Resolve(model), AliasOf: "table"}
-	if !book.Learned().IsZero() {
-		out.AliasOf = "list"
-	}
-	price, found := book.Lookup(model, now)
-	if !found {
-		return out
-	}
-	out.Known, out.As, out.Own, out.Source, out.CheckedOn = price.ByTokens(), price.Model, price.Own, price.Source, price.CheckedOn
-	for _, part := range []struct {
-		into **float64
-		of   pricing.Usage
-	}{
-		{&out.Input, pricing.Usage{Prompt: million}},
-		{&out.Cached, pricing.Usage{Prompt: million, Cached: million}},
-		{&out.Output, pricing.Usage{Completion: million}},
-		{&out.Pages, pricing.Usage{Pages: thousand}},
-		{&out.Annotated, pricing.Usage{Pages: thousand, Annotated: thousand}},
-		{&out.Minute, pricing.Usage{Seconds: 60}},
-		{&out.Characters, pricing.Usage{Characters: million}},
-	} {
-		if cost, known := book.Cost(part.of, model, now); known {
-			*part.into = new(cost.USD())
-		}
-	}
-	return out
 }

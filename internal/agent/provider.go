@@ -133,7 +133,13 @@ func (gen *generation) unpriced(provider string, now time.Time) []string {
 // warnOfPrices says at the start and after a reload what is wrong with prices and budget and keeps nothing from running.
 func (a *Agent) warnOfPrices(cfg *config.Config, gen *generation) {
 	now := time.Now()
-	for _, text := range OldPrices(cfg, now) {
+	var called []PricedModel
+	for provider, book := range gen.prices {
+		for _, model := range gen.modelsUsed(provider) {
+			called = append(called, priced(book, provider, model, now))
+		}
+	}
+	for _, text := range OldPrices(cfg, called, now) {
 		a.o.Log.Warn("prices are old", "problem", text)
 	}
 	for provider := range gen.prices {
