@@ -2,6 +2,8 @@ package checks
 
 import (
 	"fmt"
+	"math"
+	"math/bits"
 	"time"
 )
 
@@ -74,6 +76,24 @@ func (p PicoUSD) String() string {
 		up++
 	}
 	return fmt.Sprintf("%s$%d.%06d", sign, up/1_000_000, up%1_000_000)
+}
+
+// Plus adds an amount. A sum that an int64 cannot hold stays at its end: money out of its senses must stop a budget, not refill
+// it.
+func (p PicoUSD) Plus(q PicoUSD) PicoUSD {
+	if q > 0 && p > math.MaxInt64-q {
+		return math.MaxInt64
+	}
+	return p + q
+}
+
+// Times multiplies an amount of at least 0 by a count of at least 0, and stays at the end of an int64 as Plus does.
+func (p PicoUSD) Times(n int64) PicoUSD {
+	high, low := bits.Mul64(uint64(p), uint64(n))
+	if high != 0 || low > math.MaxInt64 {
+		return math.MaxInt64
+	}
+	return PicoUSD(low)
 }
 
 // Usage is what one run consumed.

@@ -98,7 +98,7 @@ func New(params Params, env checks.Env) (checks.Check, error) {
 func (u *Usable) MaxCost(at time.Time) (worst checks.PicoUSD, known bool) {
 	known = true
 	for _, id := range u.models() {
-		cost, priced := u.prices.Worst(id, len(prompt), 1, at)
+		cost, priced := u.bill(id).Worst(at)
 		if !priced && embeds(id) { // no answer, and no price for one
 			cost, priced = u.prices.Worst(id, len(prompt), 0, at)
 		}
@@ -109,6 +109,20 @@ func (u *Usable) MaxCost(at time.Time) (worst checks.PicoUSD, known bool) {
 
 // ModelsUsed implements checks.Modelled: the models of its own; the others are those of other checks.
 func (u *Usable) ModelsUsed() []string { return u.params.Models }
+
+// TypicalCost is the mean over the models, of which one is asked in each run.
+func (u *Usable) TypicalCost(at time.Time) (checks.PicoUSD, bool) {
+	ids, sum, known := u.models(), checks.PicoUSD(0), true
+	for _, id := range ids {
+		cost, priced := u.bill(id).Typical(at)
+		sum, known = sum+cost, known && priced
+	}
+	return sum / checks.PicoUSD(max(len(ids), 1)), known
+}
+
+func (u *Usable) bill(id string) calls.Bill {
+	return calls.Bill{Prices: u.prices, Model: id, PromptBytes: len(prompt), MaxTokens: 1}
+}
 
 func (u *Usable) models() []string {
 	if len(u.params.Models) > 0 || u.used == nil {
@@ -158,7 +172,10 @@ func (u *Usable) Run(ctx context.Context) (checks.Result, error) {
 	memory, trouble := u.load(ctx)
 	maps.DeleteFunc(memory.Models, func(id string, _ Verdict) bool { return !slices.Contains(ids, id) })
 	id := after(ids, memory.Last)
-	memory.Last = id
+	memory.Last = id // kept before it is asked: whatever becomes of the run, the next one asks another
+	if err := u.save(ctx, memory); err != nil {
+		trouble = err.Error()
+	}
 	r := u.ask(ctx, id)
 	calls.Fact(&r, "model", id)
 	switch {
@@ -196,7 +213,7 @@ func (u *Usable) ask(ctx context.Context, id string) checks.Result {
 	if !call.OK() {
 		return calls.Result(ctx, &call)
 	}
-	bill := calls.Bill{Prices: u.prices, Model: id, PromptBytes: len(prompt), MaxTokens: 1}
+	bill := u.bill(id)
 	var usage *mistral.Usage
 	switch {
 	case card.Capabilities["completion_chat"]:
@@ -249,8 +266,11 @@ func judge(r *checks.Result, asked string, ids []string, memory Memory) {
 	case r.Status == checks.OK:
 		r.Summary = fmt.Sprintf("%s answers; of %d models %d were asked, and none refuses", asked, len(ids), len(memory.Models))
 	}
-	if r.Status == checks.OK || len(refusing) > 0 { // else nobody knows
-		r.Evidence = append(r.Evidence, checks.Step{Name: "usable", OK: len(refusing) == 0, Detail: r.Summary})
+	switch {
+	case len(refusing) > 0:
+		r.Evidence = append(r.Evidence, checks.Step{Name: "usable", Detail: oneline.Of("refuse to answer: "+strings.Join(refusing, ", "), 300)})
+	case r.Status == checks.OK: // else nobody knows
+		r.Evidence = append(r.Evidence, checks.Step{Name: "usable", OK: true, Detail: r.Summary})
 	}
 }
 

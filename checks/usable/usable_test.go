@@ -235,3 +235,23 @@ func TestWhatAModelForEmbeddingsCostsIsKnown(t *testing.T) {
 		}
 	}
 }
+
+// TestAModelThatCannotBeAskedKeepsNobodyFromBeingAsked: one that is neither for chat nor for embeddings.
+func TestAModelThatCannotBeAskedKeepsNobodyFromBeingAsked(t *testing.T) {
+	t.Parallel()
+	url, memory := provider(t), &kept{}
+	const params = "models: [mistral-ocr-3, labs-leanstral-1-5-1, mistral-small-latest]"
+	ocr := false
+	for range 6 {
+		r := run(t, url, params, memory)
+		if r.Facts["model"] == "mistral-ocr-3" {
+			ocr = true
+			if r.Usage != nil {
+				t.Errorf("it was billed: %+v", r.Usage)
+			}
+		}
+	}
+	if r := run(t, url, params, memory); !ocr || len(usableOf(r)) < 2 || usableOf(r)["mistral-small-latest"] != 1 {
+		t.Errorf("usable %v, the model was asked: %v", usableOf(r), ocr)
+	}
+}

@@ -48,8 +48,9 @@ func showPrices(ctx context.Context, p process, f pricesFlags) error {
 	if err != nil {
 		return err
 	}
-	list := priceList{Models: agent.PricesOf(ctx, cfg, registry(), p.getenv)}
-	list.Warnings = agent.OldPrices(cfg, list.Models, time.Now())
+	var list priceList
+	list.Models, list.Warnings = agent.PricesOf(ctx, cfg, registry(), p.getenv)
+	list.Warnings = append(list.Warnings, agent.OldPrices(cfg, list.Models, time.Now())...)
 	if asJSON {
 		_ = json.NewEncoder(p.stdout).Encode(list)
 	} else {

@@ -206,6 +206,7 @@ func (a *Agent) Run(ctx context.Context, reload <-chan os.Signal) error {
 		background.Go(func() { a.server.Run(base) })
 	}
 	background.Go(func() { a.control(base) })
+	background.Go(func() { a.followAliases(base) })
 	a.startDelivery(base)
 	scheduled := make(chan error, 1)
 	go func() { scheduled <- a.scheduler.Run(ctx) }()
@@ -296,6 +297,7 @@ func (a *Agent) drain(base context.Context, scheduled <-chan error) error {
 // Once runs the named checks by hand, in that order, and hands each final report to each.
 func (a *Agent) Once(ctx context.Context, names []string, each func(*checks.Report)) error {
 	for _, name := range names {
+		a.refreshFor(ctx, name)
 		report, err := a.pipeline.Once(ctx, name, checks.TriggerManual)
 		if err != nil {
 			return err
@@ -303,6 +305,15 @@ func (a *Agent) Once(ctx context.Context, names []string, each func(*checks.Repo
 		each(report)
 	}
 	return nil
+}
+
+// refreshFor makes the models list that the price of a check's run depends on, where that is old.
+func (a *Agent) refreshFor(ctx context.Context, check string) {
+	for _, job := range a.gen.plan.Jobs {
+		if _, paid := job.Check.(checks.Paid); paid && job.Name == check && a.gen.clients[job.Provider] != nil {
+			a.gen.refresh(ctx, job.Provider)
+		}
+	}
 }
 
 // Close ends an agent that was not run.

@@ -25,6 +25,7 @@ type generation struct {
 	names      map[string]bool // of the checks
 	network    *outbound.Network
 	spawner    checks.Spawner           // nil where no program may run
+	clients    map[string]*provider     // by name
 	prices     map[string]*pricing.Book // by provider
 	plan       pipeline.Plan
 	breakers   map[string]pipeline.BreakerSettings
@@ -55,7 +56,7 @@ func (a *Agent) build(ctx context.Context, cfg *config.Config) (*generation, err
 		Location: cfg.Location, Labels: cfg.Labels, Limits: limits(cfg.Budget), Listers: map[string]pipeline.Lister{},
 		Headroom: a.headrooms.gate,
 	}
-	gen.prices = map[string]*pricing.Book{}
+	gen.clients, gen.prices = clients, map[string]*pricing.Book{}
 	for name, client := range clients {
 		gen.prices[name] = client.prices
 		gen.plan.Listers[name] = lister(client)
@@ -140,6 +141,7 @@ func (a *Agent) job(gen *generation, check *config.Check, clients map[string]*pr
 		Network: gen.network, Memory: a.store.Memory(check.Name), Ledger: a.store.Ledger(), History: a.store.History(check.Name),
 		Spawn: gen.spawner,
 	}
+	env.Prices = pricing.NewBook(gen.cfg.Prices.Table(), "") // of a check without a provider
 	if client := clients[check.Provider]; client != nil {
 		env.Provider, env.Prices = client, client.prices
 		env.Models = func() []string { return gen.modelsUsed(check.Provider) }

@@ -58,16 +58,24 @@ func CostOf(cfg *config.Config, registry config.Registry) Cost {
 }
 
 func (c *Cost) add(runs fullest, worst, typical checks.PicoUSD, confirmed bool) {
-	times := checks.PicoUSD(1)
+	times := int64(1)
 	if confirmed { // a failure is looked at twice
 		times = 2
 	}
-	c.WorstPerHour += times * worst * checks.PicoUSD(runs.hour)
-	c.WorstPerDay += times * worst * checks.PicoUSD(runs.day)
-	c.WorstPerMonth += times * worst * checks.PicoUSD(runs.month)
-	c.TypicalPerHour += typical * checks.PicoUSD(runs.hour)
-	c.TypicalPerDay += typical * checks.PicoUSD(runs.day)
-	c.TypicalPerMonth += typical * checks.PicoUSD(runs.month)
+	for _, part := range []struct {
+		sum  *checks.PicoUSD
+		cost checks.PicoUSD
+		runs int64
+	}{
+		{&c.WorstPerHour, worst, times * runs.hour},
+		{&c.WorstPerDay, worst, times * runs.day},
+		{&c.WorstPerMonth, worst, times * runs.month},
+		{&c.TypicalPerHour, typical, runs.hour},
+		{&c.TypicalPerDay, typical, runs.day},
+		{&c.TypicalPerMonth, typical, runs.month},
+	} {
+		*part.sum = part.sum.Plus(part.cost.Times(part.runs))
+	}
 }
 
 // costed builds the checks for their prices alone, in the order of the file; nil where one cannot be built, which Buildable

@@ -116,6 +116,13 @@ func (h *host) registry() config.Registry {
 	return config.Registry{Checks: checkkinds.Kinds(), Exporters: exporterkinds.Kinds()}
 }
 
+func (h *host) options(cfg *config.Config) agent.Options {
+	return agent.Options{
+		Config: cfg, Reload: h.load, Registry: h.registry(), Version: "test", Log: slog.New(slog.NewTextHandler(h, nil)),
+		Getenv: h.getenv, Stdout: h.stdout,
+	}
+}
+
 // start runs the agent; the function that comes back stops it and wants a clean end.
 func (h *host) start() (running *agent.Agent, reload chan<- os.Signal, stop func()) {
 	h.t.Helper()
@@ -123,10 +130,7 @@ func (h *host) start() (running *agent.Agent, reload chan<- os.Signal, stop func
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	running, err = agent.New(h.t.Context(), agent.Options{
-		Config: cfg, Reload: h.load, Registry: h.registry(), Version: "test", Log: slog.New(slog.NewTextHandler(h, nil)),
-		Getenv: h.getenv, Stdout: h.stdout,
-	})
+	running, err = agent.New(h.t.Context(), h.options(cfg))
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -2,7 +2,9 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -34,11 +36,14 @@ type PricedModel struct {
 }
 
 // PricesOf lists the price of every model that a check calls. What the provider's models list said of aliases is taken from
-// the store, where there is one.
-func PricesOf(ctx context.Context, cfg *config.Config, registry config.Registry, getenv func(string) string) []PricedModel {
-	return pricedModels(cfg, costed(cfg, registry), time.Now(), func(book *pricing.Book, provider string) {
-		remember(ctx, cfg, getenv, book, provider)
+// the store, where there is one; the warnings say where that cannot be read.
+func PricesOf(ctx context.Context, cfg *config.Config, registry config.Registry, getenv func(string) string) (all []PricedModel, warnings []string) {
+	all = pricedModels(cfg, costed(cfg, registry), time.Now(), func(book *pricing.Book, provider string) {
+		if err := remember(ctx, cfg, getenv, book, provider); err != nil {
+			warnings = append(warnings, fmt.Sprintf("what the models list of %s says of aliases cannot be read, so the built-in ones are shown: %v", provider, err))
+		}
 	})
+	return all, warnings
 }
 
 // pricedModels lists the price of every model that a check calls, by books that are taught what aliases stand for.
@@ -62,20 +67,25 @@ func pricedModels(cfg *config.Config, built []checks.Check, now time.Time, teach
 	return all
 }
 
-// remember teaches a book what the agent's was taught. Without a store that can be read it knows the built-in aliases.
-func remember(ctx context.Context, cfg *config.Config, getenv func(string) string, book *pricing.Book, provider string) {
+// remember teaches a book what the agent's was taught. Where there is no store yet it knows the built-in aliases.
+func remember(ctx context.Context, cfg *config.Config, getenv func(string) string, book *pricing.Book, provider string) error {
 	dir, err := StateDir(cfg, getenv)
 	if err != nil {
-		return
+		return nil //nolint:nilerr // nowhere to keep anything, so nothing is kept
 	}
 	kept, err := store.OpenView(ctx, dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
-		return
+		return err
 	}
 	defer func() { _ = kept.Close() }()
-	if data, err := kept.State(ctx, pricesKey(provider)); err == nil && data != nil {
-		_ = book.Restore(data) // one that cannot be read teaches nothing
+	data, err := kept.State(ctx, pricesKey(provider))
+	if err != nil || data == nil {
+		return err
 	}
+	return book.Restore(data)
 }
 
 func priced(book *pricing.Book, provider, model string, now time.Time) PricedModel {
@@ -88,7 +98,8 @@ func priced(book *pricing.Book, provider, model string, now time.Time) PricedMod
 	if !found {
 		return out
 	}
-	out.Known, out.As, out.Own, out.Source, out.CheckedOn = price.ByTokens(), price.Model, price.Own, price.Source, price.CheckedOn
+	_, out.Known = book.Cost(pricing.Usage{Prompt: 1}, model, now)
+	out.As, out.Own, out.Source, out.CheckedOn = price.Model, price.Own, price.Source, price.CheckedOn
 	for _, part := range []struct {
 		into **float64
 		of   pricing.Usage

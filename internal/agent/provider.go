@@ -37,6 +37,15 @@ func (p *provider) Models(ctx context.Context) ([]mistral.Model, mistral.Call) {
 	return models, call
 }
 
+// Keys lists the provider's keys. A list that is made with one of them teaches as any other.
+func (p *provider) Keys() []mistral.Key {
+	keys := p.caller.Keys()
+	for i := range keys {
+		keys[i] = keys[i].Seen(p.listed)
+	}
+	return keys
+}
+
 // Chat implements mistral.API.
 func (p *provider) Chat(ctx context.Context, req mistral.ChatRequest) (mistral.ChatReply, mistral.Call) {
 	reply, call := p.caller.Chat(ctx, req)
@@ -92,6 +101,41 @@ func (a *Agent) book(ctx context.Context, table *pricing.Table, p *config.Provid
 	return book
 }
 
+// freshPrices is how old a models list may be before the agent makes one itself, for the sake of the prices: an alias may
+// have moved to a dearer model.
+const freshPrices = 10 * time.Minute
+
+// followAliases makes the free models list of each provider whose checks call models and make none themselves, until ctx
+// ends.
+func (a *Agent) followAliases(ctx context.Context) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		a.mu.Lock()
+		gen := a.gen
+		a.mu.Unlock()
+		for name := range gen.clients {
+			gen.refresh(ctx, name)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// refresh makes the models list of a provider where prices depend on it and it is old. What becomes of it is told by the
+// checks that ask for it: here only its aliases matter.
+func (gen *generation) refresh(ctx context.Context, provider string) {
+	if len(gen.modelsUsed(provider)) == 0 || time.Since(gen.prices[provider].Learned()).Abs() < freshPrices {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	gen.clients[provider].Models(ctx)
+}
+
 // learn takes over what a models list says of prices.
 func (a *Agent) learn(ctx context.Context, provider string, book *pricing.Book, models []mistral.Model) {
 	cards := make([]pricing.Card, 0, len(models))
@@ -125,8 +169,8 @@ func (gen *generation) modelsUsed(provider string) []string {
 // unpriced are the models that checks of a provider call and whose price for tokens nobody knows.
 func (gen *generation) unpriced(provider string, now time.Time) []string {
 	return slices.DeleteFunc(gen.modelsUsed(provider), func(model string) bool {
-		price, known := gen.prices[provider].Lookup(model, now)
-		return known && price.ByTokens()
+		_, known := gen.prices[provider].Cost(pricing.Usage{Prompt: 1}, model, now)
+		return known
 	})
 }
 

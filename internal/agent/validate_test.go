@@ -92,3 +92,19 @@ func TestProbeTriesEverySecretNameAndExporter(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// TestACostBeyondAllMoneyStaysAtItsEnd: it never turns into a gain.
+func TestACostBeyondAllMoneyStaysAtItsEnd(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	h.change("budget: {per_hour: 1, per_day: 1}", `prices: {models: [{model: mistral-small-latest, input_per_million: 100000, output_per_million: 100000}]}`)
+	h.change("with: {model: mistral-small-latest}", "with: {model: mistral-small-latest, max_tokens: 32768}")
+	cfg, err := h.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cost := agent.CostOf(cfg, h.registry())
+	if cost.WorstPerMonth < cost.WorstPerDay || cost.WorstPerDay < cost.WorstPerHour || cost.TypicalPerMonth <= 0 {
+		t.Errorf("got %+v", cost)
+	}
+}

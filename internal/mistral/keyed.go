@@ -247,9 +247,9 @@ func (k *Keyed) SameKey(ctx context.Context) (bool, error) {
 
 // Keys are the provider's keys, each to be looked at by itself: the primary one, then the fallback where there is one.
 func (k *Keyed) Keys() []Key {
-	keys := []Key{{KeyPrimary, k.primary}}
+	keys := []Key{{Name: KeyPrimary, client: k.primary}}
 	if k.fallback != nil {
-		keys = append(keys, Key{KeyFallback, k.fallback})
+		keys = append(keys, Key{Name: KeyFallback, client: k.fallback})
 	}
 	return keys
 }
@@ -258,12 +258,22 @@ func (k *Keyed) Keys() []Key {
 type Key struct {
 	Name   string // KeyPrimary or KeyFallback
 	client *Client
+	seen   func(ctx context.Context, models []Model) // nil: nobody wants to know
+}
+
+// Seen is the key, and has its lists told.
+func (k Key) Seen(seen func(ctx context.Context, models []Model)) Key {
+	k.seen = seen
+	return k
 }
 
 // Models lists the models with this key and no other, once more where it is refused and its source has another value.
 func (k Key) Models(ctx context.Context) ([]Model, Call) {
 	list, call := renewed(ctx, k.client, func(c *Client) ([]Model, Call) { return c.Models(ctx) })
 	call.KeyUsed = k.Name
+	if k.seen != nil && call.OK() {
+		k.seen(ctx, list)
+	}
 	return list, call
 }
 

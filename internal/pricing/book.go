@@ -103,45 +103,32 @@ type memory struct {
 	Cards   []Card    `json:"cards"`
 }
 
-// Resolve is the id under which a model is priced: of the names that the provider's list gives it (what it is billed as, its
-// canonical name) the first with a price, else the first of them, else the id itself.
+// Resolve is the id under which a model is priced: what the provider's list says that it is billed as, else its canonical
+// name, else the id itself. A price that the configuration gives to the id outranks the list, and one that it gives to the
+// canonical name a billing name without a price: nothing else is cheaper than it is said to be.
 func (b *Book) Resolve(model string) string {
-	names := b.names(model)
-	for _, name := range names {
-		if _, ok := b.table.latest(name); ok {
-			return name
-		}
-	}
-	return names[0]
-}
-
-// names are what a model may be priced as, the best first. A price that the configuration gives to the id itself outranks
-// what the list says.
-func (b *Book) names(model string) []string {
 	b.mu.Lock()
 	card, listed := b.cards[model]
 	b.mu.Unlock()
-	if !listed || b.table.own(model) {
-		return []string{model}
+	switch {
+	case !listed || b.table.own(model):
+		return model
+	case card.Billing != "" && (b.table.has(card.Billing) || !b.table.own(card.Name)):
+		return card.Billing
+	case card.Name != "":
+		return card.Name
 	}
-	var names []string
-	for _, name := range []string{card.Billing, card.Name} {
-		if name != "" {
-			names = append(names, name)
-		}
-	}
-	if len(names) == 0 {
-		names = []string{model}
-	}
-	return names
+	return model
 }
 
-// Lookup is the price of a model at a time; false where nobody knows it.
+// Lookup is the price of a model at a time; false where nobody knows it. Only an id that itself begins with labs- is free.
 func (b *Book) Lookup(model string, at time.Time) (Price, bool) {
-	for _, name := range b.names(model) {
-		if price, ok := b.table.Lookup(name, at); ok {
-			return price, true
-		}
+	name := b.Resolve(model)
+	if price, ok := b.table.row(name, at); ok {
+		return price, true
+	}
+	if strings.HasPrefix(model, labs) {
+		return b.table.Lookup(name, at)
 	}
 	return Price{}, false
 }

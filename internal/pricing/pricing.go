@@ -6,7 +6,6 @@ package pricing
 import (
 	"maps"
 	"math"
-	"math/bits"
 	"slices"
 	"strings"
 	"sync"
@@ -83,14 +82,14 @@ func (p Price) sum(u Usage) (checks.PicoUSD, bool) {
 	}
 	annotated := max(u.Annotated, 0)
 	plain := max(u.Pages-annotated, 0)
-	minutes, known := ratio{1, 60}.of(times(p.Minute, max(u.Seconds, 0))), u.Seconds <= 0 || p.Minute > 0
+	minutes, known := ratio{1, 60}.of(p.Minute.Times(max(u.Seconds, 0))), u.Seconds <= 0 || p.Minute > 0
 	sum := minutes
 	for _, part := range []struct {
 		price checks.PicoUSD
 		n     int64
 	}{{p.Page, plain}, {p.AnnotatedPage, annotated}, {p.Character, max(u.Characters, 0)}} {
 		known = known && (part.n == 0 || part.price > 0)
-		sum = plus(sum, times(part.price, part.n))
+		sum = sum.Plus(part.price.Times(part.n))
 	}
 	if !p.ByTokens() && known && sum > 0 { // priced by another unit alone: the tokens that are counted beside it cost nothing
 		return sum, true
@@ -100,7 +99,7 @@ func (p Price) sum(u Usage) (checks.PicoUSD, bool) {
 		n     int64
 	}{{p.Input, prompt - cached}, {p.Cached, cached}, {p.Output, completion}} {
 		known = known && (part.n == 0 || part.price > 0)
-		sum = plus(sum, times(part.price, part.n))
+		sum = sum.Plus(part.price.Times(part.n))
 	}
 	return sum, known
 }
@@ -154,8 +153,10 @@ func (t *Table) Age(now time.Time) time.Duration {
 // Date is the date of the built-in rows, 2006-01-02.
 func (t *Table) Date() string { return t.date }
 
-// latest is the newest price of an id or static alias, whenever it counts from.
-func (t *Table) latest(model string) (Price, bool) { return t.Lookup(model, time.Unix(1<<40, 0)) }
+// has reports whether the table has a price for the id or alias, at whatever time.
+func (t *Table) has(model string) bool {
+	return len(t.prices[model]) > 0 || len(t.prices[t.aliases[model]]) > 0
+}
 
 // own reports whether the configuration gives the id a price.
 func (t *Table) own(model string) bool {
@@ -165,15 +166,26 @@ func (t *Table) own(model string) bool {
 // Lookup returns the price of a model at a time, by its id or one of the aliases that the table knows. Models whose id
 // begins with labs- are free.
 func (t *Table) Lookup(model string, at time.Time) (Price, bool) {
+	if price, ok := t.row(model, at); ok {
+		return price, true
+	}
+	if strings.HasPrefix(model, labs) {
+		return Price{Model: model, Free: true, Source: docs, CheckedOn: t.date}, true
+	}
+	return Price{}, false
+}
+
+// labs begins the ids of models that are free.
+const labs = "labs-"
+
+// row is the price that the table has, by the id or an alias.
+func (t *Table) row(model string, at time.Time) (Price, bool) {
 	for _, id := range []string{model, t.aliases[model]} {
 		for _, p := range t.prices[id] {
 			if !p.From.After(at) {
 				return p, true
 			}
 		}
-	}
-	if strings.HasPrefix(model, "labs-") {
-		return Price{Model: model, Free: true, Source: docs, CheckedOn: t.date}, true
 	}
 	return Price{}, false
 }
@@ -234,7 +246,7 @@ func (r ratio) times(other ratio) ratio { return ratio{r.up * other.up, r.down *
 
 // of multiplies an amount, rounded up.
 func (r ratio) of(sum checks.PicoUSD) checks.PicoUSD {
-	product := times(sum, r.up)
+	product := sum.Times(r.up)
 	if product == math.MaxInt64 {
 		return product
 	}
@@ -243,21 +255,4 @@ func (r ratio) of(sum checks.PicoUSD) checks.PicoUSD {
 		quotient++
 	}
 	return quotient
-}
-
-// times and plus stay at the largest amount where an int64 would overflow: a usage out of its senses must stop the
-// budget, not refill it.
-func times(price checks.PicoUSD, n int64) checks.PicoUSD {
-	high, low := bits.Mul64(uint64(price), uint64(n))
-	if high != 0 || low > math.MaxInt64 {
-		return math.MaxInt64
-	}
-	return checks.PicoUSD(low)
-}
-
-func plus(a, b checks.PicoUSD) checks.PicoUSD {
-	if a > math.MaxInt64-b {
-		return math.MaxInt64
-	}
-	return a + b
 }

@@ -193,10 +193,12 @@ func TestAliasesResolveAsTheProviderSays(t *testing.T) {
 		{ID: "mistral-large-latest", Name: "mistral-large-4", Billing: "mistral-large-2512"},
 		{ID: "mistral-medium-latest", Name: "mistral-medium-5"},
 		{ID: "brand-new", Name: "mistral-embed", Billing: "nobody-knows"},
+		{ID: "codestral-latest", Name: "codestral-2508", Billing: "labs-codestral"},
+		{ID: "labs-leanstral-1-5", Name: "labs-leanstral-1-5-1"},
 	})
 	for model, want := range map[string]string{
 		"mistral-small-latest": "ministral-14b-2512", "mistral-large-latest": "mistral-large-2512",
-		"mistral-medium-latest": "mistral-medium-5", "brand-new": "mistral-embed", "ministral-3b-latest": "ministral-3b-latest",
+		"mistral-medium-latest": "mistral-medium-5", "brand-new": "nobody-knows", "ministral-3b-latest": "ministral-3b-latest",
 	} {
 		if got := b.Resolve(model); got != want {
 			t.Errorf("%s: got %s, want %s", model, got, want)
@@ -204,6 +206,19 @@ func TestAliasesResolveAsTheProviderSays(t *testing.T) {
 	}
 	if cost, known := b.Cost(pricing.Usage{Prompt: 1}, "mistral-medium-latest", day()); known || cost != 0 {
 		t.Errorf("an alias that moved to an unknown model costs %s, known %v", cost, known)
+	}
+	for _, model := range []string{"brand-new", "codestral-latest"} {
+		if price, known := b.Lookup(model, day()); known {
+			t.Errorf("%s is billed as what nobody knows, and costs %+v", model, price)
+		}
+	}
+	if price, known := b.Lookup("labs-leanstral-1-5", day()); !known || !price.Free {
+		t.Errorf("a model of the labs costs %+v, known %v", price, known)
+	}
+	discount := pricing.NewBook(pricing.Default().With([]pricing.Price{{Model: "mistral-embed", Input: 7}}), global)
+	discount.Learn(day(), []pricing.Card{{ID: "brand-new", Name: "mistral-embed", Billing: "nobody-knows"}})
+	if price, known := discount.Lookup("brand-new", day()); !known || price.Input != 7 {
+		t.Errorf("an own price of the canonical name: %+v, %v", price, known)
 	}
 	data, err := b.Snapshot()
 	if err != nil {

@@ -50,9 +50,13 @@ func Result(ctx context.Context, call *mistral.Call) checks.Result {
 
 // Fact adds what a server said to the facts of r, fit to be kept; "" adds nothing.
 func Fact(r *checks.Result, key, value string) {
-	if value = oneline.Of(value, maxFact); value != "" {
-		r.Facts[key] = value
+	if value = oneline.Of(value, maxFact); value == "" {
+		return
 	}
+	if r.Facts == nil {
+		r.Facts = map[string]string{}
+	}
+	r.Facts[key] = value
 }
 
 func evidence(steps []checks.Step) []checks.Step {
