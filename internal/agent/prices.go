@@ -71,7 +71,7 @@ func pricedModels(cfg *config.Config, built []checks.Check, now time.Time, teach
 func remember(ctx context.Context, cfg *config.Config, getenv func(string) string, book *pricing.Book, provider string) error {
 	dir, err := StateDir(cfg, getenv)
 	if err != nil {
-		return nil //nolint:nilerr // nowhere to keep anything, so nothing is kept
+		return nil // nowhere to keep anything, so nothing is kept
 	}
 	kept, err := store.OpenView(ctx, dir)
 	if errors.Is(err, fs.ErrNotExist) {
