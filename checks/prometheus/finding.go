@@ -13,6 +13,7 @@ import (
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/checks/internal/fetch"
 	"github.com/windsock-monitor/windsock/checks/internal/oneline"
+	"github.com/windsock-monitor/windsock/checks/internal/promql"
 )
 
 const (
@@ -20,48 +21,19 @@ const (
 	maxValue = 128 // bytes of an attribute's value
 )
 
-// problem is one thing that is wrong.
-type problem struct {
-	status checks.Status
-	cause  checks.Cause
-	blame  checks.Blame
-	step   string // in the evidence
-	text   string // one line
-}
-
-// failed is a server that did not do what it should.
-func failed(cause checks.Cause, text string) *problem {
-	return &problem{status: checks.Failed, cause: cause, blame: honest(cause), step: "query", text: text}
-}
-
-// unusable is an answer that no number can be made of, because of how the query is written.
-func unusable(text string) *problem {
-	return &problem{status: checks.Unknown, cause: checks.CauseBadRequest, step: "value", text: text}
-}
-
-// honest is whose fault a cause is here, BlameNone where the table of causes tells. The server is our own, and so are the
-// credentials for it: neither the provider nor its account has anything to do with it.
-func honest(cause checks.Cause) checks.Blame {
-	switch cause.Blame() { //nolint:exhaustive // the other blames are as true here
-	case checks.BlameProvider, checks.BlameAccount:
-		return checks.BlameOurs
-	}
-	return checks.BlameNone
-}
-
 // finding is what became of one query.
 type finding struct {
 	query        Query
 	unasked      bool // the server could not be reached by another
 	exchange     *fetch.Answer
 	age          age
-	problems     []problem
+	problems     []promql.Problem
 	notes        []checks.Step // what is worth knowing and not wrong
 	series       int
 	measurements []checks.Measurement
 }
 
-func (f *finding) add(p *problem) {
+func (f *finding) add(p *promql.Problem) {
 	if p != nil {
 		f.problems = append(f.problems, *p)
 	}
@@ -73,10 +45,10 @@ func (f *finding) lost() bool {
 }
 
 // worst is the problem that decides, nil where all is well.
-func (f *finding) worst() *problem {
+func (f *finding) worst() *promql.Problem {
 	for _, status := range []checks.Status{checks.Error, checks.Failed, checks.Unknown, checks.Degraded} {
 		for i := range f.problems {
-			if f.problems[i].status == status {
+			if f.problems[i].Status == status {
 				return &f.problems[i]
 			}
 		}
@@ -93,24 +65,24 @@ type series struct {
 }
 
 // weigh makes measurements of an answer, and problems of what is wrong with it.
-func (f *finding) weigh(got answer, partial Policy) {
-	f.series = len(got.samples)
+func (f *finding) weigh(got promql.Answer, partial Policy) {
+	f.series = len(got.Samples)
 	f.measure("probe.prometheus.series", float64(f.series), "", nil)
 	if f.age.known {
 		f.measure("probe.prometheus.sample_age", f.age.oldest.Seconds(), "s", nil)
 	}
-	if len(got.infos) > 0 {
-		f.notes = append(f.notes, checks.Step{Name: "infos", OK: true, Detail: f.line(f.exchange.Line(got.infos[0]))})
+	if len(got.Infos) > 0 {
+		f.notes = append(f.notes, checks.Step{Name: "infos", OK: true, Detail: f.line(f.exchange.Line(got.Infos[0]))})
 	}
-	withheld := f.partial(got.warnings, partial)
-	if len(got.samples) == 0 {
+	withheld := f.partial(got.Warnings, partial)
+	if len(got.Samples) == 0 {
 		f.miss(checks.CauseEmptyContent, "series", "no series, which is not zero")
 		return
 	}
 	if f.stale() || withheld {
 		return
 	}
-	for _, s := range f.finite(f.tell(got.samples)) {
+	for _, s := range f.finite(f.tell(got.Samples)) {
 		f.measure("query."+f.query.Name, s.value, f.query.Unit, s.attrs)
 		f.bound(s)
 	}
@@ -125,10 +97,10 @@ func (f *finding) measure(name string, value float64, unit string, attrs map[str
 
 // miss is that there is no number, by the query's own policy.
 func (f *finding) miss(cause checks.Cause, step, text string) {
-	p := problem{status: checks.Unknown, cause: cause, blame: checks.BlameOurs, step: step, text: text}
+	p := promql.Problem{Status: checks.Unknown, Cause: cause, Blame: checks.BlameOurs, Step: step, Text: text}
 	switch f.query.missing() { //nolint:exhaustive // the others are unknown
 	case PolicyFail:
-		p.status = checks.Failed
+		p.Status = checks.Failed
 	case PolicyIgnore:
 		f.notes = append(f.notes, checks.Step{Name: step, OK: true, Detail: f.line("ignored: " + text)})
 		return
@@ -142,10 +114,10 @@ func (f *finding) partial(warnings []string, policy Policy) bool {
 		return false
 	}
 	text := fmt.Sprintf("%s: %s", plural(len(warnings), "warning"), f.exchange.Line(warnings[0]))
-	p := problem{status: checks.Unknown, cause: checks.CauseAssertion, blame: checks.BlameOurs, step: "warnings", text: "perhaps partial, " + text}
+	p := promql.Problem{Status: checks.Unknown, Cause: checks.CauseAssertion, Blame: checks.BlameOurs, Step: "warnings", Text: "perhaps partial, " + text}
 	switch policy { //nolint:exhaustive // the others are unknown
 	case PolicyDegraded:
-		p.status = checks.Degraded
+		p.Status = checks.Degraded
 	case PolicyIgnore:
 		f.notes = append(f.notes, checks.Step{Name: "warnings", OK: true, Detail: f.line("ignored: " + text)})
 		return false
@@ -165,11 +137,11 @@ func (f *finding) stale() bool {
 	case limit == 0:
 		return false
 	case !f.age.known:
-		p := problem{status: checks.Unknown, cause: checks.CauseEmptyContent, blame: checks.BlameOurs, step: "age"}
+		p := promql.Problem{Status: checks.Unknown, Cause: checks.CauseEmptyContent, Blame: checks.BlameOurs, Step: "age"}
 		if f.age.trouble != nil {
-			p.cause, p.blame = f.age.trouble.cause, f.age.trouble.blame
+			p.Cause, p.Blame = f.age.trouble.Cause, f.age.trouble.Blame
 		}
-		p.text = "age of the samples not known: " + f.age.why
+		p.Text = "age of the samples not known: " + f.age.why
 		f.add(&p)
 		return true
 	case f.age.oldest > limit:
@@ -187,18 +159,18 @@ func (f *finding) stale() bool {
 
 // tell gives every sample its attributes, in the order of its labels, and at most as many as the query allows. Samples that
 // the attributes do not tell apart are none: nobody could say which is meant.
-func (f *finding) tell(samples []sample) []series {
+func (f *finding) tell(samples []promql.Sample) []series {
 	all := make([]series, 0, len(samples))
 	for _, s := range samples {
-		all = append(all, series{key: f.key(s.labels), labels: s.labels, value: s.value})
+		all = append(all, series{key: f.key(s.Labels), labels: s.Labels, value: s.Value})
 	}
 	if f.twins(all, len(samples)) {
 		return nil
 	}
 	if most := f.query.mostSeries(); len(all) > most {
-		f.add(&problem{
-			status: checks.Degraded, cause: checks.CauseResponseTooLarge, blame: checks.BlameConfig, step: "series",
-			text: fmt.Sprintf("%d series, want at most %d: the first by their labels are kept", len(all), most),
+		f.add(&promql.Problem{
+			Status: checks.Degraded, Cause: checks.CauseResponseTooLarge, Blame: checks.BlameConfig, Step: "series",
+			Text: fmt.Sprintf("%d series, want at most %d: the first by their labels are kept", len(all), most),
 		})
 		all = all[:most]
 	}
@@ -232,7 +204,7 @@ func (f *finding) twins(all []series, of int) bool {
 			f.dress(&all[i])
 			text = fmt.Sprintf("several of %d series have the same labels (%s): aggregate in the query, or keep more with by", of, all[i].shown())
 		}
-		f.add(unusable(text))
+		f.add(promql.Unusable(text))
 		return true
 	}
 	return false
@@ -282,7 +254,7 @@ func (f *finding) finite(all []series) []series {
 
 // bound holds a value against the query's limits. Only the first beyond them is a problem.
 func (f *finding) bound(s series) {
-	if slices.ContainsFunc(f.problems, func(p problem) bool { return p.step == "threshold" }) {
+	if slices.ContainsFunc(f.problems, func(p promql.Problem) bool { return p.Step == "threshold" }) {
 		return
 	}
 	var text string
@@ -297,7 +269,7 @@ func (f *finding) bound(s series) {
 	if len(s.attrs) > 0 {
 		text += " (" + s.shown() + ")"
 	}
-	f.add(&problem{status: checks.Failed, cause: checks.CauseAssertion, blame: f.query.blame(), step: "threshold", text: text})
+	f.add(&promql.Problem{Status: checks.Failed, Cause: checks.CauseAssertion, Blame: f.query.blame(), Step: "threshold", Text: text})
 }
 
 func (f *finding) number(v float64) string {

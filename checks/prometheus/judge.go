@@ -15,10 +15,10 @@ func judge(findings []finding) checks.Result {
 	way := &findings[0]
 	if decides != nil {
 		p := decides.worst()
-		r.Status, r.Cause, r.Blame = p.status, p.cause, p.blame
-		r.Summary = decides.query.Name + ": " + p.text
+		r.Status, r.Cause, r.Blame = p.Status, p.Cause, p.Blame
+		r.Summary = decides.query.Name + ": " + p.Text
 		if others > 0 {
-			r.Summary = oneline.Of(r.Summary, maxLine-40) + fmt.Sprintf(" (and %d more %s)", others, p.status)
+			r.Summary = oneline.Of(r.Summary, maxLine-40) + fmt.Sprintf(" (and %d more %s)", others, p.Status)
 		}
 		way = decides
 	}
@@ -45,7 +45,7 @@ func worstOf(findings []finding) (decides *finding, others int) {
 			switch p := findings[i].worst(); {
 			case findings[i].unasked:
 				unasked++
-			case p == nil || p.status != status:
+			case p == nil || p.Status != status:
 			case decides == nil:
 				decides = &findings[i]
 			default:
@@ -74,7 +74,7 @@ func (f *finding) evidence() []checks.Step {
 	}
 	steps := make([]checks.Step, 0, len(f.problems)+len(f.notes)+1)
 	for _, p := range f.problems {
-		steps = append(steps, checks.Step{Name: p.step, Detail: f.line(p.text)})
+		steps = append(steps, checks.Step{Name: p.Step, Detail: f.line(p.Text)})
 	}
 	if len(f.problems) == 0 {
 		detail := plural(f.series, "series")

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/checks/internal/fetch"
+	"github.com/windsock-monitor/windsock/checks/internal/promql"
 )
 
 // The bounds of one check. Each series is a measurement, and a run has 200 of them at most.
@@ -66,7 +66,7 @@ type Query struct {
 // Validate checks everything that the types do not.
 func (p Params) Validate() error {
 	errs := []error{
-		validBase(p.URL), p.Auth.Validate("auth"), fetch.ValidHeaders("headers", p.Headers), p.TLS.Validate("tls"),
+		promql.ValidURL("url", p.URL), p.Auth.Validate("auth"), fetch.ValidHeaders("headers", p.Headers), p.TLS.Validate("tls"),
 		validPolicy("partial", p.Partial, PolicyUnknown, PolicyDegraded, PolicyIgnore),
 	}
 	if len(p.Queries) == 0 {
@@ -126,7 +126,7 @@ func (q Query) validateAge(path string) error {
 	switch {
 	case q.MaxAge < 0:
 		return checks.Invalid(path+".max_age", "%s, want 0s or more", q.MaxAge)
-	case q.AgeOf != "" && !isSelector(q.AgeOf):
+	case q.AgeOf != "" && !promql.IsSelector(q.AgeOf):
 		return checks.Invalid(path+".age_of", "not a selector, want for example mistral_errors_total or up{job=\"app\"}")
 	case q.MaxAge > 0 && q.selector() == "":
 		return checks.Invalid(path+".age_of", "the age of an expression's samples cannot be seen, so max_age needs a selector here, such as mistral_errors_total")
@@ -166,20 +166,6 @@ func validPolicy(path string, got Policy, want ...Policy) error {
 	return checks.Invalid(path, "%q, want one of %v", got, want)
 }
 
-func validBase(text string) error {
-	if err := fetch.ValidURL("url", text); err != nil {
-		return err
-	}
-	u, err := url.Parse(text)
-	switch {
-	case err != nil || u.RawQuery != "":
-		return checks.Invalid("url", "it has a query, want the base URL alone, such as http://127.0.0.1:9090")
-	case strings.Contains(u.Path+"/", "/api/v1/"):
-		return checks.Invalid("url", "it ends in the path of the API, want what stands before /api/v1")
-	}
-	return nil
-}
-
 func (q Query) missing() Policy {
 	if q.Missing == "" {
 		return PolicyUnknown
@@ -210,7 +196,7 @@ func (q Query) selector() string {
 	switch {
 	case q.AgeOf != "":
 		return q.AgeOf
-	case isSelector(q.Query):
+	case promql.IsSelector(q.Query):
 		return q.Query
 	}
 	return ""

@@ -8,14 +8,12 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
-	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
-	"github.com/windsock-monitor/windsock/checks/internal/fetch"
+	"github.com/windsock-monitor/windsock/checks/internal/promql"
 	"github.com/windsock-monitor/windsock/internal/outbound"
 )
 
@@ -40,21 +38,18 @@ func Kind() checks.Kind {
 	return kind
 }
 
-const (
-	maxBody    = 1 << 20 // of one answer: three to nine thousand series
-	inFlight   = 2       // queries at the same time: an answer at its bound takes some 11 MB to read
-	longestGet = 2000    // bytes of an encoded query; servers and proxies bound the URL at 4 to 8 KiB
-)
+// inFlight is how many queries are made at the same time: an answer at its bound takes some 11 MB to read.
+const inFlight = 2
 
 // Prometheus is one check of one server.
 type Prometheus struct {
 	params Params
-	out    outbound.Exchanger
+	server promql.Server
 }
 
 // New builds the check. Without a network its runs are errors.
 func New(params Params, env checks.Env) (checks.Check, error) {
-	p := &Prometheus{params: params}
+	p := &Prometheus{params: params, server: promql.Server{URL: params.URL, Auth: params.Auth, Headers: params.Headers, TLS: params.TLS}}
 	if env.Network == nil {
 		return p, nil
 	}
@@ -62,7 +57,7 @@ func New(params Params, env checks.Env) (checks.Check, error) {
 	if !ok {
 		return nil, fmt.Errorf("the agent's network is a %T, which cannot make requests", env.Network)
 	}
-	p.out = out
+	p.server.Out = out
 	return p, nil
 }
 
@@ -72,7 +67,7 @@ func (p *Prometheus) Owner() checks.Blame { return checks.BlameOurs }
 
 // Run asks every query, a few at the same time. After the server could not be reached, nothing more is asked.
 func (p *Prometheus) Run(ctx context.Context) (checks.Result, error) {
-	if p.out == nil {
+	if p.server.Out == nil {
 		return checks.Result{Cause: checks.CauseInternal}, errors.New("there is no network to ask through")
 	}
 	findings := make([]finding, len(p.params.Queries))
@@ -104,9 +99,9 @@ func (p *Prometheus) Run(ctx context.Context) (checks.Result, error) {
 // ask makes one query, and the one for its age.
 func (p *Prometheus) ask(ctx context.Context, q Query) finding {
 	f := finding{query: q}
-	var got answer
-	var trouble *problem
-	f.exchange, got, trouble = p.instant(ctx, q.Query)
+	var got promql.Answer
+	var trouble *promql.Problem
+	f.exchange, got, trouble = p.server.Instant(ctx, q.Query, time.Time{})
 	if trouble != nil {
 		f.add(trouble)
 		return f
@@ -114,34 +109,4 @@ func (p *Prometheus) ask(ctx context.Context, q Query) finding {
 	f.age = p.age(ctx, q, got)
 	f.weigh(got, p.params.Partial)
 	return f
-}
-
-// instant makes one instant query, evaluated now by the server's clock.
-func (p *Prometheus) instant(ctx context.Context, promQL string) (*fetch.Answer, answer, *problem) {
-	a := fetch.Do(ctx, p.out, p.request(promQL))
-	if a.Cause != checks.CauseNone {
-		r := a.Result(ctx)
-		return a, answer{}, &problem{status: r.Status, cause: r.Cause, blame: honest(r.Cause), step: "query", text: r.Summary}
-	}
-	got, trouble := read(a)
-	return a, got, trouble
-}
-
-func (p *Prometheus) request(promQL string) fetch.Request {
-	header := http.Header{"Accept": {"application/json"}}
-	for name, value := range p.params.Headers {
-		header.Set(name, value)
-	}
-	req := fetch.Request{
-		Method: http.MethodGet, URL: strings.TrimRight(p.params.URL, "/") + "/api/v1/query", Header: header,
-		Auth: p.params.Auth, TLS: p.params.TLS, MaxBody: maxBody,
-	}
-	form := url.Values{"query": {promQL}}.Encode()
-	if len(form) <= longestGet {
-		req.URL += "?" + form
-		return req
-	}
-	header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.Method, req.Body = http.MethodPost, []byte(form)
-	return req
 }

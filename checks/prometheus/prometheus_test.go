@@ -184,10 +184,11 @@ func TestAnAnswerWithWarningsIsPerhapsPartial(t *testing.T) {
 		url, partial string
 		want         question
 	}{
-		"unknown unless told":  {warned("warnings"), "", question{status: checks.Unknown, cause: checks.CauseAssertion, blame: checks.BlameOurs, says: says, values: map[string]float64{}}},
-		"degraded":             {warned("warnings"), "partial: degraded", question{status: checks.Degraded, cause: checks.CauseAssertion, blame: checks.BlameOurs, says: says, values: map[string]float64{"": 7}}},
-		"ignored":              {warned("warnings"), "partial: ignore", question{values: map[string]float64{"": 7}}},
-		"infos are no warning": {warned("infos"), "", question{values: map[string]float64{"": 7}}},
+		"unknown unless told":   {warned("warnings"), "", question{status: checks.Unknown, cause: checks.CauseAssertion, blame: checks.BlameOurs, says: says, values: map[string]float64{}}},
+		"degraded":              {warned("warnings"), "partial: degraded", question{status: checks.Degraded, cause: checks.CauseAssertion, blame: checks.BlameOurs, says: says, values: map[string]float64{"": 7}}},
+		"ignored":               {warned("warnings"), "partial: ignore", question{values: map[string]float64{"": 7}}},
+		"infos are no warning":  {warned("infos"), "", question{values: map[string]float64{"": 7}}},
+		"infos of 2.48 to 2.55": {outboundtest.Serve(t, answering(200, strings.Replace(vector("7"), `"data"`, `"warnings":["PromQL info: metric might not be a counter, about store-2"],"data"`, 1))), "", question{values: map[string]float64{"": 7}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

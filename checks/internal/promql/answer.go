@@ -1,4 +1,4 @@
-package prometheus
+package promql
 
 import (
 	"bytes"
@@ -14,18 +14,18 @@ import (
 	"github.com/windsock-monitor/windsock/checks/internal/fetch"
 )
 
-// answer is what an instant query gave: the numbers, and when they were true by the server's clock.
-type answer struct {
-	at       time.Time // of the evaluation; zero for an empty vector, which tells none
-	samples  []sample
-	warnings []string // the answer may be incomplete
-	infos    []string // about the query, as it is written
+// Answer is what an instant query gave: the numbers, and when they were true by the server's clock.
+type Answer struct {
+	At       time.Time // of the evaluation; zero for an empty vector, which tells none
+	Samples  []Sample
+	Warnings []string // the answer may be incomplete
+	Infos    []string // about the query, as it is written
 }
 
-// sample is one series of an instant vector. A scalar is a sample without labels.
-type sample struct {
-	labels map[string]string
-	value  float64 // may be NaN or infinite
+// Sample is one series of an instant vector. A scalar is a sample without labels.
+type Sample struct {
+	Labels map[string]string
+	Value  float64 // may be NaN or infinite
 }
 
 var numbers = regexp.MustCompile(`^[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?$`)
@@ -51,25 +51,36 @@ type wireSeries struct {
 }
 
 // read makes an answer of a whole HTTP answer, or says why there is none.
-func read(a *fetch.Answer) (answer, *problem) {
+func read(a *fetch.Answer) (Answer, *Problem) {
 	var w wire
 	err := json.Unmarshal(a.Body, &w)
 	if err != nil || (w.Status != "success" && w.Status != "error") {
-		return answer{}, notOurs(a)
+		return Answer{}, notOurs(a)
 	}
 	if w.Status == "error" || a.Status < 200 || a.Status > 299 {
-		return answer{}, refused(a, w)
+		return Answer{}, refused(a, w)
 	}
 	out, p := w.answer()
 	if p != nil {
-		return answer{}, p
+		return Answer{}, p
 	}
-	out.warnings, out.infos = w.Warnings, w.Infos
+	out.Infos = w.Infos
+	for _, text := range w.Warnings {
+		if strings.HasPrefix(text, infoPrefix) {
+			out.Infos = append(out.Infos, text)
+			continue
+		}
+		out.Warnings = append(out.Warnings, text)
+	}
 	return out, nil
 }
 
+// infoPrefix is how Prometheus 2.48 to 2.55 tells among the warnings what later ones tell as infos
+// (util/annotations of Prometheus).
+const infoPrefix = "PromQL info:"
+
 // notOurs judges an answer that is not the API's: a proxy's page, a login, another server.
-func notOurs(a *fetch.Answer) *problem {
+func notOurs(a *fetch.Answer) *Problem {
 	cause := a.Refusal()
 	if cause == checks.CauseNone {
 		cause = checks.CauseMalformed
@@ -95,7 +106,7 @@ func looks(body []byte) string {
 
 // refused judges an error of the API. The types are those of web/api/v1 of Prometheus; where one is not known the status
 // tells.
-func refused(a *fetch.Answer, w wire) *problem {
+func refused(a *fetch.Answer, w wire) *Problem {
 	causes := map[string]checks.Cause{
 		"bad_data": checks.CauseBadRequest, "execution": checks.CauseBadRequest, "not_found": checks.CauseBadRequest,
 		"not_acceptable": checks.CauseBadRequest, "timeout": checks.CauseTimeout, "canceled": checks.CauseServer,
@@ -111,45 +122,45 @@ func refused(a *fetch.Answer, w wire) *problem {
 	return failed(cause, a.Line(fmt.Sprintf("%s, %s: %s", a.StatusText(), w.ErrorType, w.Error)))
 }
 
-func (w wire) answer() (answer, *problem) {
+func (w wire) answer() (Answer, *Problem) {
 	switch w.Data.ResultType {
 	case "scalar":
 		at, value, p := readValue(w.Data.Result)
-		return answer{at: at, samples: []sample{{value: value}}}, p
+		return Answer{At: at, Samples: []Sample{{Value: value}}}, p
 	case "vector":
 		return readVector(w.Data.Result)
 	case "matrix":
-		return answer{}, unusable("a range of samples (matrix), want one number per series: drop the [range], or use a function such as rate()")
+		return Answer{}, Unusable("a range of samples (matrix), want one number per series: drop the [range], or use a function such as rate()")
 	case "string":
-		return answer{}, unusable("a text (string), want a number")
+		return Answer{}, Unusable("a text (string), want a number")
 	}
-	return answer{}, failed(checks.CauseMalformed, "a result type that nobody knows")
+	return Answer{}, failed(checks.CauseMalformed, "a result type that nobody knows")
 }
 
-func readVector(raw json.RawMessage) (answer, *problem) {
+func readVector(raw json.RawMessage) (Answer, *Problem) {
 	var all []wireSeries
 	if err := json.Unmarshal(raw, &all); err != nil || bytes.Equal(bytes.TrimSpace(raw), []byte("null")) {
-		return answer{}, failed(checks.CauseMalformed, "an instant vector that cannot be read")
+		return Answer{}, failed(checks.CauseMalformed, "an instant vector that cannot be read")
 	}
-	out := answer{samples: make([]sample, 0, len(all))}
+	out := Answer{Samples: make([]Sample, 0, len(all))}
 	for _, s := range all {
 		if len(s.Value) == 0 && len(s.Histogram) > 0 {
-			return answer{}, unusable("a native histogram, want a number: use histogram_quantile() or histogram_count()")
+			return Answer{}, Unusable("a native histogram, want a number: use histogram_quantile() or histogram_count()")
 		}
 		at, value, p := readValue(s.Value)
 		if p != nil {
-			return answer{}, p
+			return Answer{}, p
 		}
-		if at.After(out.at) {
-			out.at = at
+		if at.After(out.At) {
+			out.At = at
 		}
-		out.samples = append(out.samples, sample{labels: s.Metric, value: value})
+		out.Samples = append(out.Samples, Sample{Labels: s.Metric, Value: value})
 	}
 	return out, nil
 }
 
 // readValue reads [ <unix time>, "<number>" ], which is JSON already. By hand: an answer has thousands of them.
-func readValue(raw json.RawMessage) (time.Time, float64, *problem) {
+func readValue(raw json.RawMessage) (time.Time, float64, *Problem) {
 	inner, isList := between(string(raw), "[", "]")
 	first, second, _ := strings.Cut(inner, ",")
 	text, isText := between(second, `"`, `"`)

@@ -1,28 +1,28 @@
-package prometheus
+package promql
 
 import (
 	"slices"
 	"strings"
 )
 
-// isSelector reports whether text is one plain selector: a name, matchers in braces, or both. Only of such does
+// IsSelector reports whether text is one plain selector: a name, matchers in braces, or both. Only of such does
 // timestamp() give the time of the samples: of any other expression it gives the time at which it was evaluated.
-func isSelector(text string) bool {
+func IsSelector(text string) bool {
 	text = strings.TrimSpace(text)
 	name := text
 	if i := strings.IndexByte(text, '{'); i >= 0 {
 		name = strings.TrimSpace(text[:i])
-		if !isMatchers(text[i:]) {
+		if !IsMatchers(text[i:]) {
 			return false
 		}
 	} else if name == "" {
 		return false
 	}
-	return !slices.Contains([]string{"nan", "inf"}, strings.ToLower(name)) && isMetricName(name)
+	return !slices.Contains([]string{"nan", "inf"}, strings.ToLower(name)) && IsMetricName(name)
 }
 
-// isMetricName is true for "", the name of a selector that has matchers alone.
-func isMetricName(s string) bool {
+// IsMetricName is true for what may stand before the braces of a selector, which is also "".
+func IsMetricName(s string) bool {
 	for i, r := range s {
 		letter := r == '_' || r == ':' || (r >= 'a' && r <= 'z') || (r >= 'A' && r <= 'Z')
 		if !letter && (i == 0 || r < '0' || r > '9') {
@@ -32,9 +32,9 @@ func isMetricName(s string) bool {
 	return true
 }
 
-// isMatchers reports whether text is one pair of braces and nothing after it. What stands between is the server's to
+// IsMatchers reports whether text is one pair of braces and nothing after it. What stands between is the server's to
 // parse; only quotes are followed, because braces may stand in them.
-func isMatchers(text string) bool {
+func IsMatchers(text string) bool {
 	quote := byte(0)
 	for i := 1; i < len(text); i++ {
 		c := text[i]
