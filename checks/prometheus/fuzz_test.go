@@ -2,9 +2,7 @@ package prometheus_test
 
 import (
 	"context"
-	"encoding/json"
 	"io"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -12,6 +10,7 @@ import (
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/checks/checktest"
+	"github.com/windsock-monitor/windsock/checks/internal/promql/promqltest"
 	"github.com/windsock-monitor/windsock/checks/prometheus"
 	"github.com/windsock-monitor/windsock/internal/outbound"
 )
@@ -29,15 +28,7 @@ func (canned) Close() error              { return nil }
 func (canned) Timings() outbound.Timings { return outbound.Timings{} }
 
 func FuzzAnswer(f *testing.F) {
-	text, err := os.ReadFile("testdata/recorded.json")
-	if err != nil {
-		f.Fatal(err)
-	}
-	var recorded recording
-	if err := json.Unmarshal(text, &recorded); err != nil {
-		f.Fatal(err)
-	}
-	for _, e := range recorded.Exchanges {
+	for _, e := range promqltest.Load(f, "testdata/recorded.json").Exchanges {
 		f.Add(e.Status, e.Body)
 	}
 	f.Add(200, `{"status":"success","data":{"resultType":"vector","result":[{"metric":{"l":"\u0000"},"value":[1,"1e400"]},{"metric":{"l":" "},"value":[1,"1"]}]},"warnings":["a\nb"],"infos":[""]}`)

@@ -1,53 +1,16 @@
 package prometheus_test
 
 import (
-	"encoding/json"
-	"net/http"
 	"net/http/httptest"
-	"os"
 	"testing"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/checks/internal/promql/promqltest"
 )
-
-// recording is what a real server answered to questions (live_test.go writes it).
-type recording struct {
-	Source    string     `json:"source"`
-	Date      string     `json:"date"`
-	Exchanges []exchange `json:"exchanges"`
-}
-
-type exchange struct {
-	Method string `json:"method"`
-	Path   string `json:"path"`
-	Query  string `json:"query"`
-	Status int    `json:"status"`
-	Body   string `json:"body"`
-}
-
-// ServeHTTP answers as the server did.
-func (r *recording) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	for _, e := range r.Exchanges {
-		if e.Method == req.Method && e.Path == req.URL.Path && e.Query == req.FormValue("query") {
-			w.WriteHeader(e.Status)
-			_, _ = w.Write([]byte(e.Body))
-			return
-		}
-	}
-	http.Error(w, "not recorded", http.StatusTeapot)
-}
 
 func TestRecordedAnswersOfARealServer(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("testdata/recorded.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var recorded recording
-	if err := json.Unmarshal(text, &recorded); err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(&recorded)
+	server := httptest.NewServer(promqltest.Load(t, "testdata/recorded.json"))
 	t.Cleanup(server.Close)
 	for name, q := range questions() {
 		t.Run(name, func(t *testing.T) {
