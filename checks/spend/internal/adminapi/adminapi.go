@@ -75,7 +75,7 @@ func New(p Params, out outbound.Exchanger, state source.State) *API {
 		a.base = defaultBase
 	}
 	if a.state == nil {
-		a.state = &kept{}
+		a.state = &source.Transient{}
 	}
 	if p.Header == HeaderBearer {
 		a.auth.Bearer = p.APIKey
@@ -84,12 +84,6 @@ func New(p Params, out outbound.Exchanger, state source.State) *API {
 	}
 	return a
 }
-
-// kept is a state that dies with the process.
-type kept struct{ data []byte }
-
-func (k *kept) Load() []byte     { return k.data }
-func (k *kept) Save(data []byte) { k.data = data }
 
 // Read asks for the month's usage, the spend limit and the rate limit. The month is what the account was charged so far;
 // the hour and the day are differences to what was read before, and not known until there is something to compare with.

@@ -3,7 +3,6 @@ package usagelog
 import (
 	"cmp"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -21,13 +20,9 @@ type Prices interface {
 
 // The bounds of what is kept.
 const (
-	maxModels   = 50
 	hoursKept   = 32 * 24 * time.Hour
 	minutesKept = 65 * time.Minute
 	tolerance   = 5 * time.Minute // by which the application's clock may be ahead of ours
-
-	otherModel   = "other"   // the names beyond the bound, or that are not fit to be shown
-	unknownModel = "unknown" // records without one
 )
 
 // cell is what was used of one model in one window. Its fields are short because there are many of them.
@@ -256,13 +251,10 @@ func window(all map[int64]cells, at int64) cells {
 
 func mod(a, b int64) int64 { return ((a % b) + b) % b }
 
-// fit is what a model's name may be to be shown: ids, aliases and paths of them, and no free text.
-var fit = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$`)
-
 // name is the model that a record is priced as, and the key that it is counted under.
 func (t *tally) name(r *record) (model, key string) {
 	if len(r.model) == 0 {
-		return unknownModel, unknownModel
+		return source.UnknownModel, source.UnknownModel
 	}
 	standard := len(r.tier) == 0 || string(r.tier) == pricing.TierStandard
 	if standard && t.models[string(r.model)] {
@@ -273,10 +265,10 @@ func (t *tally) name(r *record) (model, key string) {
 	key = model
 	switch {
 	case t.models[model]:
-	case len(t.models) < maxModels && fit.MatchString(model):
+	case len(t.models) < source.MaxModels && source.FitModel(model):
 		t.models[model] = true
 	default:
-		key = otherModel
+		key = source.OtherModel
 	}
 	switch tier := string(r.tier); {
 	case standard:

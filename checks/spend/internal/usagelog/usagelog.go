@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
@@ -40,7 +39,7 @@ func New(p Params, o Options) (*Log, error) {
 		return nil, errors.New("a usage log needs prices")
 	}
 	if o.State == nil {
-		o.State = &kept{}
+		o.State = &source.Transient{}
 	}
 	if o.Zone == nil {
 		o.Zone = time.UTC
@@ -51,24 +50,6 @@ func New(p Params, o Options) (*Log, error) {
 		return nil, err
 	}
 	return &Log{params: p, options: o, extract: x, of: signature(p, o.Zone)}, nil
-}
-
-// kept is a state that dies with the process.
-type kept struct {
-	mu   sync.Mutex
-	data []byte
-}
-
-func (k *kept) Load() []byte {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.data
-}
-
-func (k *kept) Save(data []byte) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.data = data
 }
 
 // Read reads what was written since the reading before, as much as there is time for: a fifth of it, at most two seconds,
