@@ -13,6 +13,7 @@ import (
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/checks/spend/internal/adminapi"
+	"github.com/windsock-monitor/windsock/checks/spend/internal/promsource"
 	"github.com/windsock-monitor/windsock/checks/spend/internal/source"
 	"github.com/windsock-monitor/windsock/checks/spend/internal/usagelog"
 	"github.com/windsock-monitor/windsock/internal/outbound"
@@ -20,7 +21,8 @@ import (
 )
 
 const doc = `Says what is spent in the last hour, today and this month, at which pace, and what the month will have cost, from sources in the order of the list: for each window the first that knows it is believed, and the others that know it are compared with it.
-The source usage_log follows the application's own records, admin_api asks the provider's billing, and ledger is what the agent's own runs cost, of all providers; it keeps whole hours, so the last 60 minutes are this hour and the rest of the one before it, in proportion.
+The source usage_log follows the application's own records, prometheus asks a Prometheus for the application's own counters, admin_api asks the provider's billing, and ledger is what the agent's own runs cost, of all providers; it keeps whole hours, so the last 60 minutes are this hour and the rest of the one before it, in proportion.
+The source prometheus counts what increase() tells of the last 60 minutes, of today and of each complete day of the month, and adds what increase() leaves out: the first value of a series that is new in the window, or that starts again below what it had. Numbers are as near as increase() is, which looks beyond the samples to the ends of the window. The last hour is known only where the server had data an hour ago; a month or a day that the server knows only a part of says so. What a process had counted before the server found it is left out. It is written for Prometheus, Thanos and Mimir: the increase() of VictoriaMetrics counts otherwise.
 Where no source knows the last hour the result is unknown: what is missing or too old is never zero. A source that cannot vouch for a window whole says nothing of it, or that it is partial.
 More than above_per_hour, a spike, sources that disagree, and models without a known price are degraded. A spike is more than spike_above times the median of the same 60 minutes of previous days, and beyond 5 median deviations, and above spike_floor; it takes 5 days of history. The check is free.`
 
@@ -42,11 +44,12 @@ type Params struct {
 
 // Source is one place to look.
 type Source struct {
-	Name     string           `jsonschema_description:"Its name in measurements. Default: its kind." yaml:"name"`
-	MaxAge   time.Duration    `jsonschema_description:"How old what it says may be. 0s is off." yaml:"max_age"`
-	Ledger   *Ledger          `jsonschema_description:"What the agent's own runs cost: {}." yaml:"ledger"`
-	UsageLog *usagelog.Params `jsonschema_description:"The application's own usage records, as JSON lines in a file." yaml:"usage_log"`
-	AdminAPI *adminapi.Params `jsonschema_description:"What the provider says was billed: Mistral's Enterprise admin API, read only." yaml:"admin_api"`
+	Name     string             `jsonschema_description:"Its name in measurements. Default: its kind." yaml:"name"`
+	MaxAge   time.Duration      `jsonschema_description:"How old what it says may be. 0s is off." yaml:"max_age"`
+	Ledger   *Ledger            `jsonschema_description:"What the agent's own runs cost: {}." yaml:"ledger"`
+	UsageLog *usagelog.Params   `jsonschema_description:"The application's own usage records, as JSON lines in a file." yaml:"usage_log"`
+	Prom     *promsource.Params `jsonschema_description:"The application's own counters of tokens or of US dollars, as a Prometheus has them." yaml:"prometheus"`
+	AdminAPI *adminapi.Params   `jsonschema_description:"What the provider says was billed: Mistral's Enterprise admin API, read only." yaml:"admin_api"`
 }
 
 // Ledger is the section of the source ledger, which has no keys.
@@ -72,6 +75,7 @@ func builders() []builder {
 	return []builder{
 		{"ledger", func(s Source) bool { return s.Ledger != nil }, func(Source, string) error { return nil }, newLedger},
 		{"usage_log", func(s Source) bool { return s.UsageLog != nil }, func(s Source, path string) error { return s.UsageLog.Validate(path) }, newUsageLog},
+		{"prometheus", func(s Source) bool { return s.Prom != nil }, func(s Source, path string) error { return s.Prom.Validate(path) }, newPrometheus},
 		{"admin_api", func(s Source) bool { return s.AdminAPI != nil }, func(s Source, path string) error { return s.AdminAPI.Validate(path) }, newAdminAPI},
 	}
 }
@@ -119,7 +123,7 @@ func (p Params) validateSources() error {
 	for i, s := range p.Sources {
 		at := fmt.Sprintf("sources.%d", i)
 		if b, ok := s.builder(); !ok {
-			errs = append(errs, checks.Invalid(at, "want one section: ledger, usage_log or admin_api"))
+			errs = append(errs, checks.Invalid(at, "want one section: ledger, usage_log, prometheus or admin_api"))
 		} else {
 			errs = append(errs, b.check(s, at+"."+b.section))
 		}
@@ -180,7 +184,7 @@ func (s *Spend) Run(ctx context.Context) (checks.Result, error) {
 	found := make([]finding, len(s.sources))
 	for i, src := range s.sources {
 		p := s.params.Sources[i]
-		r, err := src.Read(ctx, now)
+		r, err := readInShare(ctx, src, now, len(s.sources)-i)
 		found[i] = finding{name: p.name(), reading: r, err: err}
 		if age := now.Sub(r.AsOf); err == nil && p.MaxAge > 0 && age > p.MaxAge {
 			found[i].err = source.Problemf(checks.CauseAssertion, "what it says is %s old, want at most %s", age.Round(time.Second), p.MaxAge)
@@ -195,6 +199,16 @@ func (s *Spend) Run(ctx context.Context) (checks.Result, error) {
 	return judge(now.In(s.zone), s.params, found), nil
 }
 
+// readInShare reads a source in its share of the time, so that one that hangs leaves the others theirs.
+func readInShare(ctx context.Context, src source.Source, now time.Time, left int) (source.Reading, error) {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left))
+		defer cancel()
+	}
+	return src.Read(ctx, now)
+}
+
 func newUsageLog(s Source, l lent) (source.Source, error) {
 	book, err := pricing.Of(l.Prices)
 	if err != nil {
@@ -203,13 +217,34 @@ func newUsageLog(s Source, l lent) (source.Source, error) {
 	return usagelog.New(*s.UsageLog, usagelog.Options{Prices: book, State: l.state, Zone: l.zone})
 }
 
+func newPrometheus(s Source, l lent) (source.Source, error) {
+	book, err := pricing.Of(l.Prices)
+	if err != nil {
+		return nil, err
+	}
+	out, err := l.network()
+	if err != nil {
+		return nil, err
+	}
+	return promsource.New(*s.Prom, promsource.Options{Out: out, Prices: book, State: l.state, Zone: l.zone})
+}
+
 func newAdminAPI(s Source, l lent) (source.Source, error) {
-	if l.Network == nil { // while a configuration is only being validated
-		return adminapi.New(*s.AdminAPI, nil, l.state), nil
+	out, err := l.network()
+	if err != nil {
+		return nil, err
+	}
+	return adminapi.New(*s.AdminAPI, out, l.state), nil
+}
+
+// network is the agent's; nil while a configuration is only being validated.
+func (l lent) network() (outbound.Exchanger, error) {
+	if l.Network == nil {
+		return nil, nil
 	}
 	out, ok := l.Network.(outbound.Exchanger)
 	if !ok {
 		return nil, fmt.Errorf("the agent's network is a %T, which cannot make requests", l.Network)
 	}
-	return adminapi.New(*s.AdminAPI, out, l.state), nil
+	return out, nil
 }

@@ -1,0 +1,131 @@
+package promsource
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The labels that tell the rows of an answer apart.
+const (
+	partLabel   = "windsock_part"
+	windowLabel = "windsock_window"
+)
+
+// The parts of an answer.
+const (
+	partGrown  = "grown"  // what the series grew by in the window, as increase() has it
+	partFirst  = "first"  // what they had counted at their first sample in the window, where that was counted in it
+	partSeen   = "seen"   // how many series there were when the window began
+	partUp     = "up"     // how many targets the server had tried when the window began
+	partLate   = "late"   // how many series began in the window with counts from before it
+	partOldest = "oldest" // when the oldest of the newest samples was taken
+	partDown   = "down"   // how many targets that had series in the window do not answer
+)
+
+// before is how far before a window a series is looked for, and how densely: a series that is silent for longer counts as
+// one that never was.
+const before = "1d:5m"
+
+// window is a span of time, in whole seconds.
+type window struct {
+	from, until int64 // Unix time
+}
+
+func (w window) seconds() int64 { return w.until - w.from }
+
+// asker writes queries about a family.
+type asker struct {
+	selectors []string // of one counter by each of its names
+	by        string   // labels to keep
+}
+
+func newAsker(f family, matchers string) asker {
+	a := asker{}
+	for _, metric := range f.metrics {
+		a.selectors = append(a.selectors, metric+"{"+matchers+"}")
+	}
+	if f.priced() {
+		a.by = " by (" + f.model + ", " + f.direction + ") "
+	}
+	return a
+}
+
+// each is an expression of every selector. The names of metrics are lost on the way, so that a series with two names counts
+// once.
+func (a asker) each(format string, args ...any) string {
+	all := make([]string, 0, len(a.selectors))
+	for _, s := range a.selectors {
+		all = append(all, fmt.Sprintf(format, append([]any{s}, args...)...))
+	}
+	return "(" + strings.Join(all, " or ") + ")"
+}
+
+// windows asks, at a time, for what was counted in some windows that end no later.
+func (a asker) windows(at time.Time, some []window) string {
+	var rows []string
+	for i, w := range some {
+		for _, r := range a.window(at.Unix(), w) {
+			rows = append(rows, fmt.Sprintf(`label_replace(%s, "%s", "%d", "", "")`, r, windowLabel, i))
+		}
+	}
+	return strings.Join(rows, " or ")
+}
+
+// now asks for one window that ends at a time, and for the state of things at its end.
+func (a asker) now(at time.Time, w window) string {
+	const up = `up == 0`
+	rows := []string{
+		a.windows(at, []window{w}),
+		row(partOldest, "min("+a.each("timestamp(%s)")+")"),
+		row(partDown, fmt.Sprintf("count((%s) and on (job, instance) %s)", up, a.each("min_over_time(%s[%ds])", w.seconds()))),
+	}
+	return strings.Join(rows, " or ")
+}
+
+func row(part, expression string) string {
+	return fmt.Sprintf(`label_replace(%s, "%s", "%s", "", "")`, expression, partLabel, part)
+}
+
+// window gives the rows of one window.
+//
+// increase() tells what a counter grew by from its first sample in the window on. What it had counted by then is of the
+// window too where the series is new: it begins at nothing. It is new where it was not there before, or where it starts
+// again with less than it had, which increase() does not see when the window begins in between. Where a series was away when
+// the window began and came back with as much or more, the difference is what was counted meanwhile.
+//
+// min_over_time() is the first sample of a series without resets in the window. With resets, of a new series it may be less
+// than the first; of the others nothing is added.
+func (a asker) window(at int64, w window) []string {
+	ago, whole := offset(at-w.until), offset(at-w.from)
+	span := strconv.FormatInt(w.seconds(), 10)
+	first := a.each("min_over_time(%s[%ss]%s)", span, ago)
+	last := a.each("last_over_time(%s["+before+"]%s)", whole)
+	fresh := a.each("%s%s", whole)
+	straight := "(" + a.each("resets(%s[%ss]%s)", span, ago) + " == 0)"
+	born := "(" + first + " unless " + last + ")"
+	late := lateTargets(w, ago, whole)
+	begun := "(" + born + " unless on (job, instance) " + late + ")"
+	again := "((" + first + " < " + last + ") or ((" + first + " - " + last + ") unless " + fresh + "))"
+	return []string{
+		row(partGrown, "sum"+a.by+"("+a.each("increase(%s[%ss]%s)", span, ago)+")"),
+		row(partFirst, "sum"+a.by+"("+begun+" or ("+again+" and "+straight+"))"),
+		row(partSeen, "count("+fresh+")"),
+		row(partUp, "count(up"+whole+")"),
+		row(partLate, "count("+born+" and on (job, instance) "+late+")"),
+	}
+}
+
+// lateTargets are those that run for longer than the window and that the server did not reach when it began: of their new
+// series nobody knows when they were counted.
+func lateTargets(w window, ago, whole string) string {
+	return fmt.Sprintf("((process_start_time_seconds%s < %d) unless on (job, instance) (up%s == 1))", ago, w.from, whole)
+}
+
+func offset(seconds int64) string {
+	if seconds == 0 {
+		return ""
+	}
+	return " offset " + strconv.FormatInt(seconds, 10) + "s"
+}
