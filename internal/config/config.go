@@ -1,5 +1,5 @@
-// Package config reads schedules.yaml. It is strict, tells every fault at once and in its place, and gives nothing back
-// where there is one. It expands nothing, reads no credential and touches no network.
+// Package config reads schedules.yaml, and the file of prices that it may name. It is strict, tells every fault at once and
+// in its place, and gives nothing back where there is one. It expands nothing, reads no credential and touches no network.
 package config
 
 import (
