@@ -28,3 +28,9 @@ type SpendingLedger interface {
 	// of the last 35 days are known.
 	Spending(ctx context.Context, since, until time.Time) ([]Spending, error)
 }
+
+// LedgerMemory is implemented by ledgers that know how far their memory goes.
+type LedgerMemory interface {
+	// Lacks says why money that was spent since a time may be missing, in one line; "" where none can be.
+	Lacks(since time.Time) string
+}

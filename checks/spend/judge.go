@@ -17,8 +17,39 @@ import (
 // finding is what one source said.
 type finding struct {
 	name    string
+	own     bool // what the agent's own runs cost: never the application's spend, unless nothing else is asked for
 	reading source.Reading
 	err     error
+}
+
+// amount is what a source knows of a window; nil where that is nothing. Where no model has a price the cost is not zero, but
+// not known.
+func (f *finding) amount(w window) *source.Amount {
+	if f.err != nil {
+		return nil
+	}
+	a := w.of(f.reading)
+	if a != nil && a.Cost == 0 && len(a.Unpriced) > 0 && !f.own {
+		return nil
+	}
+	return a
+}
+
+// ofTheApplication are the findings that are held against each other: those of the application, or all where the agent's own
+// runs are all that is asked for.
+func ofTheApplication(found []finding) []*finding {
+	var all, own []*finding
+	for i := range found {
+		if f := &found[i]; f.own {
+			own = append(own, f)
+		} else {
+			all = append(all, f)
+		}
+	}
+	if len(all) == 0 {
+		return own
+	}
+	return all
 }
 
 // window is one of the windows that spend is told for.
@@ -41,10 +72,10 @@ func (w window) words() string {
 }
 
 // believed is the first source that knows the window; nil where none does.
-func (w window) believed(found []finding) *finding {
-	for i := range found {
-		if found[i].err == nil && w.of(found[i].reading) != nil {
-			return &found[i]
+func (w window) believed(found []*finding) *finding {
+	for _, f := range found {
+		if f.amount(w) != nil {
+			return f
 		}
 	}
 	return nil
@@ -76,18 +107,23 @@ func judge(now time.Time, p Params, found []finding) checks.Result {
 	for i := range found {
 		v.tell(&found[i], now)
 	}
+	weighed := ofTheApplication(found)
 	for _, w := range windows() {
-		if f := w.believed(found); f != nil {
-			v.measure("spend."+w.name+".usd", w.of(f.reading).Cost.USD(), "", nil)
-			v.compare(w, f, found)
+		if f := w.believed(weighed); f != nil {
+			v.measure("spend."+w.name+".usd", f.amount(w).Cost.USD(), "", nil)
 		}
 	}
-	hour := windows()[0]
-	f := hour.believed(found)
+	f := windows()[0].believed(weighed)
 	if f == nil {
 		return v.unknown(found)
 	}
-	v.hour(now, f, found)
+	v.hour(now, f, weighed)
+	for _, w := range windows() {
+		v.compare(w, weighed)
+	}
+	for _, other := range weighed {
+		v.missing(other)
+	}
 	v.Summary = fmt.Sprintf("%s in the last hour (%s, %s)", f.reading.Hour.Cost, f.name, f.reading.Confidence)
 	if len(v.complaints) > 0 {
 		v.Summary = oneline.Of(strings.Join(v.complaints, "; "), 300)
@@ -95,12 +131,39 @@ func judge(now time.Time, p Params, found []finding) checks.Result {
 	return v.Result
 }
 
+// missing complains of a source that was asked for and knows nothing, of models without a price, and of what a source wants
+// somebody to look at.
+func (v *verdict) missing(f *finding) {
+	if problem, ok := errors.AsType[*source.Problem](f.err); ok {
+		blame := problem.Blame
+		if blame == checks.BlameNone {
+			blame = problem.Cause.Blame()
+		}
+		v.complain(blame, f.name+": "+problem.Text)
+	}
+	unpriced := map[string]bool{}
+	for _, w := range windows() {
+		if a := w.of(f.reading); f.err == nil && a != nil {
+			for _, model := range a.Unpriced {
+				unpriced[model] = true
+			}
+		}
+	}
+	if len(unpriced) > 0 {
+		v.complain(checks.BlameConfig, fmt.Sprintf("%s: %d models without a known price, whose cost is missing: %s",
+			f.name, len(unpriced), strings.Join(slices.Sorted(maps.Keys(unpriced)), ", ")))
+	}
+	for _, alarm := range f.reading.Alarms {
+		v.complain(alarm.Blame, f.name+": "+alarm.Text)
+	}
+}
+
 // tell is what one source says, believed or not.
 func (v *verdict) tell(f *finding, now time.Time) {
 	at := map[string]string{"source": f.name}
 	known := false
 	for _, w := range windows() {
-		if amount := w.of(f.reading); f.err == nil && amount != nil {
+		if amount := f.amount(w); amount != nil {
 			known = true
 			v.measure("spend."+w.name+".usd", amount.Cost.USD(), "", at)
 		}
@@ -119,8 +182,11 @@ func (v *verdict) tell(f *finding, now time.Time) {
 		attrs["source"] = f.name
 		v.measure(m.Name, m.Value, m.Unit, attrs)
 	}
+	for _, alarm := range f.reading.Alarms {
+		v.Evidence = append(v.Evidence, checks.Step{Name: f.name, Detail: oneline.Of(alarm.Text, 200)})
+	}
 	for _, note := range f.reading.Notes {
-		v.Evidence = append(v.Evidence, checks.Step{Name: f.name, OK: true, Detail: oneline.Of(note, 200)})
+		v.Evidence = append(v.Evidence, checks.Step{Name: f.name, Detail: oneline.Of(note, 200)})
 	}
 }
 
@@ -138,7 +204,7 @@ func (f *finding) detail() string {
 	}
 	var parts []string
 	for _, w := range windows() {
-		if amount := w.of(f.reading); amount != nil {
+		if amount := f.amount(w); amount != nil {
 			parts = append(parts, amount.Cost.String()+" "+w.words())
 		}
 	}
@@ -168,11 +234,11 @@ func (v *verdict) unknown(found []finding) checks.Result {
 }
 
 // hour is what the last hour means: the pace, what is usual, and what it may be.
-func (v *verdict) hour(now time.Time, f *finding, found []finding) {
+func (v *verdict) hour(now time.Time, f *finding, weighed []*finding) {
 	a := f.reading.Hour
 	rate := a.Cost.USD()
 	v.measure("spend.rate.usd", rate, "", nil)
-	if m := windows()[2].believed(found); m != nil {
+	if m := windows()[2].believed(weighed); m != nil {
 		_, begin := source.Windows(now, now.Location())
 		v.measure("spend.projected_month.usd", m.reading.Month.Cost.USD()+rate*begin.AddDate(0, 1, 0).Sub(now).Hours(), "", nil)
 	}
@@ -193,26 +259,25 @@ func (v *verdict) hour(now time.Time, f *finding, found []finding) {
 			v.complain(checks.BlameApplication, fmt.Sprintf("$%.2f in the last hour, usual at this time is $%.2f", rate, usual.median))
 		}
 	}
-	if n := len(a.Unpriced); n > 0 {
-		v.complain(checks.BlameConfig, fmt.Sprintf("%d models without a known price: %s", n, strings.Join(a.Unpriced, ", ")))
-	}
 }
 
 // compare holds the other sources that know a window against the one that is believed.
-func (v *verdict) compare(w window, believed *finding, found []finding) {
-	base := w.of(believed.reading).Cost.USD()
-	for i := range found {
-		other := &found[i]
-		amount := w.of(other.reading)
-		if other.name == believed.name || other.err != nil || amount == nil {
+func (v *verdict) compare(w window, weighed []*finding) {
+	believed := w.believed(weighed)
+	if believed == nil {
+		return
+	}
+	base := believed.amount(w).Cost
+	for _, other := range weighed {
+		amount := other.amount(w)
+		if other == believed || amount == nil {
 			continue
 		}
-		cost := amount.Cost.USD()
 		if base > 0 {
-			v.measure("spend.disagreement", cost/base-1, "", map[string]string{"source": other.name, "window": w.name})
+			v.measure("spend.disagreement", amount.Cost.USD()/base.USD()-1, "", map[string]string{"source": other.name, "window": w.name})
 		}
-		if v.params.Disagreement > 0 && math.Abs(cost-base) > v.params.Disagreement*base {
-			v.complain(checks.BlameConfig, fmt.Sprintf("%s says %s %s and %s %s", believed.name, w.of(believed.reading).Cost, w.words(), other.name, amount.Cost))
+		if far := math.Abs((amount.Cost - base).USD()); v.params.Disagreement > 0 && far > v.params.Disagreement*base.USD() {
+			v.complain(checks.BlameConfig, fmt.Sprintf("%s says %s %s and %s %s", believed.name, base, w.words(), other.name, amount.Cost))
 		}
 	}
 }

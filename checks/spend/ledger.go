@@ -24,7 +24,8 @@ func newLedger(_ Source, l lent) (source.Source, error) {
 // kept is how far back a ledger knows hours.
 const kept = 34 * 24 * time.Hour
 
-// Read sums the hours. An hour without a row cost nothing: the ledger has every run.
+// Read sums the hours. An hour without a row cost nothing where the ledger knows it whole; where it may lack something and has
+// nothing, nobody knows.
 func (l *ledger) Read(ctx context.Context, now time.Time) (source.Reading, error) {
 	if l.book == nil {
 		return source.Reading{}, source.Problemf(checks.CauseInternal, "the agent has no ledger that tells what was spent")
@@ -38,25 +39,41 @@ func (l *ledger) Read(ctx context.Context, now time.Time) (source.Reading, error
 	}
 	day, month := source.Windows(now, l.zone)
 	r := source.Reading{AsOf: now, Confidence: source.Estimated, Hours: hours(rows, thisHour)}
-	r.Today, r.Month = sum(rows, day, 0), sum(rows, month, 0)
-	r.Hour = sum(rows, thisHour.Add(-time.Hour), 1-now.Sub(thisHour).Hours())
+	for _, window := range []struct {
+		into  **source.Amount
+		since time.Time
+	}{{&r.Month, month}, {&r.Today, day}, {&r.Hour, now.Add(-time.Hour)}} {
+		amount := sum(rows, window.since, now)
+		if why := l.lacks(window.since); why != "" {
+			r.Confidence, r.Why = source.Partial, why
+			if amount.Cost == 0 {
+				continue
+			}
+		}
+		*window.into = amount
+	}
 	return r, nil
 }
 
-// sum is what the hours from since on cost. A share that is not 0 is how much of the first hour counts.
-func sum(rows []checks.Spending, since time.Time, share float64) *source.Amount {
+// lacks says why the ledger may not know all since a time; "" where it does.
+func (l *ledger) lacks(since time.Time) string {
+	if tells, ok := l.book.(checks.LedgerMemory); ok {
+		return tells.Lacks(since)
+	}
+	return ""
+}
+
+// sum is what the hours cost since a time. Of the hour that it lies in counts the part behind it.
+func sum(rows []checks.Spending, since, now time.Time) *source.Amount {
 	type key struct {
 		model     string
 		direction source.Direction
 	}
-	out, tokens, unpriced := &source.Amount{}, map[key]int64{}, map[string]bool{}
+	out, tokens, unpriced, nameless := &source.Amount{}, map[key]int64{}, map[string]bool{}, false
 	for _, row := range rows {
-		if row.Hour.Before(since) {
+		part := share(row.Hour, since, now)
+		if part == 0 {
 			continue
-		}
-		part := 1.0
-		if share > 0 && row.Hour.Equal(since) {
-			part = share
 		}
 		of := func(n int64) int64 {
 			if part == 1 {
@@ -64,7 +81,11 @@ func sum(rows []checks.Spending, since time.Time, share float64) *source.Amount 
 			}
 			return int64(float64(n) * part)
 		}
-		out.Cost += checks.PicoUSD(of(int64(row.Cost)))
+		out.Cost = out.Cost.Plus(checks.PicoUSD(of(int64(row.Cost))))
+		if row.Check == "" && row.Model == "" { // money of which only the sum is left: nobody knows what it went into
+			nameless = true
+			continue
+		}
 		out.Requests += of(row.Runs)
 		tokens[key{row.Model, source.Input}] += of(row.PromptTokens)
 		tokens[key{row.Model, source.Cached}] += of(row.CachedTokens)
@@ -73,11 +94,30 @@ func sum(rows []checks.Spending, since time.Time, share float64) *source.Amount 
 			unpriced[row.Model] = true
 		}
 	}
+	out.Unpriced = slices.Sorted(maps.Keys(unpriced))
+	if nameless {
+		out.Requests = -1
+		return out
+	}
 	for k, n := range tokens {
 		out.Tokens = append(out.Tokens, source.Tokens{Model: k.model, Direction: k.direction, N: n})
 	}
-	out.Unpriced = slices.Sorted(maps.Keys(unpriced))
 	return out
+}
+
+// share is the part of an hour, as far as it has come, that lies behind a time.
+func share(hour, since, now time.Time) float64 {
+	end := hour.Add(time.Hour)
+	if end.After(now) {
+		end = now
+	}
+	switch {
+	case !hour.Before(since):
+		return 1
+	case !end.After(since):
+		return 0
+	}
+	return end.Sub(since).Hours() / end.Sub(hour).Hours()
 }
 
 // hours are the complete hours since the first row.

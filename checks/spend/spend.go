@@ -21,10 +21,10 @@ import (
 )
 
 const doc = `Says what is spent in the last hour, today and this month, at which pace, and what the month will have cost, from sources in the order of the list: for each window the first that knows it is believed, and the others that know it are compared with it.
-The source usage_log follows the application's own records, prometheus asks a Prometheus for the application's own counters, admin_api asks the provider's billing, and ledger is what the agent's own runs cost, of all providers; it keeps whole hours, so the last 60 minutes are this hour and the rest of the one before it, in proportion.
+The source usage_log follows the application's own records, prometheus asks a Prometheus for the application's own counters, admin_api asks the provider's billing, and ledger is what the agent's own runs cost, of all providers: it is believed only where nothing else is asked for, and never compared; it keeps whole hours, so the last 60 minutes are this hour and the rest of the one before it, in proportion.
 The source prometheus counts what increase() tells of the last 60 minutes, of today and of each complete day of the month, and adds what increase() leaves out: the first value of a series that is new in the window, or that starts again below what it had. Numbers are as near as increase() is, which looks beyond the samples to the ends of the window. The last hour is known only where the server had data an hour ago; a month or a day that the server knows only a part of says so. What a process had counted before the server found it is left out. It is written for Prometheus, Thanos and Mimir: the increase() of VictoriaMetrics counts otherwise.
 Where no source knows the last hour the result is unknown: what is missing or too old is never zero. A source that cannot vouch for a window whole says nothing of it, or that it is partial.
-More than above_per_hour, a spike, sources that disagree, and models without a known price are degraded. A spike is more than spike_above times the median of the same 60 minutes of previous days, and beyond 5 median deviations, and above spike_floor; it takes 5 days of history. The check is free.`
+More than above_per_hour, a spike, sources that disagree, a source that was asked for and knows nothing, and models without a known price are degraded. A spike is more than spike_above times the median of the same 60 minutes of previous days, and beyond 5 median deviations, and above spike_floor; it takes 5 days of history. The check is free.`
 
 //go:embed example.yaml
 var example string
@@ -185,7 +185,7 @@ func (s *Spend) Run(ctx context.Context) (checks.Result, error) {
 	for i, src := range s.sources {
 		p := s.params.Sources[i]
 		r, err := readInShare(ctx, src, now, len(s.sources)-i)
-		found[i] = finding{name: p.name(), reading: r, err: err}
+		found[i] = finding{name: p.name(), own: p.Ledger != nil, reading: r, err: err}
 		if age := now.Sub(r.AsOf); err == nil && p.MaxAge > 0 && age > p.MaxAge {
 			found[i].err = source.Problemf(checks.CauseAssertion, "what it says is %s old, want at most %s", age.Round(time.Second), p.MaxAge)
 		}

@@ -151,3 +151,68 @@ func TestWhatNobodyKnowsIsNotZero(t *testing.T) {
 		}
 	}
 }
+
+// forgetful is a ledger that was lost some time ago.
+type forgetful struct {
+	book
+	since time.Time
+}
+
+func (f *forgetful) Lacks(since time.Time) string {
+	if since.Before(f.since) {
+		return "the ledger begins later"
+	}
+	return ""
+}
+
+// TestALedgerThatWasLostDoesNotCallItZero: what it may lack is not known, and what only its sum is left of has no runs.
+func TestALedgerThatWasLostDoesNotCallItZero(t *testing.T) {
+	t.Parallel()
+	r := run(t, params, &forgetful{since: time.Now().Add(-time.Minute)})
+	if _, told := value(r, "spend.hour.usd"); told || r.Status != checks.Unknown {
+		t.Errorf("an empty ledger of a minute: %s %s", r.Status, r.Summary)
+	}
+	r = run(t, params, &forgetful{book: book{rows: spent(0, 0, checks.Dollar)}, since: time.Now().Add(-time.Minute)})
+	if got, _ := value(r, "spend.hour.usd"); got != 1 || !strings.Contains(r.Summary, "partial") {
+		t.Errorf("one that knows something: %s %s", r.Status, r.Summary)
+	}
+	lump := func(hour time.Time) []checks.Spending {
+		return []checks.Spending{{Hour: hour, Runs: 1, Cost: checks.Dollar}}
+	}
+	r = run(t, params, &book{rows: lump})
+	_, requests := value(r, "spend.requests")
+	if got, _ := value(r, "spend.hour.usd"); got != 1 || requests {
+		t.Errorf("only the sum is left: $%v, requests told %v", got, requests)
+	}
+}
+
+// TestADayOfAZoneWithHalfAnHourIsWhole: the hour in which it begins counts in part.
+func TestADayOfAZoneWithHalfAnHourIsWhole(t *testing.T) {
+	t.Parallel()
+	rows := func(hour time.Time) []checks.Spending {
+		var all []checks.Spending
+		for h := 50; h >= 0; h-- {
+			all = append(all, checks.Spending{Hour: hour.Add(-time.Duration(h) * time.Hour), Check: "c", Model: "m", Runs: 1, Cost: checks.Dollar})
+		}
+		return all
+	}
+	for _, zone := range []string{"UTC", "Asia/Kolkata", "Asia/Kathmandu"} {
+		r := run(t, params+"above_per_hour: 0\ntimezone: "+zone, &book{rows: rows})
+		loc, err := time.LoadLocation(zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := time.Now().In(loc)
+		midnight := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, loc)
+		hour := now.UTC().Truncate(time.Hour)
+		want := 1.0 // this hour, whose cost is all spent already
+		if midnight.Before(hour) {
+			want += hour.Sub(midnight).Hours()
+		} else {
+			want = now.Sub(midnight).Hours() / now.Sub(hour).Hours()
+		}
+		if got, ok := value(r, "spend.today.usd"); !ok || math.Abs(got-want) > 0.02 {
+			t.Errorf("%s: today $%v, want $%v", zone, got, want)
+		}
+	}
+}

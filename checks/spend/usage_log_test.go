@@ -139,3 +139,59 @@ type broken struct{}
 func (broken) Load(context.Context) ([]byte, error) { return nil, errors.New("the disk is gone") }
 
 func (broken) Save(context.Context, []byte) error { return errors.New("the disk is gone") }
+
+// asked runs a check once over sources that are given as text.
+func asked(t *testing.T, with string, ledger checks.Ledger) checks.Result {
+	t.Helper()
+	check, err := spend.Kind().New(checktest.Decoder(with, ""), checks.Env{Memory: &kept{}, Ledger: ledger})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := check.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := checktest.Valid(r); err != nil {
+		t.Errorf("not valid: %v", err)
+	}
+	return r
+}
+
+// TestTheAgentsOwnRunsAreNotTheApplication: they neither stand in for a source that knows nothing, nor are held against one.
+func TestTheAgentsOwnRunsAreNotTheApplication(t *testing.T) {
+	t.Parallel()
+	own := &book{rows: spent(0, 0, checks.Dollar)}
+	r := asked(t, "sources: [{usage_log: {path: /nowhere/usage.jsonl}}, {ledger: {}}]", own)
+	if _, told := value(r, "spend.hour.usd"); told || r.Status != checks.Unknown {
+		t.Errorf("without the application's log: %s %s", r.Status, r.Summary)
+	}
+	path := filepath.Join(t.TempDir(), "usage.jsonl")
+	line := func(ago time.Duration, model string) string {
+		return fmt.Sprintf(`{"ts":%q,"model":%q,"usage":{"prompt_tokens":1000000,"completion_tokens":0}}`+"\n", time.Now().Add(-ago).UTC().Format(time.RFC3339), model)
+	}
+	write := func(lines string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(lines), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(line(3*time.Hour, "mistral-embed") + line(0, "mistral-small-latest"))
+	r = asked(t, "sources: [{usage_log: {path: "+path+"}}, {ledger: {}}]", own)
+	if got, _ := value(r, "spend.hour.usd"); r.Status != checks.OK || math.Abs(got-0.15) > 1e-9 {
+		t.Errorf("beside the application's log: %s %s, %v", r.Status, r.Summary, got)
+	}
+	r = asked(t, "sources: [{usage_log: {path: "+path+"}}, {name: other, usage_log: {path: /nowhere/else.jsonl}}]", own)
+	if r.Status != checks.Degraded || r.Blame != checks.BlameOurs || !strings.Contains(r.Summary, "other: the log") {
+		t.Errorf("a source that knows nothing beside one that does: %s %s %s", r.Status, r.Blame, r.Summary)
+	}
+	write(line(3*time.Hour, "mistral-embed") + line(0, "nobody-knows"))
+	r = asked(t, "sources: [{usage_log: {path: "+path+"}}]", own)
+	if got, told := value(r, "spend.hour.usd"); told || r.Status != checks.Unknown {
+		t.Errorf("an hour without a price: %s %s, %v", r.Status, r.Summary, got)
+	}
+	write(line(3*time.Hour, "nobody-knows") + line(0, "mistral-embed"))
+	r = asked(t, "sources: [{usage_log: {path: "+path+"}}]", own)
+	if r.Status != checks.Degraded || r.Blame != checks.BlameConfig || !strings.Contains(r.Summary, "1 models without a known price, whose cost is missing: nobody-knows") {
+		t.Errorf("an earlier hour without a price: %s %s %s", r.Status, r.Blame, r.Summary)
+	}
+}

@@ -5,7 +5,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/windsock-monitor/windsock/internal/store"
 )
@@ -54,5 +56,21 @@ func TestAViewReadsBesideTheAgentAndAfterIt(t *testing.T) {
 	}
 	if _, err := store.OpenView(t.Context(), dir); err == nil {
 		t.Error("a file that is no database was opened")
+	}
+}
+
+func TestALedgerSaysHowFarItsMemoryGoes(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, err := store.Open(t.Context(), store.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	if why := s.Ledger().Lacks(time.Now().Add(time.Second)); why != "" {
+		t.Errorf("of what is to come: %s", why)
+	}
+	if why := s.Ledger().Lacks(time.Now().Add(-time.Hour)); !strings.HasPrefix(why, "the ledger begins at ") {
+		t.Errorf("of the time before it: %q", why)
 	}
 }

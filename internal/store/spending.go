@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/oklog/ulid/v2"
+
 	"github.com/windsock-monitor/windsock/checks"
 )
 
@@ -175,3 +177,15 @@ func bySpender(a, b checks.Spending) int {
 
 // firstHour is the first hour that does not begin before t.
 func firstHour(t time.Time) int64 { return hourOf(t.Add(time.Hour - time.Nanosecond).UnixMicro()) }
+
+// Lacks implements checks.LedgerMemory: nothing is known from before the state directory was made, and the hour before a
+// restart of the host, or a damage, may be missing.
+func (l *Ledger) Lacks(since time.Time) string {
+	if id, err := ulid.Parse(l.store.Instance()); err == nil && since.Before(id.Timestamp()) {
+		return "the ledger begins at " + id.Timestamp().UTC().Format(time.RFC3339)
+	}
+	if at := l.assumed(); at != 0 && since.Before(fromMicros(at)) {
+		return "the ledger may lack the hour before " + fromMicros(at).UTC().Format(time.RFC3339)
+	}
+	return ""
+}

@@ -110,10 +110,10 @@ func (a *API) Read(ctx context.Context, now time.Time) (source.Reading, error) {
 			r.Notes = append(r.Notes, bad.Text)
 		}
 	}
-	r.Notes = append(r.Notes, l.notes(u)...)
+	r.Notes, r.Alarms = append(r.Notes, l.notes(u)...), l.alarms()
 	r.Extra = l.measurements()
 	a.rate(ctx, &r)
-	a.differences(&r, basis, now)
+	a.differences(&r, a.base+" "+basis, now)
 	return r, nil
 }
 

@@ -221,8 +221,12 @@ func TestPagesThatAreNotAsExpected(t *testing.T) {
 				return
 			}
 			r := good(t, a, noon())
-			if r.Month.Cost != tt.month || !strings.Contains(strings.Join(r.Notes, "; "), tt.says) {
-				t.Errorf("got %d, %q, want %d, %q", r.Month.Cost, r.Notes, tt.month, tt.says)
+			told := r.Notes
+			for _, alarm := range r.Alarms {
+				told = append(told, alarm.Text)
+			}
+			if r.Month.Cost != tt.month || !strings.Contains(strings.Join(told, "; "), tt.says) {
+				t.Errorf("got %d, %q, want %d, %q", r.Month.Cost, told, tt.month, tt.says)
 			}
 		})
 	}

@@ -228,16 +228,23 @@ func (l limits) measurements() []checks.Measurement {
 // notes are what the limits mean.
 func (l limits) notes(u usage) []string {
 	var all []string
-	if l.reached {
-		all = append(all, "the month's spend limit is reached: requests are refused")
-	} else if spent := cmp.Or(l.total, l.used); l.limit != nil && spent != nil && *l.limit > 0 {
+	if spent := cmp.Or(l.total, l.used); !l.reached && l.limit != nil && spent != nil && *l.limit > 0 {
 		all = append(all, fmt.Sprintf("%.0f%% of the month's spend limit is used", 100*spent.USD()/l.limit.USD()))
-	}
-	if l.unpaid {
-		all = append(all, "the last payment failed")
 	}
 	if l.used != nil && u.cost != nil && apart(*l.used, *u.cost) {
 		all = append(all, fmt.Sprintf("the page usage at its prices is %s, the page spend-limit says %s", u.cost, l.used))
+	}
+	return all
+}
+
+// alarms are what wants somebody to look.
+func (l limits) alarms() []source.Alarm {
+	var all []source.Alarm
+	if l.reached {
+		all = append(all, source.Alarm{Blame: checks.BlameAccount, Text: "the month's spend limit is reached: requests are refused"})
+	}
+	if l.unpaid {
+		all = append(all, source.Alarm{Blame: checks.BlameAccount, Text: "the last payment failed"})
 	}
 	return all
 }

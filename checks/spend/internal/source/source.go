@@ -28,9 +28,16 @@ type Reading struct {
 	Today *Amount // since midnight of the check's time zone; nil: not known
 	Month *Amount // since the month began, in the same zone; nil: not known
 
-	Hours []Bucket             // complete hours that the source vouches for, oldest first; may be empty. They feed the baseline
-	Notes []string             // one line each: what was left out, and where it was first seen. Never content of the place that was read
-	Extra []checks.Measurement // what only this source knows: a spend limit, say
+	Hours  []Bucket             // complete hours that the source vouches for, oldest first; may be empty. They feed the baseline
+	Notes  []string             // one line each: what was left out, and where it was first seen. Never content of the place that was read
+	Alarms []Alarm              // what wants somebody to look, such as a limit that is reached
+	Extra  []checks.Measurement // what only this source knows: a spend limit, say
+}
+
+// Alarm is something that a source knows and that wants somebody to look.
+type Alarm struct {
+	Blame checks.Blame
+	Text  string // one line
 }
 
 // Amount is what was spent in a window.

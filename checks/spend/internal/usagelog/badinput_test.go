@@ -281,3 +281,37 @@ func FuzzLine(f *testing.F) {
 		}
 	})
 }
+
+// TestAnHourThatCannotBeReadIsNotZero: the application renamed a field, and what stands in the log is nothing to us.
+func TestAnHourThatCannotBeReadIsNotZero(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		good, bad int
+		known     bool
+		alarms    int
+	}{
+		"all of it":        {0, 200, false, 0},
+		"most of it":       {100, 101, false, 0},
+		"a tenth":          {90, 10, true, 1},
+		"one in a hundred": {100, 1, true, 0},
+	} {
+		w := newWorld(t)
+		w.write(w.path, record(noon.Add(-3*time.Hour), 1))
+		w.good()
+		for range tt.good {
+			w.write(w.path, w.at(0, 10))
+		}
+		for range tt.bad {
+			w.write(w.path, strings.Replace(w.at(0, 10), `"timestamp"`, `"when"`, 1))
+		}
+		r := w.good()
+		if (r.Hour != nil) != tt.known || len(r.Alarms) != tt.alarms || tt.known && r.Hour.Requests != int64(tt.good) {
+			t.Errorf("%s: hour %+v, alarms %v, %s", name, r.Hour, r.Alarms, r.Why)
+		}
+		w.now = w.now.Add(2 * time.Hour)
+		w.write(w.path, w.at(0, 10))
+		if r := w.good(); r.Hour == nil || r.Hour.Requests != 1 {
+			t.Errorf("%s: two hours later: %+v, %s", name, r.Hour, r.Why)
+		}
+	}
+}

@@ -20,9 +20,19 @@ func (l *Log) reading(s *state, now time.Time) (source.Reading, error) {
 	}
 	day, month := source.Windows(now, l.options.Zone)
 	r := source.Reading{AsOf: asOf, Notes: s.Flaws.notes(), Hours: hours(s, asOf)}
-	told := false
+	told, hidden := false, int64(0)
 	if s.knows(now.Add(-time.Hour), asOf) && s.Behind == 0 && now.Sub(asOf) <= l.params.MaxLag {
 		r.Hour, _ = sum(s.Tally.Minutes, now.Add(-time.Hour-time.Minute).Add(time.Second))
+	}
+	if bad := s.Flaws.lately(); r.Hour != nil {
+		switch good := max(r.Hour.Requests, 0); {
+		case bad > good: // nobody knows what stood in them
+			r.Hour, hidden = nil, bad
+		case bad > good/mostFlawed:
+			r.Alarms = append(r.Alarms, source.Alarm{
+				Blame: checks.BlameApplication, Text: fmt.Sprintf("%d lines of the last hour could not be read, beside %d that could", bad, good),
+			})
+		}
 	}
 	if !asOf.Before(day) {
 		r.Today, _ = sum(s.Tally.Days, day)
@@ -34,11 +44,18 @@ func (l *Log) reading(s *state, now time.Time) (source.Reading, error) {
 	if told {
 		r.Confidence = source.Exact
 	}
-	if why := l.why(s, now, &r); len(why) > 0 {
+	why := l.why(s, now, &r)
+	if hidden > 0 {
+		why = append([]string{fmt.Sprintf("%d lines of the last hour could not be read, so it is not known", hidden)}, why...)
+	}
+	if len(why) > 0 {
 		r.Confidence, r.Why = source.Partial, sentence(why)
 	}
 	return r, nil
 }
+
+// mostFlawed is one line that cannot be read among so many that can: more are told.
+const mostFlawed = 100
 
 // knows reports whether nothing is missing from a time on, up to another.
 func (s *state) knows(from, until time.Time) bool {

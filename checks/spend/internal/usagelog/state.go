@@ -77,8 +77,11 @@ func (s *state) gap(now time.Time) { s.Whole = now.Unix() }
 
 // flaws are what was left out in this month.
 type flaws struct {
-	Month int64          `json:"month,omitempty"`
-	Seen  map[flaw]*seen `json:"seen,omitempty"`
+	Month  int64           `json:"month,omitempty"`
+	Seen   map[flaw]*seen  `json:"seen,omitempty"`
+	Lately map[int64]int64 `json:"lately,omitempty"` // by the minute in which they were read, of the last hour
+
+	minute int64 // that is read in
 }
 
 // seen is how often, and where first.
@@ -88,7 +91,20 @@ type seen struct {
 	At   int64  `json:"at"` // the byte at which the line begins
 }
 
-func (f *flaws) begin(month time.Time) {
+// lately is how many there were in the last hour.
+func (f *flaws) lately() (n int64) {
+	for _, count := range f.Lately {
+		n += count
+	}
+	return n
+}
+
+func (f *flaws) begin(month, now time.Time) {
+	f.minute = now.Unix() / 60
+	if f.Lately == nil {
+		f.Lately = map[int64]int64{}
+	}
+	maps.DeleteFunc(f.Lately, func(minute, _ int64) bool { return minute > f.minute || minute < f.minute-60 })
 	if f.Month != month.Unix() || f.Seen == nil {
 		f.Month, f.Seen = month.Unix(), map[flaw]*seen{}
 	}
@@ -100,6 +116,7 @@ func (f *flaws) add(what flaw, file string, at int64) {
 		f.Seen[what] = &seen{File: filepath.Base(file), At: at}
 	}
 	f.Seen[what].N++
+	f.Lately[f.minute]++
 }
 
 // words are what is said of each flaw, in the order in which they are told.

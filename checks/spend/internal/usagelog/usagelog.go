@@ -60,7 +60,7 @@ func (l *Log) Read(ctx context.Context, now time.Time) (source.Reading, error) {
 	}
 	s := restore(l.options.State.Load(), l.of)
 	s.Tally.begin(now, l.options.Prices, l.options.Zone)
-	s.Flaws.begin(s.Tally.month)
+	s.Flaws.begin(s.Tally.month, now)
 	work, cancel := spare(ctx)
 	defer cancel()
 	trouble := l.follow(work, s, now)
