@@ -201,6 +201,7 @@ func TestBadParametersAreRefusedAtTheirPlace(t *testing.T) {
 	t.Parallel()
 	for params, path := range map[string]string{
 		"model: ''":                                                          "model",
+		`model: "a\nb"`:                                                      "model",
 		"model: ' a'":                                                        "model",
 		"{model: a, prompt: ' '}":                                            "prompt",
 		"{model: a, max_tokens: 0}":                                          "max_tokens",

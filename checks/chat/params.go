@@ -5,9 +5,9 @@ import (
 	"math"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/checks/internal/calls"
 	"github.com/windsock-monitor/windsock/checks/internal/expect"
 )
 
@@ -39,7 +39,7 @@ func defaults() Params {
 func (p Params) Validate() error {
 	var errs []error
 	bad := func(path, format string, args ...any) { errs = append(errs, checks.Invalid(path, format, args...)) }
-	if p.Model == "" || len(p.Model) > 100 || strings.TrimSpace(p.Model) != p.Model || !utf8.ValidString(p.Model) {
+	if !calls.IsModel(p.Model) {
 		bad("model", "%q, want a model's id such as mistral-small-latest", p.Model)
 	}
 	if strings.TrimSpace(p.Prompt) == "" {

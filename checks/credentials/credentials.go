@@ -108,7 +108,7 @@ func (c *Credentials) same(ctx context.Context, r *checks.Result) []finding {
 	if err != nil {
 		return nil
 	}
-	r.Measurements = append(r.Measurements, checks.Measurement{Name: "probe.key.same", Value: truth(same)})
+	r.Measurements = append(r.Measurements, checks.Measurement{Name: "probe.key.same", Value: calls.Truth(same)})
 	if !same {
 		return nil
 	}

@@ -100,16 +100,9 @@ func step(a *answer) checks.Step {
 func measure(r *checks.Result, a *answer) {
 	if a.call.OK() || a.refused() {
 		r.Measurements = append(r.Measurements, checks.Measurement{
-			Name: "probe.key.valid", Value: truth(a.call.OK()), Attrs: map[string]string{"key": a.key.Name},
+			Name: "probe.key.valid", Value: calls.Truth(a.call.OK()), Attrs: map[string]string{"key": a.key.Name},
 		})
 	}
-}
-
-func truth(is bool) float64 {
-	if is {
-		return 1
-	}
-	return 0
 }
 
 // settle makes the findings the verdict: the one that counts most gives status and cause, all are told.

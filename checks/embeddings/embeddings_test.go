@@ -63,6 +63,7 @@ func TestTheKindPassesTheSuite(t *testing.T) {
 		},
 		Refused: map[string]string{
 			"no model":             "model: ''",
+			"a model of two lines": `model: "a\nb"`,
 			"no texts":             "input: []",
 			"an empty text":        "input: [a, ' ']",
 			"a text that is alone": "input: {a: b}",

@@ -6,9 +6,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/checks/internal/calls"
 )
 
 // The bounds of one run: a monitor embeds no documents, and its answer must stay small.
@@ -58,7 +58,7 @@ func (p Params) known() Params {
 func (p Params) Validate() error {
 	var errs []error
 	bad := func(path, format string, args ...any) { errs = append(errs, checks.Invalid(path, format, args...)) }
-	if p.Model == "" || len(p.Model) > 100 || strings.TrimSpace(p.Model) != p.Model || !utf8.ValidString(p.Model) {
+	if !calls.IsModel(p.Model) {
 		bad("model", "%q, want a model's id such as mistral-embed", p.Model)
 	}
 	if len(p.Input) == 0 || len(p.Input) > maxInputs {

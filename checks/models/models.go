@@ -44,7 +44,7 @@ func (p Params) Validate() error {
 	seen := map[string]bool{}
 	for i, id := range p.Expect {
 		path := fmt.Sprintf("expect.%d", i)
-		if !validID(id) {
+		if !calls.IsModel(id) {
 			errs = append(errs, checks.Invalid(path, "%q, want a model's id", id))
 		}
 		if seen[id] {
@@ -54,7 +54,7 @@ func (p Params) Validate() error {
 	}
 	for _, id := range slices.Sorted(maps.Keys(p.Usable)) {
 		path := "usable." + id
-		if !validID(id) {
+		if !calls.IsModel(id) {
 			errs = append(errs, checks.Invalid("usable", "%q, want a model's id", id))
 		}
 		if len(p.Usable[id]) == 0 {
@@ -77,17 +77,13 @@ func (p Params) Validate() error {
 func (p Params) badWatches() []error {
 	var errs []error
 	for _, id := range slices.Sorted(maps.Keys(p.Watch)) {
-		if policy := p.Watch[id].Policy; !validID(id) {
+		if policy := p.Watch[id].Policy; !calls.IsModel(id) {
 			errs = append(errs, checks.Invalid("watch", "%q, want a model's id", id))
 		} else if policy != "" && policy != PolicyAlias && policy != PolicyPinned {
 			errs = append(errs, checks.Invalid("watch."+id+".policy", "%q, want alias or pinned", policy))
 		}
 	}
 	return errs
-}
-
-func validID(id string) bool {
-	return id != "" && len(id) <= 100 && id == oneline.Of(strings.TrimSpace(id), 100)
 }
 
 // Kind is the kind of check that this package is.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/checks/internal/calls"
 	"github.com/windsock-monitor/windsock/checks/internal/oneline"
 	"github.com/windsock-monitor/windsock/internal/mistral"
 )
@@ -93,7 +94,7 @@ func (m *Models) measurements(w *watched) []checks.Measurement {
 			out = append(out, checks.Measurement{Name: "probe.llm.model." + name, Value: value, Unit: unit, Attrs: attrs})
 		}
 		model, ok := w.listed[id]
-		add("listed", zeroOne(ok), "")
+		add("listed", calls.Truth(ok), "")
 		if !ok {
 			continue
 		}
@@ -107,7 +108,7 @@ func (m *Models) measurements(w *watched) []checks.Measurement {
 			add("context_length", float64(model.MaxContextLength), "{token}")
 		}
 		if m.params.Watch[id].Policy == PolicyPinned {
-			add("floating", zeroOne(floats(&model)), "")
+			add("floating", calls.Truth(floats(&model)), "")
 		}
 		if card := cardOf(&model, m.prices, w.now); card.Price != nil {
 			out = append(out, card.Price.measurements(id)...)
@@ -127,13 +128,6 @@ func (p *Price) measurements(id string) []checks.Measurement {
 		})
 	}
 	return out
-}
-
-func zeroOne(yes bool) float64 {
-	if yes {
-		return 1
-	}
-	return 0
 }
 
 // floats reports whether an id can come to stand for another model.

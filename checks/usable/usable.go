@@ -45,7 +45,7 @@ func (p Params) Validate() error {
 	var errs []error
 	for i, id := range p.Models {
 		path := fmt.Sprintf("models.%d", i)
-		if id == "" || len(id) > 100 || id != oneline.Of(strings.TrimSpace(id), 100) {
+		if !calls.IsModel(id) {
 			errs = append(errs, checks.Invalid(path, "%q, want a model's id", id))
 		}
 		if slices.Contains(p.Models[:i], id) {

@@ -48,6 +48,20 @@ func Result(ctx context.Context, call *mistral.Call) checks.Result {
 	return r
 }
 
+// IsModel reports whether a text of the configuration can be a model's id or alias: one line of at most 100 bytes, and no more.
+func IsModel(id string) bool {
+	const most = 100
+	return id != "" && len(id) <= most && id == oneline.Of(strings.TrimSpace(id), most)
+}
+
+// Truth is the value of a measurement that is a yes or a no.
+func Truth(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
 // Fact adds what a server said to the facts of r, fit to be kept; "" adds nothing.
 func Fact(r *checks.Result, key, value string) {
 	if value = oneline.Of(value, maxFact); value == "" {

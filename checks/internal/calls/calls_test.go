@@ -3,6 +3,7 @@ package calls_test
 import (
 	"math"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -92,5 +93,17 @@ func TestAProviderOfAnotherSortIsRefused(t *testing.T) {
 	}
 	if provider, err := calls.Lent[speaker](checks.Env{}, "speak"); provider != nil || err != nil {
 		t.Errorf("nothing lent: %v, %v", provider, err)
+	}
+}
+
+func TestAnIdOfAModelIsOneShortLine(t *testing.T) {
+	t.Parallel()
+	for id, want := range map[string]bool{
+		"mistral-small-latest": true, "ft:mistral-small:1234abcd:20260101:name": true, strings.Repeat("a", 100): true,
+		"": false, " a": false, "a ": false, "a\nb": false, "a\x1bb": false, "a\xffb": false, strings.Repeat("a", 101): false,
+	} {
+		if got := calls.IsModel(id); got != want {
+			t.Errorf("%q: %v, want %v", id, got, want)
+		}
 	}
 }
