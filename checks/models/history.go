@@ -28,20 +28,23 @@ const maxChanges = 50
 
 // History is what the check remembers of the models that it watches. It is the check's memory as JSON.
 type History struct {
+	ListedAt time.Time `json:"listed_at,omitzero"` // when the newest list came that was looked at
+	Watched  []string  `json:"watched"`            // the ids that were looked for in it, listed or not
+
 	Cards   map[string]Card `json:"cards"`             // by id
 	Changes []Change        `json:"changes,omitempty"` // the oldest first
 }
 
 // Card is what one id was when it was last listed.
 type Card struct {
-	Canonical    string    `json:"canonical"` // the model that it stands for
+	Canonical    string    `json:"canonical,omitempty"` // the model that it stands for
 	Retires      time.Time `json:"retires,omitzero"`
 	Replacement  string    `json:"replacement,omitempty"`
 	Capabilities []string  `json:"capabilities,omitempty"` // that it has, sorted
 	Context      int64     `json:"context,omitempty"`
 	Temperature  *float64  `json:"temperature,omitempty"`
-	Price        *Price    `json:"price,omitempty"` // nil: not known
-	SeenAt       time.Time `json:"seen_at"`
+	Price        *Price    `json:"price,omitempty"`  // nil: not known
+	SeenAt       time.Time `json:"seen_at,omitzero"` // zero: it was never listed
 }
 
 // Price is US dollars for a million tokens, in the provider's zone.
@@ -75,6 +78,12 @@ func ReadHistory(data []byte) (History, error) {
 		h.Cards = map[string]Card{}
 	}
 	return h, nil
+}
+
+// Listed reports whether an id was in the newest list.
+func (h *History) Listed(id string) bool {
+	card, known := h.Cards[id]
+	return known && card.SeenAt.Equal(h.ListedAt)
 }
 
 // Moved reports whether the id came to stand for another model.
@@ -199,6 +208,7 @@ func degrees(t *float64) string {
 // take brings the history up to what is listed now, and returns what changed. An id that is seen for the first time did
 // not change, and one that is not listed is remembered as it was.
 func (h *History) take(ids []string, listed map[string]mistral.Model, prices *pricing.Book, now time.Time) []Change {
+	h.ListedAt, h.Watched = now, ids
 	var all []Change
 	for _, id := range ids {
 		model, ok := listed[id]

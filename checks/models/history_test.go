@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -237,5 +238,27 @@ func TestAMemoryThatFailsIsSaidAndTakesNothingAway(t *testing.T) {
 		if r.Status != checks.OK || !said || counted(r, "probe.llm.model.listed") != 1 {
 			t.Errorf("%s: %s %s, evidence %+v", name, r.Status, r.Summary, r.Evidence)
 		}
+	}
+}
+
+func TestWhatIsNotListedIsRememberedSo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const params = "expect: [mistral-small-latest, nobody-knows-7b]\nmin_count: 0"
+	listed := func() string {
+		history, err := models.ReadHistory(w.memory.data)
+		if err != nil || history.ListedAt.IsZero() || !slices.Equal(history.Watched, []string{"mistral-small-latest", "nobody-knows-7b"}) {
+			t.Errorf("remembered: %+v, %v", history, err)
+		}
+		return fmt.Sprint(history.Listed("mistral-small-latest"), history.Listed("nobody-knows-7b"), len(history.Cards))
+	}
+	w.run(params)
+	if got, want := listed(), "true false 1"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	clear(w.cards)
+	w.run(params) // an empty list
+	if got, want := listed(), "false false 1"; got != want {
+		t.Errorf("after an empty list: got %s, want %s", got, want)
 	}
 }

@@ -24,11 +24,11 @@ func newModels(p process) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "models",
 		Short: "Show the models that are watched: what they stand for, cost, and when they retire",
-		Long: `Show what checks of the kind models saw last, from the store: what each id stands for, when it moved,
-its price, its retirement, what changed, and the rate limits that paid answers told last. It works
-beside a running agent and asks nobody.
-Exit code 0: well; 3: a model is not listed any more, refuses to
-answer, has retired, or moved within 24 hours; 4: nothing was seen yet.`,
+		Long: `Show what checks of the kinds models and usable saw last, from the store: what each id stands for,
+when it moved, its price, its retirement, whether it answers, what changed, and the rate limits that
+paid answers told last. It works beside a running agent and asks nobody.
+Exit code 0: well; 3: a model is not listed, refuses to answer, has retired, or moved within 24 hours;
+4: nothing was seen yet.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return showModels(cmd.Context(), p, f) },
 	}
@@ -58,12 +58,12 @@ func showModels(ctx context.Context, p process, f modelsFlags) error {
 	}
 	if len(view.Models) == 0 {
 		if !asJSON {
-			fmt.Fprintln(p.stderr, "hint: run the agent, or `windsock check` with the name of a check of the kind models")
+			fmt.Fprintln(p.stderr, "hint: run the agent, or `windsock check` with the name of a check of the kind models or usable")
 		}
 		return exit(exitUndecided, nil)
 	}
 	for i := range view.Models {
-		if m := &view.Models[i]; !m.Listed || m.Usable != nil && !m.Usable.OK || retired(m, now) || now.Sub(m.MovedAt) < movedLately {
+		if m := &view.Models[i]; m.Gone() || m.Usable != nil && !m.Usable.OK || retired(m, now) || now.Sub(m.MovedAt) < movedLately {
 			return exit(exitBadNews, nil)
 		}
 	}
@@ -83,15 +83,7 @@ func printModels(w io.Writer, view *agent.ModelsView, now time.Time) {
 	fmt.Fprintln(table, "MODEL\tSTANDS FOR\tIN $/M\tOUT $/M\tCONTEXT\tUSABLE\tRETIRES\tSEEN")
 	for i := range view.Models {
 		m := &view.Models[i]
-		in, out := "unknown", "unknown"
-		if m.Price != nil {
-			in, out = dollars(m.Price.Input), dollars(m.Price.Output)
-		}
-		seen := ago(now.Sub(m.SeenAt))
-		if !m.Listed {
-			seen = "NOT LISTED, last " + seen
-		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", m.Model, m.Canonical, in, out, m.Context, answers(m), retirement(m, now), seen)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", m.Model, card(m), answers(m), retirement(m, now), seen(m, now))
 	}
 	_ = table.Flush()
 	for i := range view.Changes {
@@ -105,6 +97,31 @@ func printModels(w io.Writer, view *agent.ModelsView, now time.Time) {
 		}
 		fmt.Fprintf(w, ", %s\n", ago(now.Sub(l.At)))
 	}
+}
+
+// card is the columns of what the list said of a model; of one that was never listed nothing is known.
+func card(m *agent.WatchedModel) string {
+	if m.SeenAt.IsZero() {
+		return "-\t-\t-\t-"
+	}
+	in, out := "unknown", "unknown"
+	if m.Price != nil {
+		in, out = dollars(m.Price.Input), dollars(m.Price.Output)
+	}
+	return fmt.Sprintf("%s\t%s\t%s\t%d", m.Canonical, in, out, m.Context)
+}
+
+// seen is when a model was last listed, or asked where no list is looked at.
+func seen(m *agent.WatchedModel, now time.Time) string {
+	switch {
+	case m.Listed == nil:
+		return "asked " + ago(now.Sub(m.Usable.At))
+	case *m.Listed:
+		return ago(now.Sub(m.SeenAt))
+	case m.SeenAt.IsZero():
+		return "NOT LISTED, never seen"
+	}
+	return "NOT LISTED, last " + ago(now.Sub(m.SeenAt))
 }
 
 // answers is whether the model answered when it was last asked.

@@ -25,17 +25,20 @@ type ModelsView struct {
 	Limits  []LimitSeen     `json:"limits,omitempty"`
 }
 
-// WatchedModel is one id as a models check saw it last.
+// WatchedModel is one id as a models check saw it last, or as one of the kind usable asked it where no models check watches it.
 type WatchedModel struct {
-	Provider string `json:"provider"`
-	Check    string `json:"check"` // that watches it
-	Model    string `json:"model"`
-	models.Card
-	Before  string    `json:"before,omitempty"` // what it stood for before it moved last
-	MovedAt time.Time `json:"moved_at,omitzero"`
-	Listed  bool      `json:"listed"`           // in the newest list of the check
-	Usable  *Usable   `json:"usable,omitempty"` // nil: nobody asked the model
+	Provider    string    `json:"provider"`
+	Check       string    `json:"check"` // that watches or asks it
+	Model       string    `json:"model"`
+	models.Card           // empty where it was never listed
+	Before      string    `json:"before,omitempty"` // what it stood for before it moved last
+	MovedAt     time.Time `json:"moved_at,omitzero"`
+	Listed      *bool     `json:"listed,omitempty"` // whether it is in the newest list of the check; nil: no list was looked at
+	Usable      *Usable   `json:"usable,omitempty"` // nil: nobody asked the model
 }
+
+// Gone reports whether the newest list is without the model.
+func (m *WatchedModel) Gone() bool { return m.Listed != nil && !*m.Listed }
 
 // Usable is what a model said when a check of the kind usable asked it last.
 type Usable struct {
@@ -49,8 +52,8 @@ type LimitSeen struct {
 	headroom.Window
 }
 
-// SeenModels reads what checks of the kind models remember of their models, and the rate limits that were observed last, also
-// while an agent runs. Nothing known is an empty view.
+// SeenModels reads what checks of the kinds models and usable remember of their models, and the rate limits that were observed
+// last, also while an agent runs. Nothing known is an empty view.
 func SeenModels(ctx context.Context, cfg *config.Config, getenv func(string) string) (*ModelsView, error) {
 	view := &ModelsView{}
 	dir, err := StateDir(cfg, getenv)
@@ -91,15 +94,9 @@ func (v *ModelsView) add(check *config.Check, data []byte) error {
 		return fmt.Errorf("check %q: %w", check.Name, err)
 	}
 	v.Changes = append(v.Changes, history.Changes...)
-	var newest time.Time
-	for _, card := range history.Cards {
-		if card.SeenAt.After(newest) {
-			newest = card.SeenAt
-		}
-	}
-	for _, id := range slices.Sorted(maps.Keys(history.Cards)) {
-		card := history.Cards[id]
-		row := WatchedModel{Provider: check.Provider, Check: check.Name, Model: id, Card: card, Listed: card.SeenAt.Equal(newest)}
+	for _, id := range slices.Sorted(slices.Values(history.Watched)) {
+		listed := history.Listed(id)
+		row := WatchedModel{Provider: check.Provider, Check: check.Name, Model: id, Card: history.Cards[id], Listed: &listed}
 		for _, c := range history.Changes {
 			if c.Model == id && c.Moved() {
 				row.Before, row.MovedAt = c.Before, c.At
@@ -110,7 +107,7 @@ func (v *ModelsView) add(check *config.Check, data []byte) error {
 	return nil
 }
 
-// asked adds what checks of the kind usable remember.
+// asked adds what checks of the kind usable remember, and a row for each model that only they know.
 func (v *ModelsView) asked(ctx context.Context, kept *store.View, cfg *config.Config) error {
 	for i := range cfg.Checks {
 		check := &cfg.Checks[i]
@@ -125,13 +122,26 @@ func (v *ModelsView) asked(ctx context.Context, kept *store.View, cfg *config.Co
 		if err != nil {
 			return fmt.Errorf("check %q: %w", check.Name, err)
 		}
-		for j := range v.Models {
-			if verdict, known := memory.Models[v.Models[j].Model]; known && v.Models[j].Provider == check.Provider {
-				v.Models[j].Usable = &Usable{OK: verdict.Cause == checks.CauseNone, Verdict: verdict}
-			}
+		for _, id := range slices.Sorted(maps.Keys(memory.Models)) {
+			v.answered(check, id, memory.Models[id])
 		}
 	}
 	return nil
+}
+
+// answered adds what a model said when it was asked. Where two checks asked it, the newer answer counts.
+func (v *ModelsView) answered(check *config.Check, id string, verdict usable.Verdict) {
+	said, watched := &Usable{OK: verdict.Cause == checks.CauseNone, Verdict: verdict}, false
+	for i := range v.Models {
+		if m := &v.Models[i]; m.Model == id && m.Provider == check.Provider {
+			if watched = true; m.Usable == nil || m.Usable.At.Before(verdict.At) {
+				m.Usable = said
+			}
+		}
+	}
+	if !watched {
+		v.Models = append(v.Models, WatchedModel{Provider: check.Provider, Check: check.Name, Model: id, Usable: said})
+	}
 }
 
 func (v *ModelsView) limits(ctx context.Context, kept *store.View, cfg *config.Config) error {
