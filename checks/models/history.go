@@ -5,22 +5,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/mistral"
 	"github.com/windsock-monitor/windsock/internal/pricing"
-)
-
-// The kinds of change, as the attribute of probe.llm.model.changes has them.
-const (
-	changeMoved       = "moved"
-	changeRetirement  = "retirement"
-	changeLost        = "capability_lost"
-	changeContext     = "context_length"
-	changeTemperature = "default_temperature"
 )
 
 // maxChanges are kept.
@@ -38,6 +27,7 @@ type History struct {
 // Card is what one id was when it was last listed.
 type Card struct {
 	Canonical    string    `json:"canonical,omitempty"` // the model that it stands for
+	Billing      string    `json:"billing,omitempty"`   // the name under which the provider bills it, where it says so
 	Retires      time.Time `json:"retires,omitzero"`
 	Replacement  string    `json:"replacement,omitempty"`
 	Capabilities []string  `json:"capabilities,omitempty"` // that it has, sorted
@@ -52,17 +42,6 @@ type Price struct {
 	Input  float64 `json:"input"`
 	Cached float64 `json:"cached"`
 	Output float64 `json:"output"`
-}
-
-// Change is one thing that became different between two lists.
-type Change struct {
-	At          time.Time `json:"at"` // when it was seen
-	Model       string    `json:"model"`
-	Kind        string    `json:"kind"`
-	Before      string    `json:"before"`
-	After       string    `json:"after"`
-	PriceBefore *Price    `json:"price_before,omitempty"`
-	PriceAfter  *Price    `json:"price_after,omitempty"`
 }
 
 // ReadHistory reads the check's memory; an empty one is an empty history.
@@ -86,45 +65,10 @@ func (h *History) Listed(id string) bool {
 	return known && card.SeenAt.Equal(h.ListedAt)
 }
 
-// Moved reports whether the id came to stand for another model.
-func (c *Change) Moved() bool { return c.Kind == changeMoved }
-
-// Text is the change for a person: "mistral-small-latest moved from A to B, input +50 %, output +100 %".
-func (c *Change) Text() string {
-	switch c.Kind {
-	case changeMoved:
-		return fmt.Sprintf("%s moved from %s to %s%s", c.Model, c.Before, c.After, c.money())
-	case changeRetirement:
-		return fmt.Sprintf("retirement of %s: %s, was %s", c.Model, c.After, c.Before)
-	case changeLost:
-		return fmt.Sprintf("%s lost %s", c.Model, c.Before)
-	}
-	return fmt.Sprintf("%s of %s is %s, was %s", strings.ReplaceAll(c.Kind, "_", " "), c.Model, c.After, c.Before)
-}
-
-// money is what a move does to the price.
-func (c *Change) money() string {
-	switch before, after := c.PriceBefore, c.PriceAfter; {
-	case before == nil || after == nil:
-		return ", and what that does to the price is not known"
-	case *before == *after:
-		return ", at the same price"
-	default:
-		return fmt.Sprintf(", input %s, output %s", grown(before.Input, after.Input), grown(before.Output, after.Output))
-	}
-}
-
-func grown(before, after float64) string {
-	if before == 0 {
-		return fmt.Sprintf("$%g", after)
-	}
-	return fmt.Sprintf("%+.0f %%", 100*(after/before-1))
-}
-
 // cardOf is what the list says of an id, with its price.
 func cardOf(model *mistral.Model, prices *pricing.Book, now time.Time) Card {
 	c := Card{
-		Canonical: canonical(model), Retires: model.Deprecation, Replacement: model.Replacement,
+		Canonical: canonical(model), Billing: model.BillingName, Retires: model.Deprecation, Replacement: model.Replacement,
 		Context: model.MaxContextLength, Temperature: model.DefaultTemperature, SeenAt: now,
 	}
 	for _, name := range slices.Sorted(maps.Keys(model.Capabilities)) {
@@ -147,62 +91,51 @@ func cardOf(model *mistral.Model, prices *pricing.Book, now time.Time) Card {
 	return c
 }
 
-// canonical is the model that an id stands for: the billing name tells alias and model apart also where name does not.
+// canonical is the model that an id stands for: the card's name. A card of a -latest alias may name the alias itself (that of
+// mistral-medium-latest does, recorded in autumn 2026), which is no model: then what it is billed as tells.
 func canonical(model *mistral.Model) string {
-	for _, name := range []string{model.Name, model.BillingName} {
-		if name != "" && name != model.ID {
-			return name
-		}
+	switch {
+	case model.Name != "" && model.Name != model.ID:
+		return model.Name
+	case model.BillingName != "" && latest(model.ID):
+		return model.BillingName
 	}
 	return model.ID
 }
 
-// changes are the differences between a card and the one before.
-func changes(id string, before, after *Card) []Change {
-	var all []Change
-	add := func(kind, was, is string) {
-		all = append(all, Change{
-			At: after.SeenAt, Model: id, Kind: kind, Before: was, After: is, PriceBefore: before.Price, PriceAfter: after.Price,
-		})
+// latest reports whether an id says of itself that it moves.
+func latest(id string) bool { return strings.HasSuffix(id, "-latest") }
+
+// BilledAs is the name under which the provider bills the model where that is not what the id stands for, else "". It is what
+// the model is priced as, where that has a price.
+func (c *Card) BilledAs() string {
+	if c.Billing == c.Canonical {
+		return ""
 	}
-	if before.Canonical != after.Canonical {
-		add(changeMoved, before.Canonical, after.Canonical)
-	}
-	if !before.Retires.Equal(after.Retires) || before.Replacement != after.Replacement {
-		add(changeRetirement, end(before), end(after))
-	}
-	if lost := without(before.Capabilities, after.Capabilities); len(lost) > 0 {
-		add(changeLost, strings.Join(lost, ", "), "none")
-	}
-	if before.Context != after.Context {
-		add(changeContext, strconv.FormatInt(before.Context, 10), strconv.FormatInt(after.Context, 10))
-	}
-	if was, is := degrees(before.Temperature), degrees(after.Temperature); was != is {
-		add(changeTemperature, was, is)
-	}
-	return all
+	return c.Billing
 }
 
-func without(before, after []string) []string {
-	return slices.DeleteFunc(slices.Clone(before), func(name string) bool { return slices.Contains(after, name) })
+// bill is what the model costs, and as what, for a person.
+func (c *Card) bill() string {
+	text := "not known"
+	if p := c.Price; p != nil {
+		text = fmt.Sprintf("input $%g, cached $%g, output $%g", p.Input, p.Cached, p.Output)
+	}
+	if billed := c.BilledAs(); billed != "" {
+		text += ", billed as " + billed
+	}
+	return text
 }
 
-// end is a retirement for a person.
-func end(c *Card) string {
-	switch {
-	case c.Retires.IsZero():
-		return "none announced"
-	case c.Replacement == "":
-		return c.Retires.UTC().Format(time.DateOnly)
+// samePrice reports whether two cards cost the same, under the same name as far as both say one.
+func samePrice(a, b *Card) bool {
+	if a.Billing != "" && b.Billing != "" && a.Billing != b.Billing {
+		return false
 	}
-	return c.Retires.UTC().Format(time.DateOnly) + ", replaced by " + c.Replacement
-}
-
-func degrees(t *float64) string {
-	if t == nil {
-		return "none"
+	if a.Price == nil || b.Price == nil {
+		return a.Price == b.Price
 	}
-	return fmt.Sprint(*t)
+	return *a.Price == *b.Price
 }
 
 // take brings the history up to what is listed now, and returns what changed. An id that is seen for the first time did
@@ -225,19 +158,4 @@ func (h *History) take(ids []string, listed map[string]mistral.Model, prices *pr
 	h.Changes = append(h.Changes, all...)
 	h.Changes = h.Changes[max(len(h.Changes)-maxChanges, 0):]
 	return all
-}
-
-// measured counts the changes.
-func measured(all []Change) []checks.Measurement {
-	var out []checks.Measurement
-	for i := range all {
-		c := &all[i]
-		if c.Kind == changeMoved {
-			out = append(out, checks.Measurement{Name: "probe.llm.model.moves", Value: 1, Attrs: map[string]string{"alias": c.Model}})
-		}
-		out = append(out, checks.Measurement{
-			Name: "probe.llm.model.changes", Value: 1, Attrs: map[string]string{"change": c.Kind, "model": c.Model},
-		})
-	}
-	return out
 }

@@ -46,6 +46,7 @@ type world struct {
 	memory kept
 	url    string
 	used   []string
+	own    []pricing.Price // that the configuration has
 }
 
 func newWorld(t *testing.T) *world {
@@ -98,7 +99,7 @@ func (l learning) Models(ctx context.Context) ([]mistral.Model, mistral.Call) {
 // run makes a check anew, as after a restart, and runs it.
 func (w *world) run(params string) checks.Result {
 	w.t.Helper()
-	book := pricing.NewBook(pricing.Default(), "")
+	book := pricing.NewBook(pricing.Default().With(w.own), "")
 	check, err := models.Kind().New(checktest.Decoder(params, ""), checks.Env{
 		Provider: learning{mistraltest.Client(w.t, w.url, checktest.Secret(key)), book}, Prices: book, Memory: &w.memory, Models: func() []string { return w.used },
 	})
@@ -138,6 +139,17 @@ func TestTheRunThatSeesAChangeTellsItOnce(t *testing.T) {
 		"an alias moves to a model without a price": {
 			func(w *world) { w.set("mistral-small-latest", "name", "mistral-small-9") },
 			"moved from mistral-small-2603 to mistral-small-9, and what that does to the price is not known", 1,
+		},
+		"an alias moves to a model that is billed as another": {
+			func(w *world) {
+				w.set("mistral-small-latest", "name", "mistral-small-9")
+				w.set("mistral-small-latest", "billing_model_name", "ministral-14b-2512")
+			},
+			"mistral-small-latest moved from mistral-small-2603 to mistral-small-9, billed as ministral-14b-2512, input +33 %, output -67 %", 1,
+		},
+		"it is billed as another, and costs something else": {
+			func(w *world) { w.set("mistral-small-latest", "billing_model_name", "ministral-14b-2512") },
+			"price of mistral-small-latest: input $0.2, cached $0.02, output $0.2, billed as ministral-14b-2512; was input $0.15, cached $0.015, output $0.6", 0,
 		},
 		"a retirement is announced": {
 			func(w *world) {
@@ -260,5 +272,69 @@ func TestWhatIsNotListedIsRememberedSo(t *testing.T) {
 	w.run(params) // an empty list
 	if got, want := listed(), "false false 1"; got != want {
 		t.Errorf("after an empty list: got %s, want %s", got, want)
+	}
+}
+
+func TestAnotherBillingNameAtTheSamePriceIsAChange(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.used = []string{"mistral-small-latest"}
+	w.run("")
+	w.set("mistral-small-latest", "billing_model_name", "mistral-small-2603")
+	if r := w.run(""); r.Status != checks.OK {
+		t.Errorf("a billing name that was not said before: %s %s", r.Status, r.Summary)
+	}
+	w.set("mistral-small-latest", "billing_model_name", "mistral-small-2603-launch-discount")
+	r := w.run("")
+	if want := "output $0.6, billed as mistral-small-2603-launch-discount; was input $0.15, cached $0.015, output $0.6"; r.Status != checks.Degraded ||
+		r.Blame != checks.BlameProvider || !strings.HasSuffix(r.Summary, want) || counted(r, "probe.llm.model.moves") != 0 {
+		t.Errorf("%s %s: %s, want …%s", r.Status, r.Blame, r.Summary, want)
+	}
+}
+
+func TestAnotherPriceInOurOwnTableIsNotTheProvidersFault(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.used = []string{"mistral-small-latest"}
+	w.run("")
+	w.own = []pricing.Price{{Model: "mistral-small-2603", Input: 2_000_000, Cached: 200_000, Output: 3_000_000, Own: true}}
+	dear := w.run("")
+	w.own = []pricing.Price{{Model: "mistral-small-2603", Minute: 1, Own: true}}
+	for want, r := range map[string]checks.Result{
+		"price of mistral-small-latest: input $2, cached $0.2, output $3; was input $0.15, cached $0.015, output $0.6": dear,
+		"price of mistral-small-latest: not known; was input $2, cached $0.2, output $3":                               w.run(""),
+	} {
+		if r.Status != checks.Degraded || r.Blame != checks.BlameConfig || r.Summary != want {
+			t.Errorf("%s %s: %s, want %s", r.Status, r.Blame, r.Summary, want)
+		}
+	}
+}
+
+func TestWhatAnIdStandsForIsItsCanonicalName(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		id, name, billing, canonical, billedAs string
+		floats                                 bool
+	}{
+		"an alias":                          {"mistral-small-latest", "mistral-small-2603", "mistral-small-2603", "mistral-small-2603", "", true},
+		"a model":                           {"mistral-small-2603", "mistral-small-2603", "mistral-small-2603", "mistral-small-2603", "", false},
+		"an alias without a billing name":   {"mistral-small", "mistral-small-2603", "", "mistral-small-2603", "", true},
+		"an alias that is billed as a sale": {"mistral-large", "mistral-large-4", "mistral-large-4-sale", "mistral-large-4", "mistral-large-4-sale", true},
+		"a model that is billed as a sale":  {"mistral-large-4", "mistral-large-4", "mistral-large-4-sale", "mistral-large-4", "mistral-large-4-sale", false},
+		"an alias that names itself":        {"mistral-medium-latest", "mistral-medium-latest", "mistral-medium-3-5", "mistral-medium-3-5", "", true},
+		"an alias of that alias":            {"mistral-medium", "mistral-medium-latest", "mistral-medium-3-5", "mistral-medium-latest", "mistral-medium-3-5", true},
+		"a card without names":              {"x", "", "", "x", "", false},
+	} {
+		w := newWorld(t)
+		w.cards = map[string]map[string]any{tc.id: {"id": tc.id, "name": tc.name, "billing_model_name": tc.billing}}
+		r := w.run("watch: {" + tc.id + ": {policy: pinned}}")
+		history, err := models.ReadHistory(w.memory.data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		card := history.Cards[tc.id]
+		if card.Canonical != tc.canonical || card.BilledAs() != tc.billedAs || counted(r, "probe.llm.model.floating") == 1 != tc.floats {
+			t.Errorf("%s: stands for %q, billed as %q, %v; want %+v", name, card.Canonical, card.BilledAs(), r.Summary, tc)
+		}
 	}
 }

@@ -21,7 +21,9 @@ import (
 
 const doc = `Asks the provider for its list of models and checks that every expected id is in it, that models have the capabilities the application
 needs, and that the list is not shorter than it should be. It remembers each model that it names or that other checks of the provider call, and the run in which one of them changed is degraded:
-an alias that moved to another model, with what that does to its price, a capability that was lost, another context length or default temperature, an announced retirement. It is free. A listed model may still refuse to answer: that is what the chat check is for.`
+an alias that moved to another model, with what that does to its price, another price or billing name of the same model, a capability that was lost, another context length or default temperature, an announced retirement.
+What an id stands for is the canonical name of its card. It is priced as the billing name of the card, where that has a price; where the two differ, both are told.
+It is free. A listed model may still refuse to answer: that is what the usable and chat checks are for.`
 
 //go:embed example.yaml
 var example string

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
@@ -132,7 +131,7 @@ func (p *Price) measurements(id string) []checks.Measurement {
 
 // floats reports whether an id can come to stand for another model.
 func floats(model *mistral.Model) bool {
-	return canonical(model) != model.ID || strings.HasSuffix(model.ID, "-latest")
+	return canonical(model) != model.ID || latest(model.ID)
 }
 
 // findings are what is worth a look although every model is there: what changed since the list before, what can move and
@@ -145,7 +144,11 @@ func (m *Models) findings(r *checks.Result, w *watched) {
 		}
 	}
 	for i := range w.changes {
-		find("changed", w.changes[i].Text(), checks.BlameProvider)
+		blame := checks.BlameProvider
+		if w.changes[i].Own {
+			blame = checks.BlameConfig
+		}
+		find("changed", w.changes[i].Text(), blame)
 	}
 	for _, id := range w.ids {
 		model, ok := w.listed[id]

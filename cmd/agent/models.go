@@ -108,7 +108,11 @@ func card(m *agent.WatchedModel) string {
 	if m.Price != nil {
 		in, out = dollars(m.Price.Input), dollars(m.Price.Output)
 	}
-	return fmt.Sprintf("%s\t%s\t%s\t%d", m.Canonical, in, out, m.Context)
+	stands := m.Canonical
+	if billed := m.BilledAs(); billed != "" {
+		stands += ", billed as " + billed
+	}
+	return fmt.Sprintf("%s\t%s\t%s\t%d", stands, in, out, m.Context)
 }
 
 // seen is when a model was last listed, or asked where no list is looked at.

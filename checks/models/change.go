@@ -1,0 +1,142 @@
+package models
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/windsock-monitor/windsock/checks"
+)
+
+// The kinds of change, as the attribute of probe.llm.model.changes has them.
+const (
+	changeMoved       = "moved"
+	changePrice       = "price" // of the same model; a move tells what it does to the price
+	changeRetirement  = "retirement"
+	changeLost        = "capability_lost"
+	changeContext     = "context_length"
+	changeTemperature = "default_temperature"
+)
+
+// Change is one thing that became different between two lists.
+type Change struct {
+	At          time.Time `json:"at"` // when it was seen
+	Model       string    `json:"model"`
+	Kind        string    `json:"kind"`
+	Before      string    `json:"before"`
+	After       string    `json:"after"`
+	PriceBefore *Price    `json:"price_before,omitempty"`
+	PriceAfter  *Price    `json:"price_after,omitempty"`
+	BilledAfter string    `json:"billed_after,omitempty"` // what it is billed as now, where that is not what it stands for
+	Own         bool      `json:"own,omitempty"`          // of our price table, and not of the provider's list
+}
+
+// Moved reports whether the id came to stand for another model.
+func (c *Change) Moved() bool { return c.Kind == changeMoved }
+
+// Text is the change for a person: "mistral-small-latest moved from A to B, input +50 %, output +100 %".
+func (c *Change) Text() string {
+	switch c.Kind {
+	case changeMoved:
+		text := fmt.Sprintf("%s moved from %s to %s", c.Model, c.Before, c.After)
+		if c.BilledAfter != "" {
+			text += ", billed as " + c.BilledAfter
+		}
+		return text + c.money()
+	case changePrice:
+		return fmt.Sprintf("price of %s: %s; was %s", c.Model, c.After, c.Before)
+	case changeRetirement:
+		return fmt.Sprintf("retirement of %s: %s, was %s", c.Model, c.After, c.Before)
+	case changeLost:
+		return fmt.Sprintf("%s lost %s", c.Model, c.Before)
+	}
+	return fmt.Sprintf("%s of %s is %s, was %s", strings.ReplaceAll(c.Kind, "_", " "), c.Model, c.After, c.Before)
+}
+
+// money is what a move does to the price.
+func (c *Change) money() string {
+	switch before, after := c.PriceBefore, c.PriceAfter; {
+	case before == nil || after == nil:
+		return ", and what that does to the price is not known"
+	case *before == *after:
+		return ", at the same price"
+	default:
+		return fmt.Sprintf(", input %s, output %s", grown(before.Input, after.Input), grown(before.Output, after.Output))
+	}
+}
+
+func grown(before, after float64) string {
+	if before == 0 {
+		return fmt.Sprintf("$%g", after)
+	}
+	return fmt.Sprintf("%+.0f %%", 100*(after/before-1))
+}
+
+// changes are the differences between a card and the one before.
+func changes(id string, before, after *Card) []Change {
+	var all []Change
+	add := func(kind, was, is string) {
+		all = append(all, Change{
+			At: after.SeenAt, Model: id, Kind: kind, Before: was, After: is, PriceBefore: before.Price, PriceAfter: after.Price,
+			BilledAfter: after.BilledAs(), Own: kind == changePrice && before.Billing == after.Billing,
+		})
+	}
+	switch {
+	case before.Canonical != after.Canonical:
+		add(changeMoved, before.Canonical, after.Canonical)
+	case !samePrice(before, after):
+		add(changePrice, before.bill(), after.bill())
+	}
+	if !before.Retires.Equal(after.Retires) || before.Replacement != after.Replacement {
+		add(changeRetirement, end(before), end(after))
+	}
+	if lost := without(before.Capabilities, after.Capabilities); len(lost) > 0 {
+		add(changeLost, strings.Join(lost, ", "), "none")
+	}
+	if before.Context != after.Context {
+		add(changeContext, strconv.FormatInt(before.Context, 10), strconv.FormatInt(after.Context, 10))
+	}
+	if was, is := degrees(before.Temperature), degrees(after.Temperature); was != is {
+		add(changeTemperature, was, is)
+	}
+	return all
+}
+
+func without(before, after []string) []string {
+	return slices.DeleteFunc(slices.Clone(before), func(name string) bool { return slices.Contains(after, name) })
+}
+
+// end is a retirement for a person.
+func end(c *Card) string {
+	switch {
+	case c.Retires.IsZero():
+		return "none announced"
+	case c.Replacement == "":
+		return c.Retires.UTC().Format(time.DateOnly)
+	}
+	return c.Retires.UTC().Format(time.DateOnly) + ", replaced by " + c.Replacement
+}
+
+func degrees(t *float64) string {
+	if t == nil {
+		return "none"
+	}
+	return fmt.Sprint(*t)
+}
+
+// measured counts the changes.
+func measured(all []Change) []checks.Measurement {
+	var out []checks.Measurement
+	for i := range all {
+		c := &all[i]
+		if c.Kind == changeMoved {
+			out = append(out, checks.Measurement{Name: "probe.llm.model.moves", Value: 1, Attrs: map[string]string{"alias": c.Model}})
+		}
+		out = append(out, checks.Measurement{
+			Name: "probe.llm.model.changes", Value: 1, Attrs: map[string]string{"change": c.Kind, "model": c.Model},
+		})
+	}
+	return out
+}
