@@ -139,7 +139,7 @@ func modelMetrics() []Metric {
 		{Name: "probe.llm.model.usable", Attrs: model, Doc: "1 where the model answered when it was last asked, 0 where it refused"},
 		{Name: "probe.llm.model.floating", Attrs: model, Doc: "1 where the id is an alias that can move although the policy is pinned, else 0"},
 		{Name: "probe.llm.model.moves", Kind: Counter, Attrs: []string{"alias"}, Doc: "times that an alias came to stand for another model"},
-		{Name: "probe.llm.model.changes", Kind: Counter, Attrs: []string{"change", "model"}, Doc: "changes of a model's card: context_length, default_temperature, capability_lost, moved, price, retirement"},
+		{Name: "probe.llm.model.changes", Kind: Counter, Attrs: []string{"change"}, Doc: "changes of models' cards, which the record names: context_length, default_temperature, capability_lost, moved, price, retirement"},
 		{Name: "probe.llm.model.context_length", Unit: "{token}", Attrs: model, Doc: "tokens that fit into the model's context"},
 		{Name: "probe.llm.model.price.usd", Attrs: []string{"direction", "model"}, Doc: "US dollars for a million tokens: input, cached, output; no point where the price is not known"},
 	}

@@ -2,6 +2,7 @@ package models
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,6 +54,14 @@ func (c *Change) Text() string {
 		return fmt.Sprintf("%s lost %s", c.Model, c.Before)
 	}
 	return fmt.Sprintf("%s of %s is %s, was %s", strings.ReplaceAll(c.Kind, "_", " "), c.Model, c.After, c.Before)
+}
+
+// blame is whose doing the change is.
+func (c *Change) blame() checks.Blame {
+	if c.Own {
+		return checks.BlameConfig
+	}
+	return checks.BlameProvider
 }
 
 // money is what a move does to the price.
@@ -126,17 +135,22 @@ func degrees(t *float64) string {
 	return fmt.Sprint(*t)
 }
 
-// measured counts the changes.
+// measured counts the changes by their kind, and the moves by alias too.
 func measured(all []Change) []checks.Measurement {
-	var out []checks.Measurement
+	kinds, moves := map[string]float64{}, map[string]float64{}
 	for i := range all {
-		c := &all[i]
-		if c.Kind == changeMoved {
-			out = append(out, checks.Measurement{Name: "probe.llm.model.moves", Value: 1, Attrs: map[string]string{"alias": c.Model}})
+		kinds[all[i].Kind]++
+		if all[i].Moved() {
+			moves[all[i].Model]++
 		}
-		out = append(out, checks.Measurement{
-			Name: "probe.llm.model.changes", Value: 1, Attrs: map[string]string{"change": c.Kind, "model": c.Model},
-		})
 	}
+	var out []checks.Measurement
+	add := func(name, attr string, counts map[string]float64) {
+		for _, value := range slices.Sorted(maps.Keys(counts)) {
+			out = append(out, checks.Measurement{Name: name, Value: counts[value], Attrs: map[string]string{attr: value}})
+		}
+	}
+	add("probe.llm.model.moves", "alias", moves)
+	add("probe.llm.model.changes", "change", kinds)
 	return out
 }

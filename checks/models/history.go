@@ -12,13 +12,14 @@ import (
 	"github.com/windsock-monitor/windsock/internal/pricing"
 )
 
-// maxChanges are kept.
-const maxChanges = 50
+// maxChanges are kept: as many as one run can see.
+const maxChanges = 100
 
 // History is what the check remembers of the models that it watches. It is the check's memory as JSON.
 type History struct {
 	ListedAt time.Time `json:"listed_at,omitzero"` // when the newest list came that was looked at
 	Watched  []string  `json:"watched"`            // the ids that were looked for in it, listed or not
+	LeftOut  []string  `json:"left_out,omitempty"` // those that were too many to be watched over time
 
 	Cards   map[string]Card `json:"cards"`             // by id
 	Changes []Change        `json:"changes,omitempty"` // the oldest first

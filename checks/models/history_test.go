@@ -47,11 +47,12 @@ type world struct {
 	url    string
 	used   []string
 	own    []pricing.Price // that the configuration has
+	header http.Header     // of the answers
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, cards: map[string]map[string]any{}}
+	w := &world{t: t, cards: map[string]map[string]any{}, header: http.Header{}}
 	for id, name := range map[string]string{"mistral-small-latest": "mistral-small-2603", "mistral-small-2603": "mistral-small-2603", "ministral-14b-2512": "ministral-14b-2512"} {
 		w.cards[id] = map[string]any{
 			"id": id, "name": name, "capabilities": map[string]bool{"completion_chat": true, "vision": true},
@@ -61,6 +62,7 @@ func newWorld(t *testing.T) *world {
 	w.url = outboundtest.Serve(t, func(rw http.ResponseWriter, r *http.Request) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
+		maps.Copy(rw.Header(), w.header)
 		var all []string
 		for _, id := range slices.Sorted(maps.Keys(w.cards)) {
 			text, err := json.Marshal(w.cards[id])
@@ -236,19 +238,33 @@ func TestARetirementThatIsNearDegrades(t *testing.T) {
 	}
 }
 
-func TestAMemoryThatFailsIsSaidAndTakesNothingAway(t *testing.T) {
+// Where nobody knows what was before, nobody can say that nothing changed.
+func TestAMemoryThatFailsIsNotGreenAndTakesNothingAway(t *testing.T) {
 	t.Parallel()
-	for name, memory := range map[string]kept{
-		"cannot be read":  {loadError: errors.New("the disk is gone")},
-		"cannot be kept":  {saveError: errors.New("the disk is full")},
-		"holds something": {data: []byte("{broken")},
+	for name, tc := range map[string]struct {
+		fails func(*kept)
+		says  string
+	}{
+		"cannot be read":  {func(k *kept) { k.loadError = errors.New("the disk is gone") }, "no change can be told: the disk is gone"},
+		"cannot be kept":  {func(k *kept) { k.saveError = errors.New("the disk is full") }, "cannot be kept: the disk is full"},
+		"holds something": {func(k *kept) { k.data = []byte("{broken") }, "it begins anew, and what changed until now cannot be told"},
 	} {
 		w := newWorld(t)
-		w.memory = memory
-		r := w.run("expect: [mistral-small-latest]")
-		said := slices.ContainsFunc(r.Evidence, func(s checks.Step) bool { return s.Name == "memory" && !s.OK })
-		if r.Status != checks.OK || !said || counted(r, "probe.llm.model.listed") != 1 {
-			t.Errorf("%s: %s %s, evidence %+v", name, r.Status, r.Summary, r.Evidence)
+		const params = "expect: [mistral-small-latest]"
+		if r := w.run(params); r.Status != checks.OK {
+			t.Fatalf("%s: before: %s %s", name, r.Status, r.Summary)
+		}
+		tc.fails(&w.memory)
+		r := w.run(params)
+		if r.Status != checks.Degraded || r.Cause != checks.CauseInternal || r.Blame != checks.BlameNone || !strings.Contains(r.Summary, tc.says) || counted(r, "probe.llm.model.listed") != 1 {
+			t.Errorf("%s: %s %s %q: %s", name, r.Status, r.Cause, r.Blame, r.Summary)
+		}
+		if r := w.run(params + "\nmin_count: 99"); r.Status != checks.Failed || r.Cause != checks.CauseAssertion {
+			t.Errorf("%s: a failure became %s %s", name, r.Status, r.Cause)
+		}
+		w.memory = kept{data: w.memory.data}
+		if r := w.run(params); r.Status != checks.OK {
+			t.Errorf("%s: after: %s %s", name, r.Status, r.Summary)
 		}
 	}
 }
@@ -336,5 +352,71 @@ func TestWhatAnIdStandsForIsItsCanonicalName(t *testing.T) {
 		if card.Canonical != tc.canonical || card.BilledAs() != tc.billedAs || counted(r, "probe.llm.model.floating") == 1 != tc.floats {
 			t.Errorf("%s: stands for %q, billed as %q, %v; want %+v", name, card.Canonical, card.BilledAs(), r.Summary, tc)
 		}
+	}
+}
+
+// TestTheMeasurementsOfARunStayWithinTheirBound has as many models as may be watched, of which everything is known and changes,
+// and a provider that tells more rate limits than any does.
+func TestTheMeasurementsOfARunStayWithinTheirBound(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var watch []string
+	for i := range 20 {
+		id := fmt.Sprintf("model-%02d-latest", i)
+		w.cards[id] = map[string]any{
+			"id": id, "name": "mistral-small-2603", "capabilities": map[string]bool{"vision": true}, "max_context_length": 262144,
+			"default_model_temperature": 0.3, "deprecation": "2093-01-31T12:00:00Z",
+		}
+		watch = append(watch, id+": {policy: pinned}")
+	}
+	for i := range 15 {
+		w.header.Set(fmt.Sprintf("X-Ratelimit-Limit-Req-%d-Minute", i), "10")
+		w.header.Set(fmt.Sprintf("X-Ratelimit-Remaining-Req-%d-Minute", i), "5")
+	}
+	params := "watch: {" + strings.Join(watch, ", ") + "}"
+	w.run(params)
+	for i, id := range slices.Sorted(maps.Keys(w.cards)) {
+		w.set(id, "capabilities", nil)
+		w.set(id, "max_context_length", 1000)
+		w.set(id, "default_model_temperature", 0.7)
+		w.set(id, "deprecation", "2094-01-31T12:00:00Z")
+		w.set(id, []string{"name", "billing_model_name"}[i%2], "ministral-14b-2512") // moves, or only costs another price
+	}
+	r := w.run(params)
+	for name, want := range map[string]float64{
+		"probe.llm.model.changes": 100, "probe.llm.model.moves": 10, "probe.llm.model.listed": 20, "probe.llm.model.floating": 20,
+	} {
+		if got := counted(r, name); got != want {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+	limits := slices.ContainsFunc(r.Measurements, func(m checks.Measurement) bool { return m.Name == "probe.llm.rate_limit.share" })
+	if n := len(r.Measurements); n > 200 || !limits {
+		t.Errorf("%d measurements, rate limits among them: %v; want at most 200", n, limits)
+	}
+}
+
+func TestWhatIsToBeWatchedComesFirst(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for i := range 40 {
+		id := fmt.Sprintf("a-model-%02d", i)
+		w.cards[id] = map[string]any{"id": id, "name": id}
+		w.used = append(w.used, id)
+	}
+	r := w.run("watch: {mistral-small-latest: {policy: pinned}}\nexpect: [a-model-39, ministral-14b-2512]")
+	history, err := models.ReadHistory(w.memory.data)
+	if err != nil || len(history.Watched) != 20 || !slices.Equal(history.Watched[:4], []string{"mistral-small-latest", "a-model-39", "ministral-14b-2512", "a-model-00"}) ||
+		len(history.LeftOut) != 22 {
+		t.Errorf("watched: %v, left out %v, %v", history.Watched, history.LeftOut, err)
+	}
+	said := slices.ContainsFunc(r.Evidence, func(s checks.Step) bool {
+		return s.Name == "watch" && strings.Contains(s.Detail, "20 are watched over time, and these are only looked for in the list: a-model-17, a-model-18")
+	})
+	if counted(r, "probe.llm.model.floating") != 1 || !said || !strings.Contains(r.Summary, "is to be pinned and can move") {
+		t.Errorf("%s %s, evidence %+v", r.Status, r.Summary, r.Evidence)
+	}
+	if r := w.run(""); r.Status != checks.OK || r.Summary != "43 models listed, all 40 expected among them, 20 of which are too many to be watched over time" {
+		t.Errorf("%s %s", r.Status, r.Summary)
 	}
 }

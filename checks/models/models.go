@@ -35,7 +35,7 @@ func Example() string { return example }
 type Params struct {
 	Expect       []string            `jsonschema_description:"Ids that must be listed, aliases by their own name." yaml:"expect"`
 	Usable       map[string][]string `jsonschema_description:"Capabilities by model id, each of which must be true: completion_chat, completion_fim, function_calling, vision and so on. An id here is expected too." yaml:"usable"`
-	Watch        map[string]Watch    `jsonschema_description:"What is to be said of a model when it changes, by id: {mistral-small-latest: {policy: pinned}}. An id here is expected too. The models that other checks of the provider call are watched as well." yaml:"watch"`
+	Watch        map[string]Watch    `jsonschema_description:"What is to be said of a model when it changes, by id: {mistral-small-latest: {policy: pinned}}. An id here is expected too. At most 20. Those of expect and usable are watched as well, and then those that other checks of the provider call, as far as there is room for them among the 20." yaml:"watch"`
 	RetireWithin time.Duration       `jsonschema_description:"Degraded when a watched model retires sooner. 0 is off." yaml:"retire_within"`
 	MinCount     int                 `jsonschema_description:"The least number of models that must be listed." yaml:"min_count"`
 }
@@ -78,6 +78,9 @@ func (p Params) Validate() error {
 
 func (p Params) badWatches() []error {
 	var errs []error
+	if len(p.Watch) > maxWatched {
+		errs = append(errs, checks.Invalid("watch", "%d models, want at most %d: a run cannot measure more", len(p.Watch), maxWatched))
+	}
 	for _, id := range slices.Sorted(maps.Keys(p.Watch)) {
 		if policy := p.Watch[id].Policy; !calls.IsModel(id) {
 			errs = append(errs, checks.Invalid("watch", "%q, want a model's id", id))
@@ -132,7 +135,6 @@ func (m *Models) Run(ctx context.Context) (checks.Result, error) {
 	if !call.OK() {
 		return r, nil
 	}
-	r.Measurements = append(r.Measurements, checks.Measurement{Name: "probe.llm.models", Value: float64(len(list))})
 	m.judge(ctx, &r, list)
 	return r, nil
 }
@@ -158,7 +160,8 @@ func (m *Models) judge(ctx context.Context, r *checks.Result, list []mistral.Mod
 		}
 	}
 	seen := m.overTime(ctx, listed, wanted)
-	r.Measurements = append(r.Measurements, m.measurements(&seen)...)
+	own := append(m.measurements(&seen), checks.Measurement{Name: "probe.llm.models", Value: float64(len(list))})
+	r.Measurements = append(r.Measurements[:min(len(r.Measurements), maxMeasurements-len(own))], own...)
 	defer m.findings(r, &seen) // which are told beside a failure, and degrade what is none
 	switch {
 	case len(missing) > 0:
@@ -171,6 +174,9 @@ func (m *Models) judge(ctx context.Context, r *checks.Result, list []mistral.Mod
 		r.Summary = fmt.Sprintf("%d models listed", len(list))
 		if len(wanted) > 0 {
 			r.Summary += fmt.Sprintf(", all %d expected among them", len(wanted))
+		}
+		if n := len(seen.leftOut); n > 0 {
+			r.Summary += fmt.Sprintf(", %d of which are too many to be watched over time", n)
 		}
 		r.Evidence = append(r.Evidence, checks.Step{Name: "expect", OK: true, Detail: r.Summary})
 	}

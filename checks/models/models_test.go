@@ -181,9 +181,17 @@ func TestAProviderThatCannotListIsRefused(t *testing.T) {
 	}
 }
 
+func ids(n int) []string {
+	all := make([]string, 0, n)
+	for i := range n {
+		all = append(all, fmt.Sprintf("model-%d", i))
+	}
+	return all
+}
+
 func TestBadParametersAreRefusedAtTheirPlace(t *testing.T) {
 	t.Parallel()
-	for params, path := range map[string]string{"expect: [a, '']": "expect.1", "usable: {a: []}": "usable.a", "min_count: -1": "min_count"} {
+	for params, path := range map[string]string{"expect: [a, '']": "expect.1", "usable: {a: []}": "usable.a", "min_count: -1": "min_count", "watch: {" + strings.Join(ids(21), ": {}, ") + ": {}}": "watch"} {
 		err := models.Kind().Validate(checktest.Decoder(params, ""))
 		if param, ok := errors.AsType[*checks.ParamError](err); !ok || param.Path != path {
 			t.Errorf("%s gave %v, want an error at %s", params, err, path)

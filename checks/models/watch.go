@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
@@ -14,8 +15,13 @@ import (
 	"github.com/windsock-monitor/windsock/internal/mistral"
 )
 
-// maxWatched ids are looked after over time: each has up to seven measurements, and a run has 200.
-const maxWatched = 25
+// maxWatched ids are looked after over time. Each has up to nine measurements (listed, what it stands for, its end, its context,
+// whether it can move, three prices, a move), all of them together the kinds of change and their number: 187 of the 200 that a
+// run may have. What the call itself measures has the rest: its status, and at least four rate limits of three numbers.
+const (
+	maxWatched      = 20
+	maxMeasurements = 200
+)
 
 // Watch is what a team says of one model.
 type Watch struct {
@@ -31,10 +37,11 @@ const (
 	PolicyPinned Policy = "pinned"
 )
 
-// wanted are the ids that must be listed: those the check names, and those that the provider's checks call.
+// wanted are the ids that must be listed: those the check names, and those that the provider's checks call. The first are
+// watched over time, so that what is to be watched comes first.
 func (m *Models) wanted() []string {
-	ids := slices.Clone(m.params.Expect)
-	named := slices.Concat(slices.Sorted(maps.Keys(m.params.Usable)), slices.Sorted(maps.Keys(m.params.Watch)))
+	var ids []string
+	named := slices.Concat(slices.Sorted(maps.Keys(m.params.Watch)), m.params.Expect, slices.Sorted(maps.Keys(m.params.Usable)))
 	if m.used != nil {
 		named = append(named, m.used()...)
 	}
@@ -49,6 +56,7 @@ func (m *Models) wanted() []string {
 // watched is what is seen of the ids over time.
 type watched struct {
 	ids     []string
+	leftOut []string // that are too many, and only looked for in the list
 	listed  map[string]mistral.Model
 	changes []Change
 	trouble string // of the memory
@@ -57,10 +65,8 @@ type watched struct {
 
 // overTime compares the list with the one before and remembers it.
 func (m *Models) overTime(ctx context.Context, listed map[string]mistral.Model, ids []string) watched {
-	w := watched{ids: ids[:min(len(ids), maxWatched)], listed: listed, now: time.Now()}
-	if len(ids) > maxWatched {
-		w.trouble = fmt.Sprintf("%d models, of which the first %d are watched over time", len(ids), maxWatched)
-	}
+	most := min(len(ids), maxWatched)
+	w := watched{ids: ids[:most], leftOut: ids[most:], listed: listed, now: time.Now()}
 	if m.memory == nil {
 		return w
 	}
@@ -71,8 +77,9 @@ func (m *Models) overTime(ctx context.Context, listed map[string]mistral.Model, 
 	}
 	history, err := ReadHistory(data)
 	if err != nil {
-		w.trouble = err.Error() + "; it begins anew"
+		w.trouble = err.Error() + "; it begins anew, and what changed until now cannot be told"
 	}
+	history.LeftOut = w.leftOut
 	w.changes = history.take(w.ids, listed, m.prices, w.now)
 	fresh, err := json.Marshal(history)
 	if err == nil {
@@ -135,43 +142,57 @@ func floats(model *mistral.Model) bool {
 }
 
 // findings are what is worth a look although every model is there: what changed since the list before, what can move and
-// must not, what ends soon.
+// must not, what ends soon, and that nobody knows whether anything changed.
 func (m *Models) findings(r *checks.Result, w *watched) {
-	find := func(step, text string, blame checks.Blame) {
-		r.Evidence = append(r.Evidence, checks.Step{Name: step, Detail: oneline.Of(text, 300)})
-		if r.Status == checks.OK {
-			r.Status, r.Cause, r.Blame, r.Summary = checks.Degraded, checks.CauseAssertion, blame, oneline.Of(text, 300)
-		}
+	if len(w.leftOut) > 0 {
+		text := fmt.Sprintf("%d are watched over time, and these are only looked for in the list: %s", len(w.ids), strings.Join(w.leftOut, ", "))
+		r.Evidence = append(r.Evidence, checks.Step{Name: "watch", Detail: oneline.Of(text, 300)})
 	}
 	for i := range w.changes {
-		blame := checks.BlameProvider
-		if w.changes[i].Own {
-			blame = checks.BlameConfig
+		if i == maxTold {
+			r.Evidence = append(r.Evidence, checks.Step{Name: "changed", Detail: fmt.Sprintf("and %d more changes", len(w.changes)-i)})
+			break
 		}
-		find("changed", w.changes[i].Text(), blame)
+		found(r, "changed", w.changes[i].Text(), checks.CauseAssertion, w.changes[i].blame())
 	}
 	for _, id := range w.ids {
-		model, ok := w.listed[id]
-		if !ok {
-			continue
-		}
-		if m.params.Watch[id].Policy == PolicyPinned && floats(&model) {
-			find("pinned", fmt.Sprintf("%s is to be pinned and can move: it stands for %s", id, canonical(&model)), checks.BlameConfig)
-		}
-		left := model.Deprecation.Sub(w.now)
-		switch {
-		case model.Deprecation.IsZero():
-		case m.params.RetireWithin > 0 && left < m.params.RetireWithin:
-			find("retirement", fmt.Sprintf("%s retires in %s%s", id, days(left), successor(&model)), checks.BlameProvider)
-		default:
-			r.Evidence = append(r.Evidence, checks.Step{
-				Name: "retirement", OK: true, Detail: oneline.Of(fmt.Sprintf("%s retires in %s%s", id, days(left), successor(&model)), 300),
-			})
+		if model, ok := w.listed[id]; ok {
+			m.outlook(r, &model, w.now)
 		}
 	}
 	if w.trouble != "" {
-		r.Evidence = append(r.Evidence, checks.Step{Name: "memory", Detail: oneline.Of(w.trouble, 300)})
+		found(r, "memory", w.trouble, checks.CauseInternal, checks.BlameNone)
 	}
+}
+
+// maxTold changes are told one by one: the evidence of a run has its bound too.
+const maxTold = 100
+
+// found tells a finding. The first one degrades what is well.
+func found(r *checks.Result, step, text string, cause checks.Cause, blame checks.Blame) {
+	text = oneline.Of(text, 300)
+	r.Evidence = append(r.Evidence, checks.Step{Name: step, Detail: text})
+	if r.Status == checks.OK {
+		r.Status, r.Cause, r.Blame, r.Summary = checks.Degraded, cause, blame, text
+	}
+}
+
+// outlook is what is to be expected of a model that is listed: that it moves, or ends.
+func (m *Models) outlook(r *checks.Result, model *mistral.Model, now time.Time) {
+	if m.params.Watch[model.ID].Policy == PolicyPinned && floats(model) {
+		text := fmt.Sprintf("%s is to be pinned and can move: it stands for %s", model.ID, canonical(model))
+		found(r, "pinned", text, checks.CauseAssertion, checks.BlameConfig)
+	}
+	if model.Deprecation.IsZero() {
+		return
+	}
+	left := model.Deprecation.Sub(now)
+	text := fmt.Sprintf("%s retires in %s%s", model.ID, days(left), successor(model))
+	if m.params.RetireWithin > 0 && left < m.params.RetireWithin {
+		found(r, "retirement", text, checks.CauseAssertion, checks.BlameProvider)
+		return
+	}
+	r.Evidence = append(r.Evidence, checks.Step{Name: "retirement", OK: true, Detail: oneline.Of(text, 300)})
 }
 
 func days(left time.Duration) string {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -86,6 +87,9 @@ func printModels(w io.Writer, view *agent.ModelsView, now time.Time) {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", m.Model, card(m), answers(m), retirement(m, now), seen(m, now))
 	}
 	_ = table.Flush()
+	if len(view.LeftOut) > 0 {
+		fmt.Fprintf(w, "too many to be watched, and only looked for in the list: %s\n", strings.Join(view.LeftOut, ", "))
+	}
 	for i := range view.Changes {
 		fmt.Fprintf(w, "%s  %s\n", view.Changes[i].At.UTC().Format(time.RFC3339), view.Changes[i].Text())
 	}

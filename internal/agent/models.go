@@ -21,7 +21,8 @@ import (
 // ModelsView is what the store knows of the models that are watched.
 type ModelsView struct {
 	Models  []WatchedModel  `json:"models"`
-	Changes []models.Change `json:"changes,omitempty"` // the newest first
+	LeftOut []string        `json:"left_out,omitempty"` // ids that were too many for their models check to be watched
+	Changes []models.Change `json:"changes,omitempty"`  // the newest first
 	Limits  []LimitSeen     `json:"limits,omitempty"`
 }
 
@@ -94,6 +95,7 @@ func (v *ModelsView) add(check *config.Check, data []byte) error {
 		return fmt.Errorf("check %q: %w", check.Name, err)
 	}
 	v.Changes = append(v.Changes, history.Changes...)
+	v.LeftOut = append(v.LeftOut, history.LeftOut...)
 	for _, id := range slices.Sorted(slices.Values(history.Watched)) {
 		listed := history.Listed(id)
 		row := WatchedModel{Provider: check.Provider, Check: check.Name, Model: id, Card: history.Cards[id], Listed: &listed}

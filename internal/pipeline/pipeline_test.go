@@ -138,6 +138,9 @@ func TestWhatEveryRunHasInCommon(t *testing.T) {
 		},
 		"a failure without a cause is the check's own fault": {check: free(checks.Result{Status: checks.Failed}, nil), status: checks.Error, cause: checks.CauseInternal, blame: checks.BlameOurs},
 		"the zero result is not green":                       {check: free(checks.Result{}, nil), status: checks.Error, cause: checks.CauseInternal, blame: checks.BlameOurs},
+		"well, with a fault of our own beside it, is a judged target": {
+			check: free(checks.Degrade(checks.CauseInternal, "the memory is damaged"), nil), status: checks.Degraded, cause: checks.CauseInternal, blame: checks.BlameOurs,
+		},
 		"a check that knows better whose fault it is": {
 			check:  free(checks.Result{Status: checks.Failed, Cause: checks.CauseDNS, Blame: checks.BlameLocal}, nil),
 			status: checks.Failed, cause: checks.CauseDNS, blame: checks.BlameLocal,
