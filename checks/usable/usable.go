@@ -169,7 +169,7 @@ func (u *Usable) Run(ctx context.Context) (checks.Result, error) {
 	if len(ids) == 0 {
 		return checks.Undetermined(checks.CauseConfig, "there is no model to ask: name some, or have other checks that call models"), nil
 	}
-	memory, trouble := u.load(ctx)
+	memory, loaded, trouble := u.load(ctx)
 	maps.DeleteFunc(memory.Models, func(id string, _ Verdict) bool { return !slices.Contains(ids, id) })
 	id := after(ids, memory.Last)
 	memory.Last = id // kept before it is asked: whatever becomes of the run, the next one asks another
@@ -185,13 +185,23 @@ func (u *Usable) Run(ctx context.Context) (checks.Result, error) {
 		memory.Models[id] = Verdict{At: time.Now(), Cause: r.Cause, Detail: r.Summary}
 	} // whatever else failed says nothing of the model
 	judge(&r, id, ids, memory)
-	if err := u.save(ctx, memory); err != nil {
-		trouble = err.Error()
+	if loaded { // what cannot be read may still be there
+		if err := u.save(ctx, memory); err != nil {
+			trouble = err.Error()
+		}
 	}
 	if trouble != "" {
-		r.Evidence = append(r.Evidence, checks.Step{Name: "memory", Detail: oneline.Of(trouble, 300)})
+		forgetful(&r, oneline.Of(trouble, 300))
 	}
 	return r, nil
+}
+
+// forgetful tells that the memory failed: where nobody knows what the other models said, one that answers is no good news of all.
+func forgetful(r *checks.Result, trouble string) {
+	r.Evidence = append(r.Evidence, checks.Step{Name: "memory", Detail: trouble})
+	if r.Status == checks.OK {
+		r.Status, r.Cause, r.Summary = checks.Degraded, checks.CauseInternal, trouble
+	}
 }
 
 // after is the model whose turn it is.
@@ -274,19 +284,20 @@ func judge(r *checks.Result, asked string, ids []string, memory Memory) {
 	}
 }
 
-func (u *Usable) load(ctx context.Context) (Memory, string) {
+// load reads the memory. loaded is false where it could not be read at all; one that is damaged begins anew.
+func (u *Usable) load(ctx context.Context) (memory Memory, loaded bool, trouble string) {
 	if u.memory == nil {
-		return Memory{Models: map[string]Verdict{}}, ""
+		return Memory{Models: map[string]Verdict{}}, true, ""
 	}
 	data, err := u.memory.Load(ctx)
 	if err != nil {
-		return Memory{Models: map[string]Verdict{}}, "what the models said before cannot be read: " + err.Error()
+		return Memory{Models: map[string]Verdict{}}, false, "what the models said before cannot be read: " + err.Error()
 	}
-	memory, err := ReadMemory(data)
+	memory, err = ReadMemory(data)
 	if err != nil {
-		return memory, err.Error() + "; it begins anew"
+		return memory, true, err.Error() + "; it begins anew"
 	}
-	return memory, ""
+	return memory, true, ""
 }
 
 func (u *Usable) save(ctx context.Context, memory Memory) error {

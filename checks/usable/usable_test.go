@@ -72,15 +72,17 @@ func TestTheKindPassesTheSuite(t *testing.T) {
 
 // kept is a memory, and one that fails where it has an error.
 type kept struct {
-	data []byte
-	err  error
+	data                 []byte
+	loadError, saveError error
 }
 
-func (k *kept) Load(context.Context) ([]byte, error) { return k.data, k.err }
+func (k *kept) Load(context.Context) ([]byte, error) { return k.data, k.loadError }
 
 func (k *kept) Save(_ context.Context, data []byte) error {
-	k.data = data
-	return k.err
+	if k.saveError == nil {
+		k.data = data
+	}
+	return k.saveError
 }
 
 // run makes the check anew each time, as after a restart.
@@ -198,14 +200,33 @@ func TestWithoutModelsNobodyKnows(t *testing.T) {
 	}
 }
 
-func TestAMemoryThatFailsIsSaid(t *testing.T) {
+func TestAMemoryThatFailsIsNotGreen(t *testing.T) {
 	t.Parallel()
 	url := provider(t)
-	for _, memory := range []*kept{{err: errors.New("the disk is gone")}, {data: []byte("{broken")}} {
-		r := run(t, url, "models: [mistral-small-latest]", memory)
-		if r.Status != checks.OK || !strings.Contains(r.Evidence[len(r.Evidence)-1].Detail, "the models said") && !strings.Contains(r.Evidence[len(r.Evidence)-1].Detail, "remembered of the models") {
-			t.Errorf("%s %s, evidence %+v", r.Status, r.Summary, r.Evidence)
+	const params = "models: [mistral-small-latest]"
+	for name, tc := range map[string]struct {
+		fails func(*kept)
+		says  string
+		lost  bool // what was known
+	}{
+		"cannot be read":  {func(k *kept) { k.loadError = errors.New("the disk is gone") }, "cannot be read: the disk is gone", false},
+		"cannot be kept":  {func(k *kept) { k.saveError = errors.New("the disk is full") }, "cannot be kept: the disk is full", false},
+		"holds something": {func(k *kept) { k.data = []byte("{broken") }, "it begins anew", true},
+	} {
+		memory := &kept{}
+		run(t, url, params, memory)
+		before := memory.data
+		tc.fails(memory)
+		if r := run(t, url, params, memory); r.Status != checks.Degraded || r.Cause != checks.CauseInternal || !strings.Contains(r.Summary, tc.says) || r.Usage == nil {
+			t.Errorf("%s: %s %s: %s, usage %+v", name, r.Status, r.Cause, r.Summary, r.Usage)
 		}
+		if kept := string(memory.data) == string(before); kept == tc.lost {
+			t.Errorf("%s: what was known is kept: %v, want %v", name, kept, !tc.lost)
+		}
+	}
+	full := &kept{saveError: errors.New("the disk is full")}
+	if r := run(t, url, "models: [labs-leanstral-1-5-1]", full); r.Status != checks.Failed || r.Cause != checks.CauseForbidden {
+		t.Errorf("a refusal became %s %s", r.Status, r.Cause)
 	}
 }
 
