@@ -181,11 +181,11 @@ func keyMetrics() []Metric {
 
 // moneyMetrics are what the agent knows of money and of rate limits, beside its budget.
 func moneyMetrics() []Metric {
-	window := []string{"provider", "resource", "window"}
+	window := []string{"model", "provider", "resource", "window"}
 	return []Metric{
 		{Name: "windsock.prices.age", Self: true, Unit: "s", Doc: "time since the built-in prices were checked"},
 		{Name: "windsock.prices.unknown", Self: true, Attrs: []string{"provider"}, Doc: "models of paid checks whose price is not known"},
-		{Name: "windsock.headroom.share", Self: true, Attrs: window, Doc: "what is left of a rate limit, 0 to 1, as an answer said last"},
+		{Name: "windsock.headroom.share", Self: true, Attrs: window, Doc: "what is left of a rate limit, 0 to 1, as an answer of the model said last"},
 		{Name: "windsock.headroom.exhaustion", Self: true, Unit: "s", Attrs: window, Doc: "time until nothing is left of a rate limit at the present trend; no point where it does not shrink"},
 		{Name: "windsock.headroom.paused", Self: true, Attrs: []string{"provider"}, Doc: "1 while paid checks leave what is left to the application"},
 	}

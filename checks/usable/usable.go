@@ -172,9 +172,11 @@ func (u *Usable) Run(ctx context.Context) (checks.Result, error) {
 	memory, loaded, trouble := u.load(ctx)
 	maps.DeleteFunc(memory.Models, func(id string, _ Verdict) bool { return !slices.Contains(ids, id) })
 	id := after(ids, memory.Last)
-	memory.Last = id // kept before it is asked: whatever becomes of the run, the next one asks another
-	if err := u.save(ctx, memory); err != nil {
-		trouble = err.Error()
+	memory.Last = id
+	if loaded { // before it is asked: whatever becomes of the run, the next one asks another
+		if err := u.save(ctx, memory); err != nil {
+			trouble = err.Error()
+		}
 	}
 	r := u.ask(ctx, id)
 	calls.Fact(&r, "model", id)

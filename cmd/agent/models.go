@@ -95,7 +95,7 @@ func printModels(w io.Writer, view *agent.ModelsView, now time.Time) {
 	}
 	for i := range view.Limits {
 		l := &view.Limits[i]
-		fmt.Fprintf(w, "limit of %s: %d of %d %s left", l.Provider, l.Remaining, l.Limit, l.Resource)
+		fmt.Fprintf(w, "limit of %s for %s: %d of %d %s left", l.Provider, l.Model, l.Remaining, l.Limit, l.Resource)
 		if l.Window.Window != "" {
 			fmt.Fprintf(w, " per %s", l.Window.Window)
 		}

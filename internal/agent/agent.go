@@ -51,7 +51,7 @@ type Agent struct {
 	o         Options
 	store     *store.Store
 	breakers  *pipeline.Breakers
-	headrooms *headrooms
+	headrooms *pipeline.Headrooms
 	pipeline  *pipeline.Pipeline
 	scheduler *schedule.Scheduler
 	server    *status.Server // nil where nothing is served
@@ -106,7 +106,7 @@ func StateDir(cfg *config.Config, getenv func(string) string) (string, error) {
 
 func (a *Agent) assemble(ctx context.Context) error {
 	a.breakers = pipeline.NewBreakers(a.store, a.o.Log.With("part", "breaker"))
-	a.headrooms = newHeadrooms(a.store, a.o.Log.With("part", "headroom"))
+	a.headrooms = pipeline.NewHeadrooms(a.store, a.o.Log.With("part", "headroom"))
 	gen, err := a.build(ctx, a.o.Config)
 	if err != nil {
 		return err
@@ -116,11 +116,11 @@ func (a *Agent) assemble(ctx context.Context) error {
 	a.gen, a.o.Config = gen, gen.cfg
 	a.reload = status.Config{Path: absolute(a.o.Config.Path), LoadedAt: a.started, ReloadOK: true}
 	a.breakers.Configure(ctx, gen.breakers)
-	a.headrooms.configure(ctx, gen.cfg.Providers)
+	a.headrooms.Configure(ctx, headroomsOf(gen.cfg.Providers))
 	a.remember(ctx)
 	a.previous = a.toldTotals(ctx)
 	a.pipeline = pipeline.New(gen.plan, pipeline.Options{
-		Store: recorder{a}, Ledger: a.store.Ledger(), Breakers: a.breakers, Log: a.o.Log.With("part", "pipeline"),
+		Store: recorder{a}, Ledger: a.store.Ledger(), Breakers: a.breakers, Headroom: a.headrooms, Log: a.o.Log.With("part", "pipeline"),
 		Scrub: a.o.Config.Scrubber.String,
 	})
 	a.scheduler, err = schedule.New(a.entries(ctx, gen.cfg), schedule.Options{
@@ -207,6 +207,7 @@ func (a *Agent) Run(ctx context.Context, reload <-chan os.Signal) error {
 	}
 	background.Go(func() { a.control(base) })
 	background.Go(func() { a.followAliases(base) })
+	background.Go(func() { a.headrooms.Run(base) })
 	a.startDelivery(base)
 	scheduled := make(chan error, 1)
 	go func() { scheduled <- a.scheduler.Run(ctx) }()
@@ -294,8 +295,9 @@ func (a *Agent) drain(base context.Context, scheduled <-chan error) error {
 	return err
 }
 
-// Once runs the named checks by hand, in that order, and hands each final report to each.
+// Once runs the named checks by hand, in that order, and hands each final report to each. It is for an agent that is not run.
 func (a *Agent) Once(ctx context.Context, names []string, each func(*checks.Report)) error {
+	defer a.headrooms.Flush(ctx)
 	for _, name := range names {
 		a.refreshFor(ctx, name)
 		report, err := a.pipeline.Once(ctx, name, checks.TriggerManual)

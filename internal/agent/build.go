@@ -54,7 +54,6 @@ func (a *Agent) build(ctx context.Context, cfg *config.Config) (*generation, err
 	}
 	gen.plan = pipeline.Plan{
 		Location: cfg.Location, Labels: cfg.Labels, Limits: limits(cfg.Budget), Listers: map[string]pipeline.Lister{},
-		Headroom: a.headrooms.gate,
 	}
 	gen.clients, gen.prices = clients, map[string]*pricing.Book{}
 	for name, client := range clients {

@@ -102,6 +102,16 @@ func (h *host) load() (*config.Config, error) {
 	return cfg, err
 }
 
+// config is what load reads.
+func (h *host) config() *config.Config {
+	h.t.Helper()
+	cfg, err := h.load()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return cfg
+}
+
 func (h *host) change(old, fresh string) {
 	h.t.Helper()
 	h.mu.Lock()
@@ -126,11 +136,7 @@ func (h *host) options(cfg *config.Config) agent.Options {
 // start runs the agent; the function that comes back stops it and wants a clean end.
 func (h *host) start() (running *agent.Agent, reload chan<- os.Signal, stop func()) {
 	h.t.Helper()
-	cfg, err := h.load()
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	running, err = agent.New(h.t.Context(), h.options(cfg))
+	running, err := agent.New(h.t.Context(), h.options(h.config()))
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/windsock-monitor/windsock/checks/usable"
 	"github.com/windsock-monitor/windsock/internal/config"
 	"github.com/windsock-monitor/windsock/internal/headroom"
+	"github.com/windsock-monitor/windsock/internal/pipeline"
 	"github.com/windsock-monitor/windsock/internal/store"
 )
 
@@ -149,12 +150,12 @@ func (v *ModelsView) answered(check *config.Check, id string, verdict usable.Ver
 func (v *ModelsView) limits(ctx context.Context, kept *store.View, cfg *config.Config) error {
 	for i := range cfg.Providers {
 		name := cfg.Providers[i].Name
-		data, err := kept.State(ctx, limitsKey(name))
+		data, err := kept.State(ctx, pipeline.LimitsKey(name))
 		if err != nil {
 			return err
 		}
 		var tracker headroom.Tracker
-		if data == nil || tracker.Restore(time.Now(), data) != nil { // the next paid answer writes it anew
+		if data == nil || tracker.Restore(time.Now(), cfg.Providers[i].BaseURL, data) != nil { // the next paid answer writes it anew
 			continue
 		}
 		for _, w := range tracker.Windows() {

@@ -25,12 +25,13 @@ type provider struct {
 	caller
 	prices *pricing.Book
 	listed func(ctx context.Context, models []mistral.Model) // after a models list that succeeded
-	paid   func(ctx context.Context, call *mistral.Call)     // after a call that costs money, however it ended
+	called func(model string, call *mistral.Call)            // after a call, however it ended; model "" where it was free
 }
 
 // Models implements mistral.API.
 func (p *provider) Models(ctx context.Context) ([]mistral.Model, mistral.Call) {
 	models, call := p.caller.Models(ctx)
+	p.called("", &call)
 	if call.OK() {
 		p.listed(ctx, models)
 	}
@@ -46,17 +47,24 @@ func (p *provider) Keys() []mistral.Key {
 	return keys
 }
 
+// Model implements mistral.API.
+func (p *provider) Model(ctx context.Context, id string) (mistral.Model, mistral.Call) {
+	model, call := p.caller.Model(ctx, id)
+	p.called("", &call)
+	return model, call
+}
+
 // Chat implements mistral.API.
 func (p *provider) Chat(ctx context.Context, req mistral.ChatRequest) (mistral.ChatReply, mistral.Call) {
 	reply, call := p.caller.Chat(ctx, req)
-	p.paid(ctx, &call)
+	p.called(req.Model, &call)
 	return reply, call
 }
 
 // Embed implements mistral.API.
 func (p *provider) Embed(ctx context.Context, req mistral.EmbedRequest) (mistral.EmbedReply, mistral.Call) {
 	reply, call := p.caller.Embed(ctx, req)
-	p.paid(ctx, &call)
+	p.called(req.Model, &call)
 	return reply, call
 }
 
@@ -73,7 +81,7 @@ func (a *Agent) providers(ctx context.Context, gen *generation) (map[string]*pro
 		all[p.Name] = &provider{
 			caller: client, prices: prices,
 			listed: func(ctx context.Context, models []mistral.Model) { a.learn(ctx, p.Name, prices, models) },
-			paid:   func(ctx context.Context, call *mistral.Call) { a.headrooms.observe(ctx, p.Name, call) },
+			called: func(model string, call *mistral.Call) { a.headrooms.Answered(p.Name, p.BaseURL, answerOf(model, call)) },
 		}
 	}
 	return all, nil

@@ -3,19 +3,16 @@
 package headroom
 
 import (
-	"cmp"
-	"encoding/json"
-	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
 const (
-	maxWindows = 16        // that are kept: servers invent names
+	maxModels  = 50        // of each key, whose windows are kept: the oldest goes
+	maxWindows = 16        // of each model that are kept: servers invent names
 	lookAgain  = time.Hour // after so long one run may look how a long or unknown window is
+	longest    = 31 * 24 * time.Hour
 	maxTrend   = 30 * 24 * time.Hour
 )
 
@@ -27,8 +24,19 @@ type Limit struct {
 	Remaining int64  // -1: not said
 }
 
-// Window is what is known of one rate limit.
+// Answer is what came of one call.
+type Answer struct {
+	Key     string // whose answer it is: limits of two keys are two accounts'
+	Model   string // that was asked for; "" of a call that is no model's
+	Success bool   // a limit that it does not name is none any more
+	Limits  []Limit
+}
+
+// Window is what is known of one rate limit, which may be the model's own or the whole account's: every model's answers say
+// what holds for that model.
 type Window struct {
+	Key       string    `json:"key"`
+	Model     string    `json:"model"`
 	Resource  string    `json:"resource"`
 	Window    string    `json:"window"`
 	Limit     int64     `json:"limit"`
@@ -76,8 +84,8 @@ func (w Window) Length() (time.Duration, bool) {
 	return time.Duration(n) * length, known
 }
 
-// until is how long an observation stands: as long as the window, at most an hour, because only a call can tell.
-func (w Window) until() time.Time {
+// stands is how long an observation refuses all runs: as long as the window, at most an hour, because only a call can tell.
+func (w Window) stands() time.Time {
 	length, known := w.Length()
 	if !known {
 		length = lookAgain
@@ -85,68 +93,18 @@ func (w Window) until() time.Time {
 	return w.At.Add(min(length, lookAgain))
 }
 
-// Tracker remembers what a provider's answers said. The zero value knows nothing. It is not safe for concurrent use.
-type Tracker struct{ windows map[key]Window }
-
-type key struct{ resource, window string }
-
-// Observe takes over what one answer said. What is absent or absurd (a negative number, more left than is allowed) changes
-// nothing: a number is never invented.
-func (t *Tracker) Observe(now time.Time, limits []Limit) {
-	if t.windows == nil {
-		t.windows = map[key]Window{}
+// over is when the window that was observed has ended for sure.
+func (w Window) over() time.Time {
+	length, known := w.Length()
+	if !known {
+		length = longest
 	}
-	for _, l := range limits {
-		k := key{l.Resource, l.Window}
-		known, seen := t.windows[k]
-		overtaken := seen && now.Before(known.At) && known.At.Sub(now) < time.Minute // more is a clock that stepped back
-		if l.sense() && !overtaken && (seen || len(t.windows) < maxWindows) {
-			t.windows[k] = l.after(known, now)
-		}
-	}
+	return w.At.Add(length)
 }
 
-func (l Limit) sense() bool { return l.Limit >= 0 && l.Remaining >= 0 && l.Remaining <= l.Limit }
+func (w Window) id() id { return id{w.Key, w.Model, w.Resource, w.Window} }
 
-// after is the window as it is now, with the trend that it had where that goes on.
-func (l Limit) after(known Window, now time.Time) Window {
-	fresh := Window{Resource: l.Resource, Window: l.Window, Limit: l.Limit, Remaining: l.Remaining, At: now, Since: now, From: l.Remaining}
-	if l.Limit == known.Limit && l.Remaining <= known.Remaining && !now.Before(known.At) && !known.At.IsZero() {
-		fresh.Since, fresh.From = known.Since, known.From
-	}
-	return fresh
-}
-
-// Windows lists what is known, sorted by resource and window. It is as old as its answers.
-func (t *Tracker) Windows() []Window {
-	return slices.SortedFunc(maps.Values(t.windows), func(a, b Window) int {
-		return cmp.Or(strings.Compare(a.Resource, b.Resource), strings.Compare(a.Window, b.Window))
-	})
-}
-
-// Verdict says whether a paid probe may run.
-type Verdict struct {
-	Allowed bool
-	Why     string    // where it may not
-	Until   time.Time // when it may look again
-}
-
-// Allow judges a paid probe. Below is the share under which it is refused; 0 refuses nothing. A limit of zero refuses
-// nothing either: that the model is not on the plan is for the provider's answer to say.
-func (t *Tracker) Allow(now time.Time, below float64) Verdict {
-	verdict := Verdict{Allowed: true}
-	for _, w := range t.Windows() {
-		share, ok := w.Share()
-		if until := w.until(); ok && share < below && now.Before(until) && !now.Before(w.At) && until.After(verdict.Until) {
-			verdict = Verdict{
-				Why: fmt.Sprintf("%d of %d %s are left%s, under %s: the rest is the application's; the next look is at %s",
-					w.Remaining, w.Limit, cmp.Or(w.Resource, "calls"), per(w.Window), percent(below), until.UTC().Format(time.TimeOnly)),
-				Until: until,
-			}
-		}
-	}
-	return verdict
-}
+func (w Window) sense() bool { return w.Limit >= 0 && w.Remaining >= 0 && w.Remaining <= w.Limit }
 
 func per(window string) string {
 	if window == "" {
@@ -156,27 +114,3 @@ func per(window string) string {
 }
 
 func percent(share float64) string { return strconv.FormatFloat(100*share, 'f', -1, 64) + " %" }
-
-// Snapshot is what is known, to be kept over a restart.
-func (t *Tracker) Snapshot() ([]byte, error) {
-	data, err := json.Marshal(t.Windows())
-	if err != nil {
-		return nil, fmt.Errorf("keeping the rate limits: %w", err)
-	}
-	return data, nil
-}
-
-// Restore takes over a Snapshot, but for what lies in the future.
-func (t *Tracker) Restore(now time.Time, data []byte) error {
-	var windows []Window
-	if err := json.Unmarshal(data, &windows); err != nil {
-		return fmt.Errorf("reading the rate limits: %w", err)
-	}
-	t.windows = map[key]Window{}
-	for _, w := range windows[:min(len(windows), maxWindows)] {
-		if w.Limit >= 0 && w.Remaining >= 0 && w.Remaining <= w.Limit && !w.At.After(now) {
-			t.windows[key{w.Resource, w.Window}] = w
-		}
-	}
-	return nil
-}

@@ -37,12 +37,18 @@ func (j *Job) breaker() string {
 	return j.Provider
 }
 
+// models are those that the job may call; none where it does not say.
+func (j *Job) models() []string {
+	if using, ok := j.Check.(checks.Modelled); ok {
+		return using.ModelsUsed()
+	}
+	return nil
+}
+
 // model is the one that the job calls; "" where that is known after the call only.
 func (j *Job) model() string {
-	if using, ok := j.Check.(checks.Modelled); ok {
-		if models := using.ModelsUsed(); len(models) == 1 {
-			return models[0]
-		}
+	if models := j.models(); len(models) == 1 {
+		return models[0]
 	}
 	return ""
 }
@@ -77,7 +83,6 @@ type Plan struct {
 	Limits      []store.Limit
 	Listers     map[string]Lister // by provider
 	Maintenance Gate              // nil: no windows
-	Headroom    Gate              // nil: not watched
 	Judge       Judge             // nil: no rules
 }
 
@@ -86,6 +91,7 @@ type Options struct {
 	Store    Store
 	Ledger   Ledger
 	Breakers *Breakers
+	Headroom *Headrooms // nil: not watched
 	Log      *slog.Logger
 	Scrub    func(text string) string // takes the secrets that the agent knows out; nil: it knows none
 }
@@ -206,6 +212,7 @@ func (p *Pipeline) attempt(ctx context.Context, job *Job, scheduled time.Time, t
 	}
 	report.StartedAt = time.Now()
 	result, stalled := p.call(ctx, job)
+	p.o.Headroom.release(job)
 	report.Took = max(time.Since(report.StartedAt)-stalled, 0) // the target did not take what we stood still
 	report.Result = p.finish(job, report.Took, result)
 	report.Evidence = append(permit.evidence, report.Evidence...)
@@ -233,9 +240,11 @@ func (p *Pipeline) allow(ctx context.Context, job *Job, report *checks.Report) (
 	if refusal != nil {
 		return permit{}, refusal
 	}
-	refusal = ask(plan.Headroom, now, job)
+	refusal = p.o.Headroom.allow(time.Now(), job) // the list may have taken a while
 	if refusal == nil {
-		refusal = p.reserve(ctx, job, report, paid)
+		if refusal = p.reserve(ctx, job, report, paid); refusal != nil {
+			p.o.Headroom.release(job)
+		}
 	}
 	if refusal != nil {
 		p.o.Breakers.Release(ctx, breaker)
