@@ -291,7 +291,7 @@ func TestWhatIsNotListedIsRememberedSo(t *testing.T) {
 	}
 }
 
-func TestAnotherBillingNameAtTheSamePriceIsAChange(t *testing.T) {
+func TestAnotherBillingNameIsAChangeAndUnknown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.used = []string{"mistral-small-latest"}
@@ -302,7 +302,7 @@ func TestAnotherBillingNameAtTheSamePriceIsAChange(t *testing.T) {
 	}
 	w.set("mistral-small-latest", "billing_model_name", "mistral-small-2603-launch-discount")
 	r := w.run("")
-	if want := "output $0.6, billed as mistral-small-2603-launch-discount; was input $0.15, cached $0.015, output $0.6"; r.Status != checks.Degraded ||
+	if want := "price of mistral-small-latest: not known, billed as mistral-small-2603-launch-discount; was input $0.15, cached $0.015, output $0.6"; r.Status != checks.Degraded ||
 		r.Blame != checks.BlameProvider || !strings.HasSuffix(r.Summary, want) || counted(r, "probe.llm.model.moves") != 0 {
 		t.Errorf("%s %s: %s, want …%s", r.Status, r.Blame, r.Summary, want)
 	}
