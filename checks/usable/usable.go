@@ -98,10 +98,7 @@ func New(params Params, env checks.Env) (checks.Check, error) {
 func (u *Usable) MaxCost(at time.Time) (worst checks.PicoUSD, known bool) {
 	known = true
 	for _, id := range u.models() {
-		cost, priced := u.bill(id).Worst(at)
-		if !priced && embeds(id) { // no answer, and no price for one
-			cost, priced = u.prices.Worst(id, len(prompt), 0, at)
-		}
+		cost, priced := u.expected(id, at).Worst(at)
 		worst, known = max(worst, cost), known && priced
 	}
 	return worst, known
@@ -114,7 +111,7 @@ func (u *Usable) ModelsUsed() []string { return u.params.Models }
 func (u *Usable) TypicalCost(at time.Time) (checks.PicoUSD, bool) {
 	ids, sum, known := u.models(), checks.PicoUSD(0), true
 	for _, id := range ids {
-		cost, priced := u.bill(id).Typical(at)
+		cost, priced := u.expected(id, at).Typical(at)
 		sum, known = sum+cost, known && priced
 	}
 	return sum / checks.PicoUSD(max(len(ids), 1)), known
@@ -122,6 +119,16 @@ func (u *Usable) TypicalCost(at time.Time) (checks.PicoUSD, bool) {
 
 func (u *Usable) bill(id string) calls.Bill {
 	return calls.Bill{Prices: u.prices, Model: id, PromptBytes: len(prompt), MaxTokens: 1}
+}
+
+// expected is the bill of a model before the list has said what it is for: one for embeddings gives no answer, and has no
+// price for one.
+func (u *Usable) expected(id string, at time.Time) calls.Bill {
+	bill := u.bill(id)
+	if _, priced := bill.Worst(at); !priced && embeds(id) {
+		bill.MaxTokens = 0
+	}
+	return bill
 }
 
 func (u *Usable) models() []string {

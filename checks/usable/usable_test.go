@@ -254,6 +254,13 @@ func TestWhatAModelForEmbeddingsCostsIsKnown(t *testing.T) {
 		if worst, known := paid.MaxCost(time.Now()); known != want.known || worst/want.cost < 256 || worst/want.cost > 300 {
 			t.Errorf("%s: got %s, %v, want about 260 times %s, %v", params, worst, known, want.cost, want.known)
 		}
+		typical, ok := check.(checks.Typical)
+		if !ok {
+			t.Fatal("the check does not say what it costs as a rule")
+		}
+		if cost, known := typical.TypicalCost(time.Now()); known != want.known || cost > 40*want.cost {
+			t.Errorf("%s: got %s, %v as a rule, want at most 40 times %s, %v", params, cost, known, want.cost, want.known)
+		}
 	}
 }
 
