@@ -12,6 +12,7 @@ import (
 	_ "time/tzdata" // zones must not depend on what the host has installed
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/checks/internal/calls"
 	"github.com/windsock-monitor/windsock/checks/spend/internal/adminapi"
 	"github.com/windsock-monitor/windsock/checks/spend/internal/promsource"
 	"github.com/windsock-monitor/windsock/checks/spend/internal/source"
@@ -196,7 +197,12 @@ func (s *Spend) Run(ctx context.Context) (checks.Result, error) {
 	if ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled) {
 		return checks.Undetermined(checks.CauseInternal, "the run was cut short"), nil
 	}
-	return judge(now.In(s.zone), s.params, found), nil
+	r := judge(now.In(s.zone), s.params, found)
+	if s.states.damaged != "" {
+		calls.Forgetful(&r, s.states.damaged)
+		s.states.damaged = ""
+	}
+	return r, nil
 }
 
 // readInShare reads a source in its share of the time, so that one that hangs leaves the others theirs.

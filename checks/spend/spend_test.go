@@ -216,3 +216,16 @@ func TestADayOfAZoneWithHalfAnHourIsWhole(t *testing.T) {
 		}
 	}
 }
+
+func TestADamagedMemoryIsToldOnce(t *testing.T) {
+	t.Parallel()
+	check, err := spend.Kind().New(checktest.Decoder(params, ""), checks.Env{Ledger: &book{rows: spent(0, 0, checks.Dollar)}, Memory: &kept{data: []byte("{broken")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []checks.Status{checks.Degraded, checks.OK} {
+		if r, err := check.Run(t.Context()); err != nil || r.Status != want {
+			t.Errorf("run %d: %s %s, %v, want %s", i, r.Status, r.Summary, err, want)
+		}
+	}
+}

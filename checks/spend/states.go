@@ -15,6 +15,8 @@ type states struct {
 	bySort map[string][]byte
 	dirty  bool
 	loaded bool
+
+	damaged string // why the sources begin anew, told once
 }
 
 // load reads the memory once: after that the process knows it. One that cannot be read now is asked again at the next run, and
@@ -32,8 +34,9 @@ func (s *states) load(ctx context.Context) error {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return nil
 	}
-	if err := json.Unmarshal(data, &s.bySort); err != nil || s.bySort == nil { // damaged: they begin anew, and say so themselves
+	if err := json.Unmarshal(data, &s.bySort); err != nil || s.bySort == nil {
 		s.bySort = map[string][]byte{}
+		s.damaged = "what the sources kept is damaged: they begin anew"
 	}
 	return nil
 }

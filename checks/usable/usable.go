@@ -200,17 +200,9 @@ func (u *Usable) Run(ctx context.Context) (checks.Result, error) {
 		}
 	}
 	if trouble != "" {
-		forgetful(&r, oneline.Of(trouble, 300))
+		calls.Forgetful(&r, trouble)
 	}
 	return r, nil
-}
-
-// forgetful tells that the memory failed: where nobody knows what the other models said, one that answers is no good news of all.
-func forgetful(r *checks.Result, trouble string) {
-	r.Evidence = append(r.Evidence, checks.Step{Name: "memory", Detail: trouble})
-	if r.Status == checks.OK {
-		r.Status, r.Cause, r.Summary = checks.Degraded, checks.CauseInternal, trouble
-	}
 }
 
 // after is the model whose turn it is.

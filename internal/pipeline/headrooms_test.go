@@ -239,7 +239,9 @@ func TestASlowDiskStallsNoRun(t *testing.T) {
 		close(disk.proceed)
 		stop()
 		running.Wait()
-		var last struct{ Windows []headroom.Window }
+		var last struct {
+			Windows []headroom.Window `json:"windows"`
+		}
 		if err := json.Unmarshal([]byte(disk.writes[len(disk.writes)-1]), &last); err != nil || len(last.Windows) != 1 || last.Windows[0].Remaining != 1 {
 			t.Errorf("written last: %+v, %v, want the newest", last, err)
 		}

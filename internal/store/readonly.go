@@ -8,8 +8,9 @@ import (
 	"path/filepath"
 )
 
-// View reads a state directory that may be another process's. It takes no lock, makes no file, writes nothing and migrates
-// nothing. What the agent took in the last seconds may still be in its memory only.
+// View reads a state directory that may be another process's. It takes no lock, writes no record and migrates nothing;
+// SQLite makes the files of its log anew (-wal, -shm) where the directory can be
+// written and nobody else has them open. What the agent took in the last seconds may still be in its memory only.
 type View struct{ db *sql.DB }
 
 // OpenView opens the database in dir for reading. The error wraps fs.ErrNotExist where there is none.

@@ -62,6 +62,15 @@ func Truth(yes bool) float64 {
 	return 0
 }
 
+// Forgetful tells that a check's memory fails: what it knew may be lost or cannot be kept, so that a run that is well is not.
+func Forgetful(r *checks.Result, trouble string) {
+	trouble = oneline.Of(trouble, maxLine)
+	r.Evidence = append(r.Evidence, checks.Step{Name: "memory", Detail: trouble})
+	if r.Status == checks.OK {
+		r.Status, r.Cause, r.Summary = checks.Degraded, checks.CauseInternal, trouble
+	}
+}
+
 // Fact adds what a server said to the facts of r, fit to be kept; "" adds nothing.
 func Fact(r *checks.Result, key, value string) {
 	if value = oneline.Of(value, maxFact); value == "" {
