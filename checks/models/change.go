@@ -1,6 +1,7 @@
 package models
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -21,6 +22,8 @@ const (
 	changeTemperature = "default_temperature"
 )
 
+const changesName = "probe.llm.model.changes"
+
 // Change is one thing that became different between two lists.
 type Change struct {
 	At          time.Time `json:"at"` // when it was seen
@@ -31,6 +34,7 @@ type Change struct {
 	PriceBefore *Price    `json:"price_before,omitempty"`
 	PriceAfter  *Price    `json:"price_after,omitempty"`
 	BilledAfter string    `json:"billed_after,omitempty"` // what it is billed as now, where that is not what it stands for
+	Told        int       `json:"told,omitempty"`         // how often, where no record of it was found
 	Own         bool      `json:"own,omitempty"`          // of our price table, and not of the provider's list
 }
 
@@ -135,6 +139,31 @@ func degrees(t *float64) string {
 	return fmt.Sprint(*t)
 }
 
+// told is Text, and that it was told before where it was.
+func (c *Change) told() string {
+	if c.Told == 0 {
+		return c.Text()
+	}
+	return c.Text() + ", seen at " + c.At.UTC().Format(time.RFC3339) + " by a run without a record"
+}
+
+// maxTellings of one change are made: where the store keeps no record until the next run, no record is no sign.
+const maxTellings = 3
+
+// again are the changes that a run told of whose record nothing is known: the agent was killed before it was kept. Where that
+// cannot be seen they are told again, rather twice than not at all.
+func (m *Models) again(ctx context.Context, h *History, ids []string) ([]Change, error) {
+	if len(h.Untold) == 0 || m.records == nil {
+		return nil, nil
+	}
+	records, err := m.records.Since(ctx, changesName, h.ToldAt)
+	if len(records) > 0 {
+		return nil, nil
+	}
+	done := func(c Change) bool { return c.Told >= maxTellings || !slices.Contains(ids, c.Model) }
+	return slices.DeleteFunc(slices.Clone(h.Untold), done), err
+}
+
 // measured counts the changes by their kind, and the moves by alias too.
 func measured(all []Change) []checks.Measurement {
 	kinds, moves := map[string]float64{}, map[string]float64{}
@@ -151,6 +180,6 @@ func measured(all []Change) []checks.Measurement {
 		}
 	}
 	add("probe.llm.model.moves", "alias", moves)
-	add("probe.llm.model.changes", "change", kinds)
+	add(changesName, "change", kinds)
 	return out
 }

@@ -23,6 +23,11 @@ type History struct {
 
 	Cards   map[string]Card `json:"cards"`             // by id
 	Changes []Change        `json:"changes,omitempty"` // the oldest first
+
+	// What the last run told, and when it began. This is saved before the record of that run is: only the next one can see
+	// whether there is such a record.
+	Untold []Change  `json:"untold,omitempty"`
+	ToldAt time.Time `json:"told_at,omitzero"`
 }
 
 // Card is what one id was when it was last listed.
@@ -159,4 +164,12 @@ func (h *History) take(ids []string, listed map[string]mistral.Model, prices *pr
 	h.Changes = append(h.Changes, all...)
 	h.Changes = h.Changes[max(len(h.Changes)-maxChanges, 0):]
 	return all
+}
+
+// tell remembers what the run that began at a time tells, until the next one knows that its record was kept.
+func (h *History) tell(all []Change, began time.Time) {
+	h.Untold, h.ToldAt = slices.Clone(all), began
+	for i := range h.Untold {
+		h.Untold[i].Told++
+	}
 }

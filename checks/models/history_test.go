@@ -38,12 +38,28 @@ func (k *kept) Save(_ context.Context, data []byte) error {
 	return k.saveError
 }
 
+// past is the store's records of changes.
+type past struct {
+	samples []checks.Sample
+	err     error
+}
+
+func (p *past) Since(_ context.Context, measurement string, since time.Time) ([]checks.Sample, error) {
+	if measurement != "probe.llm.model.changes" {
+		return nil, fmt.Errorf("asked for %s", measurement)
+	}
+	old := func(s checks.Sample) bool { return s.At.Before(since) }
+	return slices.DeleteFunc(slices.Clone(p.samples), old), p.err
+}
+
 // world is a provider whose cards can be changed.
 type world struct {
 	t      *testing.T
 	mu     sync.Mutex // guards cards
 	cards  map[string]map[string]any
 	memory kept
+	past   past
+	killed bool // before the record is kept
 	url    string
 	used   []string
 	own    []pricing.Price // that the configuration has
@@ -103,7 +119,7 @@ func (w *world) run(params string) checks.Result {
 	w.t.Helper()
 	book := pricing.NewBook(pricing.Default().With(w.own), "")
 	check, err := models.Kind().New(checktest.Decoder(params, ""), checks.Env{
-		Provider: learning{mistraltest.Client(w.t, w.url, checktest.Secret(key)), book}, Prices: book, Memory: &w.memory, Models: func() []string { return w.used },
+		Provider: learning{mistraltest.Client(w.t, w.url, checktest.Secret(key)), book}, Prices: book, Memory: &w.memory, History: &w.past, Models: func() []string { return w.used },
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -114,6 +130,9 @@ func (w *world) run(params string) checks.Result {
 	}
 	if err := checktest.Valid(r); err != nil {
 		w.t.Errorf("not valid: %v", err)
+	}
+	if n := counted(r, "probe.llm.model.changes"); n > 0 && !w.killed {
+		w.past.samples = append(w.past.samples, checks.Sample{At: time.Now(), Value: n})
 	}
 	return r
 }
@@ -418,5 +437,72 @@ func TestWhatIsToBeWatchedComesFirst(t *testing.T) {
 	}
 	if r := w.run(""); r.Status != checks.OK || r.Summary != "43 models listed, all 40 expected among them, 20 of which are too many to be watched over time" {
 		t.Errorf("%s %s", r.Status, r.Summary)
+	}
+}
+
+// The memory is saved before the record of the run is: who is killed in between has told nobody.
+func TestAChangeWithoutARecordIsToldAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.used = []string{"mistral-small-latest", "mistral-small-2603"}
+	moves := func() float64 {
+		r := w.run("")
+		return counted(r, "probe.llm.model.moves")
+	}
+	moves()
+	w.killed = true
+	w.set("mistral-small-latest", "name", "ministral-14b-2512")
+	if got := moves(); got != 1 {
+		t.Fatalf("%v moves, want 1", got)
+	}
+	w.killed = false
+	w.set("mistral-small-2603", "max_context_length", 1000)
+	r := w.run("")
+	again := strings.Contains(r.Summary, "mistral-small-latest moved from mistral-small-2603 to ministral-14b-2512, input +33 %, output -67 %, seen at 2")
+	if r.Status != checks.Degraded || !again || counted(r, "probe.llm.model.moves") != 1 || counted(r, "probe.llm.model.changes") != 2 {
+		t.Errorf("the next run: %s %s, %+v", r.Status, r.Summary, r.Measurements)
+	}
+	for range 3 {
+		if r := w.run(""); r.Status != checks.OK || counted(r, "probe.llm.model.changes") != 0 {
+			t.Errorf("after its record: %s %s", r.Status, r.Summary)
+		}
+	}
+	history, err := models.ReadHistory(w.memory.data)
+	if err != nil || len(history.Changes) != 2 {
+		t.Errorf("remembered: %+v, %v", history.Changes, err)
+	}
+}
+
+func TestAChangeThatNeverHasARecordIsNotToldForEver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.used, w.killed = []string{"mistral-small-latest"}, true
+	w.run("")
+	w.set("mistral-small-latest", "name", "ministral-14b-2512")
+	told := 0
+	for range 9 {
+		told += int(counted(w.run(""), "probe.llm.model.moves"))
+	}
+	if told != 3 {
+		t.Errorf("told %d times, want 3", told)
+	}
+}
+
+func TestWhereNobodyKnowsOfTheRecordTheChangeIsToldAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.used, w.past.err = []string{"mistral-small-latest"}, errors.New("the disk is gone")
+	if r := w.run(""); r.Status != checks.OK {
+		t.Errorf("nothing to tell: %s %s", r.Status, r.Summary)
+	}
+	w.killed = true
+	w.set("mistral-small-latest", "name", "ministral-14b-2512")
+	w.run("")
+	r := w.run("")
+	said := slices.ContainsFunc(r.Evidence, func(s checks.Step) bool {
+		return s.Name == "memory" && strings.Contains(s.Detail, "cannot be read, so it is told again: the disk is gone")
+	})
+	if r.Status != checks.Degraded || counted(r, "probe.llm.model.moves") != 1 || !said {
+		t.Errorf("%s %s, %+v", r.Status, r.Summary, r.Evidence)
 	}
 }

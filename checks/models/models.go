@@ -21,7 +21,7 @@ import (
 
 const doc = `Asks the provider for its list of models and checks that every expected id is in it, that models have the capabilities the application
 needs, and that the list is not shorter than it should be. It remembers each model that it names or that other checks of the provider call, and the run in which one of them changed is degraded:
-an alias that moved to another model, with what that does to its price, another price or billing name of the same model, a capability that was lost, another context length or default temperature, an announced retirement.
+an alias that moved to another model, with what that does to its price, another price or billing name of the same model, a capability that was lost, another context length or default temperature, an announced retirement. Where that memory is damaged, or cannot be read or kept, nobody knows what changed, and the run is degraded by our own fault (internal).
 What an id stands for is the canonical name of its card. It is priced as the billing name of the card, where that has a price; where the two differ, both are told.
 It is free. A listed model may still refuse to answer: that is what the usable and chat checks are for.`
 
@@ -109,6 +109,7 @@ type Models struct {
 	provider Provider
 	prices   *pricing.Book
 	memory   checks.Memory   // nil: nothing is remembered
+	records  checks.History  // of the check's own runs; nil: they are taken to be kept
 	used     func() []string // nil: nobody knows
 }
 
@@ -122,7 +123,7 @@ func New(params Params, env checks.Env) (checks.Check, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Models{params: params, provider: provider, prices: prices, memory: env.Memory, used: env.Models}, nil
+	return &Models{params: params, provider: provider, prices: prices, memory: env.Memory, records: env.History, used: env.Models}, nil
 }
 
 // Run asks for the list once.
@@ -130,17 +131,18 @@ func (m *Models) Run(ctx context.Context) (checks.Result, error) {
 	if m.provider == nil {
 		return checks.Result{Cause: checks.CauseConfig}, errors.New("there is no provider to ask")
 	}
+	began := time.Now()
 	list, call := m.provider.Models(ctx)
 	r := calls.Result(ctx, &call)
 	if !call.OK() {
 		return r, nil
 	}
-	m.judge(ctx, &r, list)
+	m.judge(ctx, &r, list, began)
 	return r, nil
 }
 
 // judge compares the list with what was asked for. A missing model outranks a missing capability, and that the count.
-func (m *Models) judge(ctx context.Context, r *checks.Result, list []mistral.Model) {
+func (m *Models) judge(ctx context.Context, r *checks.Result, list []mistral.Model, began time.Time) {
 	listed := map[string]mistral.Model{}
 	for _, model := range list {
 		listed[model.ID] = model
@@ -159,7 +161,7 @@ func (m *Models) judge(ctx context.Context, r *checks.Result, list []mistral.Mod
 			}
 		}
 	}
-	seen := m.overTime(ctx, listed, wanted)
+	seen := m.overTime(ctx, listed, wanted, began)
 	own := append(m.measurements(&seen), checks.Measurement{Name: "probe.llm.models", Value: float64(len(list))})
 	r.Measurements = append(r.Measurements[:min(len(r.Measurements), maxMeasurements-len(own))], own...)
 	defer m.findings(r, &seen) // which are told beside a failure, and degrade what is none

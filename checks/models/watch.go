@@ -64,7 +64,7 @@ type watched struct {
 }
 
 // overTime compares the list with the one before and remembers it.
-func (m *Models) overTime(ctx context.Context, listed map[string]mistral.Model, ids []string) watched {
+func (m *Models) overTime(ctx context.Context, listed map[string]mistral.Model, ids []string, began time.Time) watched {
 	most := min(len(ids), maxWatched)
 	w := watched{ids: ids[:most], leftOut: ids[most:], listed: listed, now: time.Now()}
 	if m.memory == nil {
@@ -79,8 +79,13 @@ func (m *Models) overTime(ctx context.Context, listed map[string]mistral.Model, 
 	if err != nil {
 		w.trouble = err.Error() + "; it begins anew, and what changed until now cannot be told"
 	}
+	again, err := m.again(ctx, &history, w.ids)
+	if err != nil {
+		w.trouble = "whether the last change was recorded cannot be read, so it is told again: " + err.Error()
+	}
 	history.LeftOut = w.leftOut
-	w.changes = history.take(w.ids, listed, m.prices, w.now)
+	w.changes = append(again, history.take(w.ids, listed, m.prices, w.now)...)
+	history.tell(w.changes, began)
 	fresh, err := json.Marshal(history)
 	if err == nil {
 		err = m.memory.Save(ctx, fresh)
@@ -153,7 +158,7 @@ func (m *Models) findings(r *checks.Result, w *watched) {
 			r.Evidence = append(r.Evidence, checks.Step{Name: "changed", Detail: fmt.Sprintf("and %d more changes", len(w.changes)-i)})
 			break
 		}
-		found(r, "changed", w.changes[i].Text(), checks.CauseAssertion, w.changes[i].blame())
+		found(r, "changed", w.changes[i].told(), checks.CauseAssertion, w.changes[i].blame())
 	}
 	for _, id := range w.ids {
 		if model, ok := w.listed[id]; ok {

@@ -21,7 +21,7 @@ import (
 )
 
 const doc = `Asks one model in each run for one token, in turn, and so finds those that are listed and refuse to answer: with an allowance of zero, or because the plan does not include them.
-It fails as long as one of its models refused when it was last asked. Whether a model is there is asked first, for free. Limits, a lack of capacity and outages say nothing of a model, and leave what was known.
+It fails as long as one of its models refused when it was last asked, and is degraded by our own fault (internal) where its memory of that fails. Whether a model is there is asked first, for free. Limits, a lack of capacity and outages say nothing of a model, and leave what was known.
 It costs a few tokens: the most that a run can cost is reserved from the budget before it. A slow schedule, such as every six hours divided by the number of models, is enough.`
 
 //go:embed example.yaml
