@@ -113,7 +113,7 @@ func canonical(model *mistral.Model) string {
 func latest(id string) bool { return strings.HasSuffix(id, "-latest") }
 
 // BilledAs is the name under which the provider bills the model where that is not what the id stands for, else "". It is what
-// the model is priced as, where that has a price.
+// the model is priced as.
 func (c *Card) BilledAs() string {
 	if c.Billing == c.Canonical {
 		return ""

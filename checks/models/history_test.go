@@ -327,6 +327,21 @@ func TestAnotherBillingNameIsAChangeAndUnknown(t *testing.T) {
 	}
 }
 
+func TestAnotherBillingNameAtTheSamePriceIsAChange(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.used = []string{"mistral-small-latest"}
+	w.own = []pricing.Price{{Model: "the-sale", Input: 150_000, Cached: 15_000, Output: 600_000, Own: true}}
+	w.set("mistral-small-latest", "billing_model_name", "mistral-small-2603")
+	w.run("")
+	w.set("mistral-small-latest", "billing_model_name", "the-sale")
+	r := w.run("")
+	const want = "price of mistral-small-latest: input $0.15, cached $0.015, output $0.6, billed as the-sale; was input $0.15, cached $0.015, output $0.6"
+	if r.Status != checks.Degraded || r.Blame != checks.BlameProvider || r.Summary != want || counted(r, "probe.llm.model.moves") != 0 {
+		t.Errorf("%s %s: %s, want %s", r.Status, r.Blame, r.Summary, want)
+	}
+}
+
 func TestAnotherPriceInOurOwnTableIsNotTheProvidersFault(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -22,7 +22,7 @@ import (
 const doc = `Asks the provider for its list of models and checks that every expected id is in it, that models have the capabilities the application
 needs, and that the list is not shorter than it should be. It remembers each model that it names or that other checks of the provider call, and the run in which one of them changed is degraded:
 an alias that moved to another model, with what that does to its price, another price or billing name of the same model, a capability that was lost, another context length or default temperature, an announced retirement. Where that memory is damaged, or cannot be read or kept, nobody knows what changed, and the run is degraded by our own fault (internal).
-What an id stands for is the canonical name of its card. It is priced as the billing name of the card, where that has a price; where the two differ, both are told.
+What an id stands for is the canonical name of its card. It is priced as the billing name of the card, where there is one; where the two differ, both are told.
 It is free. A listed model may still refuse to answer: that is what the usable and chat checks are for.`
 
 //go:embed example.yaml

@@ -158,7 +158,7 @@ func (m *Models) findings(r *checks.Result, w *watched) {
 			r.Evidence = append(r.Evidence, checks.Step{Name: "changed", Detail: fmt.Sprintf("and %d more changes", len(w.changes)-i)})
 			break
 		}
-		found(r, "changed", w.changes[i].told(), checks.CauseAssertion, w.changes[i].blame())
+		found(r, "changed", w.changes[i].told(), w.changes[i].blame())
 	}
 	for _, id := range w.ids {
 		if model, ok := w.listed[id]; ok {
@@ -166,7 +166,7 @@ func (m *Models) findings(r *checks.Result, w *watched) {
 		}
 	}
 	if w.trouble != "" {
-		found(r, "memory", w.trouble, checks.CauseInternal, checks.BlameNone)
+		calls.Forgetful(r, w.trouble)
 	}
 }
 
@@ -174,11 +174,11 @@ func (m *Models) findings(r *checks.Result, w *watched) {
 const maxTold = 100
 
 // found tells a finding. The first one degrades what is well.
-func found(r *checks.Result, step, text string, cause checks.Cause, blame checks.Blame) {
+func found(r *checks.Result, step, text string, blame checks.Blame) {
 	text = oneline.Of(text, 300)
 	r.Evidence = append(r.Evidence, checks.Step{Name: step, Detail: text})
 	if r.Status == checks.OK {
-		r.Status, r.Cause, r.Blame, r.Summary = checks.Degraded, cause, blame, text
+		r.Status, r.Cause, r.Blame, r.Summary = checks.Degraded, checks.CauseAssertion, blame, text
 	}
 }
 
@@ -186,7 +186,7 @@ func found(r *checks.Result, step, text string, cause checks.Cause, blame checks
 func (m *Models) outlook(r *checks.Result, model *mistral.Model, now time.Time) {
 	if m.params.Watch[model.ID].Policy == PolicyPinned && floats(model) {
 		text := fmt.Sprintf("%s is to be pinned and can move: it stands for %s", model.ID, canonical(model))
-		found(r, "pinned", text, checks.CauseAssertion, checks.BlameConfig)
+		found(r, "pinned", text, checks.BlameConfig)
 	}
 	if model.Deprecation.IsZero() {
 		return
@@ -194,7 +194,7 @@ func (m *Models) outlook(r *checks.Result, model *mistral.Model, now time.Time) 
 	left := model.Deprecation.Sub(now)
 	text := fmt.Sprintf("%s retires in %s%s", model.ID, days(left), successor(model))
 	if m.params.RetireWithin > 0 && left < m.params.RetireWithin {
-		found(r, "retirement", text, checks.CauseAssertion, checks.BlameProvider)
+		found(r, "retirement", text, checks.BlameProvider)
 		return
 	}
 	r.Evidence = append(r.Evidence, checks.Step{Name: "retirement", OK: true, Detail: oneline.Of(text, 300)})
