@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/exporters"
 	"github.com/windsock-monitor/windsock/internal/config"
 	"github.com/windsock-monitor/windsock/internal/pipeline"
 	"github.com/windsock-monitor/windsock/internal/schedule"
@@ -121,7 +122,7 @@ func (a *Agent) assemble(ctx context.Context) error {
 	a.previous = a.toldTotals(ctx)
 	a.pipeline = pipeline.New(gen.plan, pipeline.Options{
 		Store: recorder{a}, Ledger: a.store.Ledger(), Breakers: a.breakers, Headroom: a.headrooms, Log: a.o.Log.With("part", "pipeline"),
-		Scrub: a.o.Config.Scrubber.String,
+		Scrub: a.o.Config.Scrubber.String, Counted: addsUp,
 	})
 	a.scheduler, err = schedule.New(a.entries(ctx, gen.cfg), schedule.Options{
 		Run: a.pipeline.Run, Skip: a.skip, Location: gen.cfg.Location, MaxConcurrent: gen.cfg.Concurrency.Global,
@@ -134,6 +135,12 @@ func (a *Agent) assemble(ctx context.Context) error {
 		a.server = status.New(gen.cfg.Listen, a, a.o.Log.With("part", "status"))
 	}
 	return nil
+}
+
+// addsUp reports whether the values of a metric are counted together, so that no record may tell one twice.
+func addsUp(name string) bool {
+	m, known := exporters.Lookup(name)
+	return known && m.Kind != exporters.Gauge
 }
 
 // absolute is the path as any other process would write it.

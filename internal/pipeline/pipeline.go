@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -93,6 +94,7 @@ type Options struct {
 	Breakers *Breakers
 	Headroom *Headrooms // nil: not watched
 	Log      *slog.Logger
+	Counted  func(name string) bool   // whether the values of a measurement add up; nil: none do
 	Scrub    func(text string) string // takes the secrets that the agent knows out; nil: it knows none
 }
 
@@ -355,7 +357,10 @@ func (p *Pipeline) secondAttempt(ctx context.Context, job *Job, first *checks.Re
 	}
 	stands := *first
 	stands.ID = ulid.Make().String()
-	stands.Usage = nil // booked and counted with the first
+	stands.Usage = nil // booked and counted with the first, as is what adds up
+	if counted := p.o.Counted; counted != nil {
+		stands.Measurements = slices.DeleteFunc(slices.Clone(first.Measurements), func(m checks.Measurement) bool { return counted(m.Name) })
+	}
 	stands.Evidence = append([]checks.Step{{Name: "confirm", OK: false, Detail: "not confirmed, the first failure stands: " + why}}, first.Evidence...)
 	return &stands
 }

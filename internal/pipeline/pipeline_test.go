@@ -101,7 +101,7 @@ func newPipeline(s *shelf, job *pipeline.Job, listers map[string]pipeline.Lister
 	breakers := pipeline.NewBreakers(s, log)
 	breakers.Configure(context.Background(), map[string]pipeline.BreakerSettings{"mistral": {Failures: 5, Reset: time.Minute}})
 	return pipeline.New(pipeline.Plan{Jobs: []*pipeline.Job{job}, Location: "here", Listers: listers}, pipeline.Options{
-		Store: s, Ledger: s, Breakers: breakers, Log: log,
+		Store: s, Ledger: s, Breakers: breakers, Log: log, Counted: func(name string) bool { return name == "counted" },
 	})
 }
 
@@ -326,6 +326,7 @@ func TestTheBreakerOpensWaitsForTheListAndCloses(t *testing.T) {
 func TestConfirmation(t *testing.T) {
 	t.Parallel()
 	down := checks.Fail(checks.CauseServer, "500")
+	down.Measurements = []checks.Measurement{{Name: "counted", Value: 1}, {Name: "gauge", Value: 7}}
 	tests := map[string]struct {
 		results []checks.Result
 		want    checks.Status
@@ -356,6 +357,17 @@ func TestConfirmation(t *testing.T) {
 				}
 				if !final.Final || final.Slots != 1 || final.Status != tt.want || final.Cause != tt.cause {
 					t.Errorf("the last is %s %s, final %v, slots %d; want %s %s, final, one slot", final.Status, final.Cause, final.Final, final.Slots, tt.want, tt.cause)
+				}
+				counted := 0
+				for _, r := range s.reports {
+					for _, m := range r.Measurements {
+						if m.Name == "counted" {
+							counted++
+						}
+					}
+				}
+				if counted != 1 || tt.records == 3 && len(final.Measurements) != 1 {
+					t.Errorf("what adds up is told %d times, want once; the last tells %v", counted, final.Measurements)
 				}
 				if final.ID == first.ID || final.Attempt != 2 {
 					t.Errorf("the last has id %s and attempt %d", final.ID, final.Attempt)
