@@ -73,10 +73,14 @@ func (c *Change) money() string {
 	switch before, after := c.PriceBefore, c.PriceAfter; {
 	case before == nil || after == nil:
 		return ", and what that does to the price is not known"
-	case *before == *after:
+	case before.equal(after):
 		return ", at the same price"
 	default:
-		return fmt.Sprintf(", input %s, output %s", grown(before.Input, after.Input), grown(before.Output, after.Output))
+		text := ", input " + grown(before.Input, after.Input)
+		if before.Output != nil && after.Output != nil {
+			text += ", output " + grown(*before.Output, *after.Output)
+		}
+		return text
 	}
 }
 

@@ -45,9 +45,9 @@ type Card struct {
 
 // Price is US dollars for a million tokens, in the provider's zone.
 type Price struct {
-	Input  float64 `json:"input"`
-	Cached float64 `json:"cached"`
-	Output float64 `json:"output"`
+	Input  float64  `json:"input"`
+	Cached *float64 `json:"cached,omitempty"` // nil: not known
+	Output *float64 `json:"output,omitempty"` // nil: not known, or there is nothing to pay for
 }
 
 // ReadHistory reads the check's memory; an empty one is an empty history.
@@ -83,17 +83,19 @@ func cardOf(model *mistral.Model, prices *pricing.Book, now time.Time) Card {
 		}
 	}
 	const million = 1_000_000
-	worth := func(u pricing.Usage) (float64, bool) {
+	worth := func(u pricing.Usage) *float64 {
 		cost, known := prices.Cost(u, model.ID, now)
-		return cost.USD(), known
+		if !known {
+			return nil
+		}
+		return new(cost.USD())
 	}
-	input, known := worth(pricing.Usage{Prompt: million})
-	if !known {
+	output := worth(pricing.Usage{Completion: million})
+	input := worth(pricing.Usage{Prompt: million})
+	if input == nil || output == nil && model.Capabilities["completion_chat"] {
 		return c
 	}
-	cached, _ := worth(pricing.Usage{Prompt: million, Cached: million})
-	output, _ := worth(pricing.Usage{Completion: million})
-	c.Price = &Price{Input: input, Cached: cached, Output: output}
+	c.Price = &Price{Input: *input, Cached: worth(pricing.Usage{Prompt: million, Cached: million}), Output: output}
 	return c
 }
 
@@ -125,7 +127,10 @@ func (c *Card) BilledAs() string {
 func (c *Card) bill() string {
 	text := "not known"
 	if p := c.Price; p != nil {
-		text = fmt.Sprintf("input $%g, cached $%g, output $%g", p.Input, p.Cached, p.Output)
+		text = fmt.Sprintf("input $%g", p.Input)
+		for _, part := range p.others() {
+			text += fmt.Sprintf(", %s $%g", part.direction, part.usd)
+		}
 	}
 	if billed := c.BilledAs(); billed != "" {
 		text += ", billed as " + billed
@@ -141,7 +146,29 @@ func samePrice(a, b *Card) bool {
 	if a.Price == nil || b.Price == nil {
 		return a.Price == b.Price
 	}
-	return *a.Price == *b.Price
+	return a.Price.equal(b.Price)
+}
+
+// priced is the price of one direction.
+type priced struct {
+	direction string
+	usd       float64
+}
+
+// others are the prices beside the input's, as far as they are known.
+func (p *Price) others() []priced {
+	var all []priced
+	if p.Cached != nil {
+		all = append(all, priced{"cached", *p.Cached})
+	}
+	if p.Output != nil {
+		all = append(all, priced{"output", *p.Output})
+	}
+	return all
+}
+
+func (p *Price) equal(q *Price) bool {
+	return p.Input == q.Input && slices.Equal(p.others(), q.others())
 }
 
 // take brings the history up to what is listed now, and returns what changed. An id that is seen for the first time did

@@ -521,3 +521,17 @@ func TestWhereNobodyKnowsOfTheRecordTheChangeIsToldAgain(t *testing.T) {
 		t.Errorf("%s %s, %+v", r.Status, r.Summary, r.Evidence)
 	}
 }
+
+// TestAPriceOfOneDirectionIsNoPrice: what answers cost is not nothing where nobody knows it.
+func TestAPriceOfOneDirectionIsNoPrice(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.own = []pricing.Price{{Model: "ministral-14b-2512", Input: 300_000}}
+	w.used = []string{"mistral-small-latest"}
+	w.run("")
+	w.set("mistral-small-latest", "name", "ministral-14b-2512")
+	r := w.run("")
+	if !strings.HasSuffix(r.Summary, "to ministral-14b-2512, and what that does to the price is not known") || counted(r, "probe.llm.model.price.usd") != 0 {
+		t.Errorf("%s, prices %v", r.Summary, counted(r, "probe.llm.model.price.usd"))
+	}
+}

@@ -130,12 +130,9 @@ func (m *Models) measurements(w *watched) []checks.Measurement {
 
 func (p *Price) measurements(id string) []checks.Measurement {
 	var out []checks.Measurement
-	for _, part := range []struct {
-		direction string
-		price     float64
-	}{{"input", p.Input}, {"cached", p.Cached}, {"output", p.Output}} {
+	for _, part := range append([]priced{{"input", p.Input}}, p.others()...) {
 		out = append(out, checks.Measurement{
-			Name: "probe.llm.model.price.usd", Value: part.price, Attrs: map[string]string{"direction": part.direction, "model": id},
+			Name: "probe.llm.model.price.usd", Value: part.usd, Attrs: map[string]string{"direction": part.direction, "model": id},
 		})
 	}
 	return out

@@ -22,14 +22,14 @@ type finding struct {
 	err     error
 }
 
-// amount is what a source knows of a window; nil where that is nothing. Where no model has a price the cost is not zero, but
-// not known.
+// amount is what a source knows of a window; nil where that is nothing. Where no model has a price, or only a
+// part of a day or month is known and nothing is in it, the cost is not zero, but not known.
 func (f *finding) amount(w window) *source.Amount {
 	if f.err != nil {
 		return nil
 	}
 	a := w.of(f.reading)
-	if a != nil && a.Cost == 0 && len(a.Unpriced) > 0 && !f.own {
+	if a != nil && a.Cost == 0 && !f.own && (len(a.Unpriced) > 0 || f.reading.Confidence == source.Partial && w.name != "hour") {
 		return nil
 	}
 	return a

@@ -195,3 +195,23 @@ func TestTheAgentsOwnRunsAreNotTheApplication(t *testing.T) {
 		t.Errorf("an earlier hour without a price: %s %s %s", r.Status, r.Blame, r.Summary)
 	}
 }
+
+// TestADayOfWhichNothingCouldBeReadIsNotZero: yesterday is known, and today is nothing to us.
+func TestADayOfWhichNothingCouldBeReadIsNotZero(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "usage.jsonl")
+	old := fmt.Sprintf(`{"ts":%d,"model":"mistral-embed","usage":{"prompt_tokens":1000000}}`+"\n", time.Now().Add(-26*time.Hour).Unix())
+	bad := strings.Repeat(`{"when":0,"model":"mistral-embed","usage":{"prompt_tokens":1000000}}`+"\n", 1000)
+	if err := os.WriteFile(path, []byte(old+bad), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := asked(t, "sources: [{usage_log: {path: "+path+"}}]", nil)
+	for _, m := range r.Measurements {
+		if m.Value == 0 && strings.HasSuffix(m.Name, ".usd") {
+			t.Errorf("%s %v is told as nothing", m.Name, m.Attrs)
+		}
+	}
+	if r.Status != checks.Unknown {
+		t.Errorf("%s %s", r.Status, r.Summary)
+	}
+}

@@ -78,6 +78,7 @@ func retired(m *agent.WatchedModel, now time.Time) bool {
 func printModels(w io.Writer, view *agent.ModelsView, now time.Time) {
 	if len(view.Models) == 0 {
 		fmt.Fprintln(w, "no model was seen yet")
+		printLimits(w, view, now)
 		return
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -93,6 +94,11 @@ func printModels(w io.Writer, view *agent.ModelsView, now time.Time) {
 	for i := range view.Changes {
 		fmt.Fprintf(w, "%s  %s\n", view.Changes[i].At.UTC().Format(time.RFC3339), view.Changes[i].Text())
 	}
+	printLimits(w, view, now)
+}
+
+// printLimits prints the rate limits as paid answers told them last.
+func printLimits(w io.Writer, view *agent.ModelsView, now time.Time) {
 	for i := range view.Limits {
 		l := &view.Limits[i]
 		fmt.Fprintf(w, "limit of %s for %s: %d of %d %s left", l.Provider, l.Model, l.Remaining, l.Limit, l.Resource)
@@ -110,7 +116,7 @@ func card(m *agent.WatchedModel) string {
 	}
 	in, out := "unknown", "unknown"
 	if m.Price != nil {
-		in, out = dollars(m.Price.Input), dollars(m.Price.Output)
+		in, out = dollars(m.Price.Input), amount(m.Price.Output)
 	}
 	stands := m.Canonical
 	if billed := m.BilledAs(); billed != "" {

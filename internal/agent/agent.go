@@ -117,7 +117,7 @@ func (a *Agent) assemble(ctx context.Context) error {
 	a.gen, a.o.Config = gen, gen.cfg
 	a.reload = status.Config{Path: absolute(a.o.Config.Path), LoadedAt: a.started, ReloadOK: true}
 	a.breakers.Configure(ctx, gen.breakers)
-	a.headrooms.Configure(ctx, headroomsOf(gen.cfg.Providers))
+	a.headrooms.Configure(ctx, headroomsOf(gen, gen.cfg.Providers))
 	a.remember(ctx)
 	a.previous = a.toldTotals(ctx)
 	a.pipeline = pipeline.New(gen.plan, pipeline.Options{

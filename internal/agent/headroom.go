@@ -3,6 +3,7 @@ package agent
 import (
 	"time"
 
+	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/config"
 	"github.com/windsock-monitor/windsock/internal/headroom"
 	"github.com/windsock-monitor/windsock/internal/mistral"
@@ -11,11 +12,17 @@ import (
 )
 
 // headroomsOf is what a configuration says of the providers' rate limits.
-func headroomsOf(providers []config.Provider) map[string]pipeline.HeadroomSettings {
+func headroomsOf(gen *generation, providers []config.Provider) map[string]pipeline.HeadroomSettings {
 	all := make(map[string]pipeline.HeadroomSettings, len(providers))
 	for i := range providers {
 		p := &providers[i]
-		s := pipeline.HeadroomSettings{BaseURL: p.BaseURL, Key: mistral.KeyPrimary, PauseBelow: p.PauseBelow}
+		s := pipeline.HeadroomSettings{BaseURL: p.BaseURL, Key: mistral.KeyPrimary, PauseBelow: p.PauseBelow, Models: gen.modelsUsed(p.Name)}
+		for _, job := range gen.plan.Jobs {
+			_, paid := job.Check.(checks.Paid)
+			_, owned := job.Check.(checks.Owned)
+			_, named := job.Check.(checks.Modelled)
+			s.Unnamed = s.Unnamed || paid && !owned && !named && job.Provider == p.Name
+		}
 		if p.Failover {
 			s.Key = ""
 		}

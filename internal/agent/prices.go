@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
@@ -88,9 +89,19 @@ func remember(ctx context.Context, cfg *config.Config, getenv func(string) strin
 	return book.Restore(data)
 }
 
+// known reports whether a call of a model has a price: for what is asked, and for what is answered where anything is.
+func known(book *pricing.Book, model string, now time.Time) bool {
+	use := pricing.Usage{Prompt: 1, Completion: 1}
+	if strings.Contains(model, "embed") { // which answers with no tokens
+		use.Completion = 0
+	}
+	_, known := book.Cost(use, model, now)
+	return known
+}
+
 func priced(book *pricing.Book, provider, model string, now time.Time) PricedModel {
 	const million, thousand = 1_000_000, 1000
-	out := PricedModel{Provider: provider, Model: model, As: book.Resolve(model), AliasOf: "table"}
+	out := PricedModel{Provider: provider, Model: model, As: book.Resolve(model, now), AliasOf: "table"}
 	if !book.Learned().IsZero() {
 		out.AliasOf = "list"
 	}
@@ -98,7 +109,7 @@ func priced(book *pricing.Book, provider, model string, now time.Time) PricedMod
 	if !found {
 		return out
 	}
-	_, out.Known = book.Cost(pricing.Usage{Prompt: 1}, model, now)
+	out.Known = known(book, model, now)
 	out.As, out.Own, out.Source, out.CheckedOn = price.Model, price.Own, price.Source, price.CheckedOn
 	for _, part := range []struct {
 		into **float64

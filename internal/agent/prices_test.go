@@ -1,8 +1,18 @@
 package agent_test
 
 import (
+	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/agent"
@@ -15,11 +25,17 @@ func TestAnAliasIsFollowedWithoutAModelsCheck(t *testing.T) {
 	for name, change := range map[string]string{
 		"the agent makes the list": `  - {name: chat2, kind: chat, schedule: "@every 1h", timeout: 900ms, with: {model: mistral-small-latest}}`,
 		"another check makes it":   `  - {name: keys, kind: credentials, schedule: "@every 1h", timeout: 900ms, run_at_start: true}`,
+		"there is a second key":    `  - {name: keys, kind: credentials, schedule: "@every 1s", timeout: 900ms, run_at_start: true}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := newHost(t)
 			h.change(`  - {name: models, kind: models, schedule: "@every 1s", timeout: 900ms, run_at_start: true, with: {expect: [mistral-small-latest]}}`, change)
+			if name == "there is a second key" { // of an account that may use one model only
+				other := elsewhere(t, `{"object":"list","data":[{"id":"mistral-embed","name":"mistral-embed","capabilities":{},"type":"base"}]}`, h.provider)
+				h.change(`"http://`+h.provider+`", api_key: {env: KEY}`, `"`+other+`", api_key: {env: KEY}, fallback_api_key: {env: SECOND}`)
+				h.env["SECOND"] = "second-0123456789"
+			}
 			if got := h.post("/admin/faults", `{"alias_moved":{"alias":"mistral-small-latest","to":"mistral-large-2512"}}`); got != http.StatusCreated {
 				t.Fatalf("the simulator answers %d", got)
 			}
@@ -61,4 +77,61 @@ func TestARunByHandIsPricedByAFreshList(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// elsewhere is the simulator, but for the models list of the second key.
+func elsewhere(t *testing.T, list, simulator string) string {
+	t.Helper()
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: simulator}) }}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v1/models" && strings.Contains(r.Header.Get("Authorization"), "second-") {
+			_, _ = io.WriteString(w, list)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// TestWhatTheApplicationSpendsIsPricedByAFreshList: also where no check calls a model.
+func TestWhatTheApplicationSpendsIsPricedByAFreshList(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	log := filepath.Join(h.dir, "usage.jsonl")
+	record := func(ago time.Duration) string {
+		return fmt.Sprintf(`{"ts":%d,"model":"mistral-small-latest","usage":{"prompt_tokens":1000000,"completion_tokens":0}}`+"\n", time.Now().Add(-ago).Unix())
+	}
+	if err := os.WriteFile(log, []byte(record(2*time.Hour)+record(0)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.change(`  - {name: models, kind: models, schedule: "@every 1s", timeout: 900ms, run_at_start: true, with: {expect: [mistral-small-latest]}}
+  - {name: chat, kind: chat, schedule: "@every 1s", timeout: 900ms, run_at_start: true, with: {model: mistral-small-latest}}`,
+		`  - {name: spend, kind: spend, schedule: "@every 1s", timeout: 900ms, with: {above_per_hour: 0.4, sources: [{usage_log: {path: `+log+`}}]}}`)
+	h.post("/admin/faults", `{"alias_moved":{"alias":"mistral-small-latest","to":"mistral-large-2512"}}`)
+	running, _, _ := h.start()
+	h.until("the million tokens cost half a dollar", func() bool {
+		c := check(running.Health(t.Context()), "spend")
+		return c.Status == checks.Degraded && strings.Contains(c.Summary, "$0.50 in the last hour")
+	})
+}
+
+// TestOnlyModelsThatAreCalledPause: what is left of another's limit is told, and keeps nothing from running.
+func TestOnlyModelsThatAreCalledPause(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	h.post("/admin/faults", `{"route":"chat","quota":{"requests_per_minute":2}}`)
+	running, reload, _ := h.start()
+	paused := func() bool {
+		for _, p := range running.Health(t.Context()).Problems {
+			if p.Part == "headroom of mistral" {
+				return true
+			}
+		}
+		return false
+	}
+	h.until("paid checks pause", paused)
+	h.change("kind: chat, schedule: \"@every 1s\", timeout: 900ms, run_at_start: true, with: {model: mistral-small-latest}", "kind: embeddings, schedule: \"@every 1s\", timeout: 900ms, with: {model: mistral-embed}")
+	reload <- syscall.SIGHUP
+	h.until("no check that is left pauses", func() bool { return check(running.Health(t.Context()), "chat").Kind == "embeddings" && !paused() })
 }

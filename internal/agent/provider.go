@@ -9,6 +9,7 @@ import (
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/config"
 	"github.com/windsock-monitor/windsock/internal/mistral"
+	"github.com/windsock-monitor/windsock/internal/pipeline"
 	"github.com/windsock-monitor/windsock/internal/pricing"
 )
 
@@ -38,11 +39,14 @@ func (p *provider) Models(ctx context.Context) ([]mistral.Model, mistral.Call) {
 	return models, call
 }
 
-// Keys lists the provider's keys. A list that is made with one of them teaches as any other.
+// Keys lists the provider's keys. A list that is made with the primary one teaches as any other; what the fallback's account may
+// use says nothing of what calls cost.
 func (p *provider) Keys() []mistral.Key {
 	keys := p.caller.Keys()
 	for i := range keys {
-		keys[i] = keys[i].Seen(p.listed)
+		if keys[i].Name == mistral.KeyPrimary {
+			keys[i] = keys[i].Seen(p.listed)
+		}
 	}
 	return keys
 }
@@ -113,7 +117,7 @@ func (a *Agent) book(ctx context.Context, table *pricing.Table, p *config.Provid
 // have moved to a dearer model.
 const freshPrices = 10 * time.Minute
 
-// followAliases makes the free models list of each provider whose checks call models and make none themselves, until ctx
+// followAliases makes the free models list of each provider whose checks count money by its models and make none themselves, until ctx
 // ends.
 func (a *Agent) followAliases(ctx context.Context) {
 	tick := time.NewTicker(time.Minute)
@@ -136,12 +140,21 @@ func (a *Agent) followAliases(ctx context.Context) {
 // refresh makes the models list of a provider where prices depend on it and it is old. What becomes of it is told by the
 // checks that ask for it: here only its aliases matter.
 func (gen *generation) refresh(ctx context.Context, provider string) {
-	if len(gen.modelsUsed(provider)) == 0 || time.Since(gen.prices[provider].Learned()).Abs() < freshPrices {
+	if !gen.priced(provider) || time.Since(gen.prices[provider].Learned()).Abs() < freshPrices {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	gen.clients[provider].Models(ctx)
+}
+
+// priced reports whether checks of a provider count money by its models: those that call some, and those that add up what the
+// application spends.
+func (gen *generation) priced(provider string) bool {
+	return slices.ContainsFunc(gen.plan.Jobs, func(job *pipeline.Job) bool {
+		_, calls := job.Check.(checks.Modelled)
+		return job.Provider == provider && (calls || job.Kind == "spend")
+	})
 }
 
 // learn takes over what a models list says of prices.
@@ -177,8 +190,7 @@ func (gen *generation) modelsUsed(provider string) []string {
 // unpriced are the models that checks of a provider call and whose price for tokens nobody knows.
 func (gen *generation) unpriced(provider string, now time.Time) []string {
 	return slices.DeleteFunc(gen.modelsUsed(provider), func(model string) bool {
-		_, known := gen.prices[provider].Cost(pricing.Usage{Prompt: 1}, model, now)
-		return known
+		return known(gen.prices[provider], model, now)
 	})
 }
 

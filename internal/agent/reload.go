@@ -70,7 +70,7 @@ func (a *Agent) reloadOnce(ctx, base context.Context) error {
 		return fmt.Errorf("changing the schedule: %w", err)
 	}
 	a.breakers.Configure(ctx, gen.breakers)
-	a.headrooms.Configure(ctx, headroomsOf(gen.cfg.Providers))
+	a.headrooms.Configure(ctx, headroomsOf(gen, gen.cfg.Providers))
 	bounded, cancel := context.WithTimeout(ctx, handOver)
 	defer cancel()
 	old.endDelivery(bounded) // cursors have one reader: the new workers start where the old ones ended

@@ -93,7 +93,7 @@ func TestAnOvertakenAnswerSaysNothing(t *testing.T) {
 	var tracker headroom.Tracker
 	tracker.Observe(start(), said(limit("minute", 100, 5)))
 	tracker.Observe(start().Add(-time.Second), said(limit("minute", 100, 90)))
-	if tracker.Judge(start(), 0.1).Allowed {
+	if tracker.Judge(start(), nil, 0.1).Allowed {
 		t.Error("an older answer replaced a newer one")
 	}
 }

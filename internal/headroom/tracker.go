@@ -158,9 +158,9 @@ func (t *Tracker) Allow(now time.Time, run Run, below float64) Verdict {
 	return verdict
 }
 
-// Judge is Allow for a run that is not made, of any model.
-func (t *Tracker) Judge(now time.Time, below float64) Verdict {
-	verdict, _ := t.judge(now, nil, below)
+// Judge is Allow for a run that is not made, of the models or, without any, of all.
+func (t *Tracker) Judge(now time.Time, models []string, below float64) Verdict {
+	verdict, _ := t.judge(now, models, below)
 	return verdict
 }
 

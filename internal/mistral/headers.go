@@ -126,11 +126,12 @@ func queryCost(header http.Header) int64 {
 func leadingInt(value string) int64 {
 	value = strings.TrimLeft(value, "\t\n\f\r ")
 	rest := strings.TrimLeft(value, "0123456789")
-	n, err := strconv.ParseInt(value[:min(len(value)-len(rest), 18)], 10, 64)
-	if err != nil {
+	digits := value[:len(value)-len(rest)]
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || len(digits) > 18 { // more than there can be is no number that anybody meant
 		return -1
 	}
-	if len(value)-len(rest) <= 18 && isFraction(rest) {
+	if isFraction(rest) {
 		n++
 	}
 	return n

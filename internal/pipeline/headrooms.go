@@ -18,9 +18,11 @@ const keepLimits = 10 * time.Second
 
 // HeadroomSettings is what the configuration says of one provider's rate limits.
 type HeadroomSettings struct {
-	BaseURL    string  // whose answers count
-	Key        string  // the name of the one that all calls are made with; "" where the answers say which
-	PauseBelow float64 // 0 to 1
+	BaseURL    string   // whose answers count
+	Key        string   // the name of the one that all calls are made with; "" where the answers say which
+	PauseBelow float64  // 0 to 1
+	Models     []string // that paid checks call; empty: none does
+	Unnamed    bool     // a paid check does not say which it calls
 }
 
 // Headrooms keeps the rate limits of each provider, as its answers say them, over reloads and restarts, and refuses paid runs
@@ -39,6 +41,8 @@ type Headrooms struct {
 type limited struct {
 	baseURL string // does not change
 	below   float64
+	models  []string // that paid checks call
+	unnamed bool
 	tracker headroom.Tracker
 	paused  map[string]bool // the models, as one text, whose checks pause
 	unsaved bool
@@ -67,7 +71,7 @@ func (h *Headrooms) Configure(ctx context.Context, settings map[string]HeadroomS
 	h.byProvider = fresh
 	for provider, s := range settings {
 		one := fresh[provider]
-		one.below = s.PauseBelow
+		one.below, one.models, one.unnamed = s.PauseBelow, s.Models, s.Unnamed
 		if s.Key != "" {
 			one.tracker.Use(s.Key)
 		}
@@ -212,6 +216,17 @@ type Standing struct {
 	Paused   string // why; "" where they do not
 }
 
+// pauses says why paid checks pause, "" where none of those that there are does.
+func (l *limited) pauses(now time.Time) string {
+	switch {
+	case l.unnamed:
+		return l.tracker.Judge(now, nil, l.below).Why
+	case len(l.models) == 0:
+		return ""
+	}
+	return l.tracker.Judge(now, l.models, l.below).Why
+}
+
 // Standings lists all providers.
 func (h *Headrooms) Standings(now time.Time) []Standing {
 	h.mu.Lock()
@@ -219,7 +234,7 @@ func (h *Headrooms) Standings(now time.Time) []Standing {
 	var all []Standing
 	for _, provider := range slices.Sorted(maps.Keys(h.byProvider)) {
 		one := h.byProvider[provider]
-		all = append(all, Standing{provider, one.tracker.Windows(), one.tracker.Judge(now, one.below).Why})
+		all = append(all, Standing{provider, one.tracker.Windows(), one.pauses(now)})
 	}
 	return all
 }

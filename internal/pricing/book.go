@@ -106,14 +106,14 @@ type memory struct {
 // Resolve is the id under which a model is priced: what the provider's list says that it is billed as, else its canonical
 // name, else the id itself. A price that the configuration gives to the id outranks the list, and one that it gives to the
 // canonical name a billing name without a price: nothing else is cheaper than it is said to be.
-func (b *Book) Resolve(model string) string {
+func (b *Book) Resolve(model string, at time.Time) string {
 	b.mu.Lock()
 	card, listed := b.cards[model]
 	b.mu.Unlock()
 	switch {
-	case !listed || b.table.own(model):
+	case !listed || b.table.own(model, at):
 		return model
-	case card.Billing != "" && (b.table.has(card.Billing) || !b.table.own(card.Name)):
+	case card.Billing != "" && (b.table.has(card.Billing, at) || !b.table.own(card.Name, at)):
 		return card.Billing
 	case card.Name != "":
 		return card.Name
@@ -123,7 +123,7 @@ func (b *Book) Resolve(model string) string {
 
 // Lookup is the price of a model at a time; false where nobody knows it. Only an id that itself begins with labs- is free.
 func (b *Book) Lookup(model string, at time.Time) (Price, bool) {
-	name := b.Resolve(model)
+	name := b.Resolve(model, at)
 	if price, ok := b.table.row(name, at); ok {
 		return price, true
 	}

@@ -153,14 +153,15 @@ func (t *Table) Age(now time.Time) time.Duration {
 // Date is the date of the built-in rows, 2006-01-02.
 func (t *Table) Date() string { return t.date }
 
-// has reports whether the table has a price for the id or alias, at whatever time.
-func (t *Table) has(model string) bool {
-	return len(t.prices[model]) > 0 || len(t.prices[t.aliases[model]]) > 0
+// has reports whether the table has a price for the id or alias at a time.
+func (t *Table) has(model string, at time.Time) bool {
+	_, ok := t.row(model, at)
+	return ok
 }
 
-// own reports whether the configuration gives the id a price.
-func (t *Table) own(model string) bool {
-	return slices.ContainsFunc(t.prices[model], func(p Price) bool { return p.Own })
+// own reports whether the configuration gives the id a price that counts at a time. One of the future outranks nothing.
+func (t *Table) own(model string, at time.Time) bool {
+	return slices.ContainsFunc(t.prices[model], func(p Price) bool { return p.Own && !p.From.After(at) })
 }
 
 // Lookup returns the price of a model at a time, by its id or one of the aliases that the table knows. Models whose id

@@ -200,7 +200,7 @@ func TestAliasesResolveAsTheProviderSays(t *testing.T) {
 		"mistral-small-latest": "ministral-14b-2512", "mistral-large-latest": "mistral-large-2512",
 		"mistral-medium-latest": "mistral-medium-5", "brand-new": "nobody-knows", "ministral-3b-latest": "ministral-3b-latest",
 	} {
-		if got := b.Resolve(model); got != want {
+		if got := b.Resolve(model, day()); got != want {
 			t.Errorf("%s: got %s, want %s", model, got, want)
 		}
 	}
@@ -225,8 +225,8 @@ func TestAliasesResolveAsTheProviderSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	restored := book(global)
-	if err := restored.Restore(data); err != nil || restored.Resolve("mistral-small-latest") != "ministral-14b-2512" {
-		t.Errorf("restored: %v, %s", err, restored.Resolve("mistral-small-latest"))
+	if err := restored.Restore(data); err != nil || restored.Resolve("mistral-small-latest", day()) != "ministral-14b-2512" {
+		t.Errorf("restored: %v, %s", err, restored.Resolve("mistral-small-latest", day()))
 	}
 }
 
@@ -275,5 +275,19 @@ func TestOwnPricesTakeThePlaceOfTheBuiltInOnes(t *testing.T) {
 	}
 	if got, _ := pricing.Default().Lookup("mistral-small-2603", day()); got.Input != 150_000 {
 		t.Errorf("the built-in table changed: %d", got.Input)
+	}
+}
+
+// TestAnOwnPriceOfTheFutureFollowsTheListUntilThen: it must not keep an alias where it was.
+func TestAnOwnPriceOfTheFutureFollowsTheListUntilThen(t *testing.T) {
+	t.Parallel()
+	from := day().AddDate(0, 3, 0)
+	b := pricing.NewBook(pricing.Default().With([]pricing.Price{{Model: "mistral-small-latest", Input: 1, Output: 1, From: from}}), global)
+	b.Learn(day(), []pricing.Card{{ID: "mistral-small-latest", Name: "mistral-medium-3-5"}})
+	if got := b.Resolve("mistral-small-latest", day()); got != "mistral-medium-3-5" {
+		t.Errorf("before it counts: got %s", got)
+	}
+	if got := b.Resolve("mistral-small-latest", from); got != "mistral-small-latest" {
+		t.Errorf("when it counts: got %s", got)
 	}
 }
