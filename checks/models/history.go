@@ -127,10 +127,11 @@ func (c *Card) BilledAs() string {
 func (c *Card) bill() string {
 	text := "not known"
 	if p := c.Price; p != nil {
-		text = fmt.Sprintf("input $%g", p.Input)
+		parts := []string{fmt.Sprintf("input $%g", p.Input)}
 		for _, part := range p.others() {
-			text += fmt.Sprintf(", %s $%g", part.direction, part.usd)
+			parts = append(parts, fmt.Sprintf("%s $%g", part.direction, part.usd))
 		}
+		text = strings.Join(parts, ", ")
 	}
 	if billed := c.BilledAs(); billed != "" {
 		text += ", billed as " + billed
