@@ -18,7 +18,7 @@ import (
 const key = "canary-password-4711"
 
 // then is when the world of these tests is looked at. The server knows it since begun.
-func then() time.Time  { return time.Date(2026, 6, 10, 14, 30, 20, 0, time.UTC) }
+func then() time.Time  { return time.Date(2026, 6, 10, 14, 34, 20, 0, time.UTC) }
 func begun() time.Time { return time.Date(2026, 6, 5, 12, 0, 0, 0, time.UTC) }
 
 func clock(hour, minute int) time.Time { return time.Date(2026, 6, 10, hour, minute, 0, 0, time.UTC) }
@@ -72,12 +72,12 @@ func world() []*series {
 	steady.old = 1e6
 	cached := tokens("a", "small", "cached").count(begun(), end, 1e5, 150)
 	cached.old = 1e5
-	restarted := tokens("a", "small", "output").count(begun(), clock(14, 0), 0, 60).count(clock(14, 0), end, 0, 60)
+	restarted := tokens("a", "small", "output").count(begun(), clock(14, 0), 0, 60).count(clock(14, 0), end, 500, 60)
 	born := tokens("b", "large", "input").count(clock(14, 11), end, 5000, 100)
 	twice := tokens("b", "large", "output").count(clock(14, 12), clock(14, 20), 200, 100).count(clock(14, 20), end, 250, 4)
 	late := tokens("c", "small", "input").count(clock(14, 15), end, 9e8, 10)
 	late.old = 9e8
-	back := tokens("a", "code", "input").count(begun(), clock(13, 20), 0, 1).count(clock(13, 50), end, 7900, 0)
+	back := tokens("a", "code", "input").count(begun(), clock(12, 0), 0, 1).count(clock(13, 50), end, 7900, 0)
 	again := tokens("a", "mini", "output").count(begun(), clock(13, 0), 0, 1).count(clock(14, 0), end, 300, 2)
 	return []*series{steady, cached, restarted, born, twice, late, back, again}
 }
