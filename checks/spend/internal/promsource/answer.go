@@ -41,7 +41,7 @@ func (s *Source) ask(ctx context.Context, query string, at time.Time, windows in
 		return nil, ours(checks.CauseAssertion, "perhaps a part of the truth, the server warns: "+exchange.Line(got.Warnings[0]))
 	}
 	if !got.At.IsZero() && got.At.Unix() != at.Unix() {
-		return nil, source.Problemf(checks.CauseMalformed, "an answer for another time than the one that was asked for")
+		return nil, ours(checks.CauseMalformed, "an answer for another time than the one that was asked for")
 	}
 	out := make([]counted, windows)
 	for _, sample := range got.Samples {
@@ -55,7 +55,7 @@ func (s *Source) ask(ctx context.Context, query string, at time.Time, windows in
 	return out, nil
 }
 
-// ours is a Problem that is not the fault of whom its cause is mostly of.
+// ours is a Problem that is our own: the server is, and neither the provider nor its account has anything to do with it.
 func ours(cause checks.Cause, text string) *source.Problem {
 	return &source.Problem{Cause: cause, Blame: checks.BlameOurs, Text: text}
 }
@@ -66,7 +66,7 @@ func (s *Source) take(out []counted, sample promql.Sample, exchange *fetch.Answe
 	if text, ok := sample.Labels[windowLabel]; ok {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 0 || n >= len(out) {
-			return source.Problemf(checks.CauseMalformed, "a row of a window that was not asked for")
+			return ours(checks.CauseMalformed, "a row of a window that was not asked for")
 		}
 		index = n
 	}
@@ -75,7 +75,7 @@ func (s *Source) take(out []counted, sample promql.Sample, exchange *fetch.Answe
 		return ours(checks.CauseAssertion, fmt.Sprintf("%v is not a finite number", value))
 	}
 	if value < 0 {
-		return source.Problemf(checks.CauseMalformed, "a count below zero")
+		return ours(checks.CauseMalformed, "a count below zero")
 	}
 	switch sample.Labels[partLabel] {
 	case partGrown, partFirst:
@@ -89,7 +89,7 @@ func (s *Source) take(out []counted, sample promql.Sample, exchange *fetch.Answe
 	case partOldest:
 		c.oldest = time.UnixMilli(int64(min(value, mostTokens) * 1000))
 	default:
-		return source.Problemf(checks.CauseMalformed, "a row that was not asked for: is this a Prometheus?")
+		return ours(checks.CauseMalformed, "a row that was not asked for: is this a Prometheus?")
 	}
 	return nil
 }

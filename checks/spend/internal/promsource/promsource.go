@@ -129,7 +129,7 @@ func (s *Source) hour(ctx context.Context, r *reading) *source.Problem {
 	}
 	r.AsOf = c.oldest
 	if c.down > 0 {
-		r.lacks("%d of the targets do not answer", c.down)
+		r.lacks("targets that do not answer: %d", c.down)
 	}
 	switch {
 	case !c.Known:
