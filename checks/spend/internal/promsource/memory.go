@@ -12,9 +12,10 @@ import (
 const version = 1
 
 const (
-	baselineDays = 14              // of which the same hour is known
-	settled      = 5 * time.Minute // after which the samples of a window are all there
-	daysAtOnce   = 4               // in one query
+	baselineDays = 14                  // that are asked for
+	hoursKept    = 35 * 24 * time.Hour // beyond what the server keeps, perhaps: the baseline looks back for so long
+	settling     = 5 * time.Minute     // after which the samples of a window are all there
+	daysAtOnce   = 4                   // in one query
 	hoursAtOnce  = 8
 )
 
@@ -43,7 +44,7 @@ func restore(data []byte, of uint64) *memory {
 // forget drops what is too old at now, in the zone.
 func (m *memory) forget(now time.Time) {
 	_, month := source.Windows(now, now.Location())
-	old := now.Add(-(baselineDays + 2) * 24 * time.Hour).Unix()
+	old := now.Add(-hoursKept).Unix()
 	maps.DeleteFunc(m.Days, func(at int64, _ *bucket) bool { return at < month.Unix() })
 	maps.DeleteFunc(m.Hours, func(at int64, _ *bucket) bool { return at < old })
 }
@@ -55,22 +56,18 @@ func (m *memory) save(state source.State) {
 	}
 }
 
-// wantedHours are those that are not in the memory and worth asking for: the last complete one, and those of the
-// baseline, which are the same hour of the days before.
+// wantedHours are those that are not in the memory and worth asking for: the last complete one, and those of the baseline,
+// which are the two that the same 60 minutes of the days before lie in. They are hours of UTC in every zone, as there.
 func (m *memory) wantedHours(now time.Time) []window {
-	y, mon, d := now.Date()
-	_, offset := now.Zone()
-	begun := now.Unix() - (now.Unix()+int64(offset))%3600
-	starts := []int64{begun - 3600}
+	starts := []time.Time{now.Truncate(time.Hour).Add(-time.Hour)}
 	for back := 1; back <= baselineDays; back++ {
-		if start := time.Date(y, mon, d-back, now.Hour(), 0, 0, 0, now.Location()); start.Hour() == now.Hour() { // not in a gap of the clock
-			starts = append(starts, start.Unix())
-		}
+		hour := now.AddDate(0, 0, -back).Truncate(time.Hour)
+		starts = append(starts, hour, hour.Add(-time.Hour))
 	}
 	var wanted []window
 	for _, start := range starts {
-		w := window{start, start + 3600}
-		if m.Hours[start] == nil && now.Unix() >= w.until+int64(settled/time.Second) {
+		w := window{start.Unix(), start.Add(time.Hour).Unix()}
+		if m.Hours[w.from] == nil && w.settled(now) {
 			wanted = append(wanted, w)
 		}
 	}

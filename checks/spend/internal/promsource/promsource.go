@@ -146,11 +146,11 @@ func (s *Source) hour(ctx context.Context, r *reading) *source.Problem {
 func (s *Source) amount(r *reading, b bucket) *source.Amount {
 	var all sum
 	all.add(b, s.options.Prices, r.now)
-	s.flaws(r, &all, b.Late)
-	return all.amount(s.family)
+	return s.tell(r, &all, b.Late, b.Whole)
 }
 
-func (s *Source) flaws(r *reading, all *sum, late int64) {
+// tell is what windows cost, nil where nobody knows: a part of something that is nothing so far may be anything.
+func (s *Source) tell(r *reading, all *sum, late int64, complete bool) *source.Amount {
 	if late > 0 {
 		r.lacks("series that the server found late: what they had counted before is left out")
 	}
@@ -163,6 +163,10 @@ func (s *Source) flaws(r *reading, all *sum, late int64) {
 	if len(all.unpriced) > 0 {
 		r.lacks("models without a known price")
 	}
+	if part := late > 0 || all.astray || !complete; part && all.cost == 0 {
+		return nil
+	}
+	return all.amount(s.family)
 }
 
 // today asks for what was counted since midnight; nil where nobody knows.
@@ -191,7 +195,7 @@ func (s *Source) today(ctx context.Context, r *reading) *bucket {
 func (s *Source) month(ctx context.Context, r *reading, today *bucket) {
 	all, wanted := r.memory.days(r.now)
 	recent := s.fetch(ctx, r, wanted, daysAtOnce, func(w window, b *bucket) {
-		if r.now.Unix() >= w.until+int64(settled/time.Second) {
+		if w.settled(r.now) {
 			r.memory.Days[w.from] = b
 		}
 	})
@@ -225,8 +229,7 @@ func (s *Source) month(ctx context.Context, r *reading, today *bucket) {
 	if empty > 0 {
 		r.lacks("%d days of the month without a series", empty)
 	}
-	s.flaws(r, &total, late)
-	r.Month = total.amount(s.family)
+	r.Month = s.tell(r, &total, late, today.Whole && last == 0 && empty == 0)
 }
 
 func known(all []window, some ...map[int64]*bucket) int {

@@ -198,16 +198,19 @@ func TestWhatIsAskedOnce(t *testing.T) {
 			t.Errorf("%s: %d queries and %d hours, month %+v; want %d and %d", now, n, len(r.Hours), r.Month, queries, hours)
 		}
 	}
-	ask(then(), preset, 7, 15) // the present, today, nine days four at a time, fifteen hours eight at a time
-	ask(then().Add(time.Minute), preset, 2, 15)
-	ask(then().Add(time.Hour), preset, 4, 30)                  // 14:00 to 15:00, and 15:00 to 16:00 of fourteen days
-	ask(then().Add(10*time.Hour), preset, 5, 45)               // the next day: one more day, and the hours
-	ask(then().Add(10*time.Hour), preset+"max_age: 1m", 2, 45) // which gives the same numbers
-	ask(then(), preset+"matchers: a=\"b\"", 7, 15)             // which gives others
+	ask(then(), preset, 9, 29)                     // the present, today, nine days four at a time, 29 hours eight at a time
+	ask(then().Add(time.Minute), preset, 2, 29)    // nothing else
+	ask(clock(15, 4), preset, 4, 43)               // 15:00 to 16:00 of fourteen days
+	ask(clock(15, 5), preset, 3, 44)               // 14:00 to 15:00, whose samples are all there by now
+	ask(clock(24, 4), preset, 7, 72)               // the next day: the day before, and the hours around midnight
+	ask(clock(24, 5), preset, 4, 73)               // the day before again, for good, and its last hour
+	ask(clock(24, 6), preset, 2, 73)               // nothing else
+	ask(clock(24, 6), preset+"max_age: 1m", 2, 73) // which gives the same numbers
+	ask(then(), preset+"matchers: a=\"b\"", 9, 29) // which gives others
 	state.Save([]byte(`{"of":`))
-	ask(then(), preset, 7, 15)
+	ask(then(), preset, 9, 29)
 	state.Save([]byte(strings.Replace(string(state.Load()), `"hours":{`, `"hours":{"1":null,`, 1)))
-	ask(then(), preset, 2, 15)
+	ask(then(), preset, 2, 29)
 }
 
 // TestWhatElseCannotBeToldLeavesTheHour: the last hour is told where the rest is refused, and the rest is not taken for zero.
@@ -289,6 +292,27 @@ func TestAnHourThatIsNotKnownIsNotZero(t *testing.T) {
 		server := &fake{rows: tc.rows}
 		r, err := read(t, open(t, outboundtest.Serve(t, server.ServeHTTP), preset, nil, nil), then())
 		if err != nil || r.Hour != nil || r.Confidence != source.Partial || !strings.Contains(r.Why, tc.why) || len(r.Hours) > 0 {
+			t.Errorf("%s: got %+v, %v", name, r, err)
+		}
+	}
+}
+
+// TestAPartOfNothingIsNotZero: where something may be missing, that nothing was found tells nobody that nothing was spent.
+func TestAPartOfNothingIsNotZero(t *testing.T) {
+	t.Parallel()
+	idle := row("grown", "small", "input", "0")
+	for name, tc := range map[string]struct {
+		rows        []string
+		hour, today bool // are known
+	}{
+		"idle":                   {[]string{idle, row("seen", "", "", "1")}, true, true},
+		"a process found late":   {[]string{idle, row("seen", "", "", "1"), row("late", "", "", "1")}, false, false},
+		"no data at its begin":   {[]string{idle}, false, false},
+		"no data, and some cost": {usual()[:3], false, true},
+	} {
+		server := &fake{rows: tc.rows}
+		r, err := read(t, open(t, outboundtest.Serve(t, server.ServeHTTP), preset, nil, nil), then())
+		if err != nil || (r.Hour != nil) != tc.hour || (r.Today != nil) != tc.today || (r.Month != nil) != tc.today {
 			t.Errorf("%s: got %+v, %v", name, r, err)
 		}
 	}

@@ -35,6 +35,11 @@ type window struct {
 
 func (w window) seconds() int64 { return w.until - w.from }
 
+// settled reports whether no more samples are to come.
+func (w window) settled(now time.Time) bool {
+	return now.Unix() >= w.until+int64(settling/time.Second)
+}
+
 // asker writes queries about a family.
 type asker struct {
 	selectors []string // of one counter by each of its names
