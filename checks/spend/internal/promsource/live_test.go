@@ -43,10 +43,14 @@ func past() string {
 	up := func(name, instance string, from time.Time, value float64) *series {
 		return (&series{name: name, labels: fmt.Sprintf(`job="shop",instance=%q`, instance)}).count(from, end, value, 0)
 	}
-	all := append(world(), others()...)
-	all = append(all, up("up", "a", begun(), 1), up("up", "b", clock(14, 10), 1), up("up", "c", clock(14, 15), 1))
 	const started = "process_start_time_seconds"
-	all = append(all, up(started, "a", begun(), 1780000000), up(started, "b", clock(14, 10), float64(clock(14, 10).Unix())), up(started, "c", clock(14, 15), 1780000000))
+	away := func(name string, value float64) *series { // d, before it was not reached
+		return (&series{name: name, labels: `job="shop",instance="d"`}).count(begun(), clock(11, 0), value, 0)
+	}
+	all := append(world(), others()...)
+	all = append(all, away("up", 1), away(started, 1780000000))
+	all = append(all, up("up", "a", begun(), 1), up("up", "b", clock(14, 10), 1), up("up", "c", clock(14, 15), 1), up("up", "d", clock(14, 15), 1))
+	all = append(all, up(started, "a", begun(), 1780000000), up(started, "b", clock(14, 10), float64(clock(14, 10).Unix())), up(started, "c", clock(14, 15), 1780000000), up(started, "d", clock(14, 15), 1780000000))
 	families := map[string][]*series{}
 	for _, s := range all {
 		families[s.name] = append(families[s.name], s)

@@ -19,7 +19,7 @@ const (
 	partFirst  = "first"  // what they had counted at their first sample in the window, where that was counted in it
 	partSeen   = "seen"   // how many series there were when the window began
 	partUp     = "up"     // how many targets the server had tried when the window began
-	partLate   = "late"   // how many series began in the window with counts from before it
+	partLate   = "late"   // how many series the server found in the window, with counts from before it
 	partOldest = "oldest" // when the oldest of the newest samples was taken
 	partDown   = "down"   // how many targets that had series in the window do not answer
 )
@@ -96,34 +96,35 @@ func row(part, expression string) string {
 // window gives the rows of one window.
 //
 // increase() tells what a counter grew by from its first sample in the window on. What it had counted by then is of the
-// window too where the series is new: it begins at nothing. It is new where it was not there before, or where it starts
-// again with less than it had, which increase() does not see when the window begins in between. Where a series was away when
-// the window began and came back with as much or more, the difference is what was counted meanwhile.
+// window too, unless the series was there when the window began and goes on: a series that is new begins at nothing, and so
+// does one with less than it had, which increase() does not see when the window begins in between. Where a series was away
+// when the window began and came back with as much or more, the difference is what was counted meanwhile.
 //
-// min_over_time() is the first sample of a series without resets in the window. With resets, of a new series it may be less
-// than the first; of the others nothing is added.
+// min_over_time() is the first sample of a series without resets in the window. With resets it may be less, which adds too
+// little of a series that was away when the window began; nothing is added to one that was there.
+//
+// last_over_time() reads a day, and is by far the dearest: it stands here once.
 func (a asker) window(at int64, w window) []string {
 	ago, whole := offset(at-w.until), offset(at-w.from)
 	span := strconv.FormatInt(w.seconds(), 10)
 	first := a.each("min_over_time(%s[%ss]%s)", span, ago)
 	last := a.each("last_over_time(%s["+before+"]%s)", whole)
-	fresh := a.each("%s%s", whole)
-	straight := "(" + a.each("resets(%s[%ss]%s)", span, ago) + " == 0)"
-	born := "(" + first + " unless " + last + ")"
+	there := a.each("%s%s", whole)
+	resets := a.each("resets(%s[%ss]%s)", span, ago)
 	late := lateTargets(w, ago, whole)
-	begun := "(" + born + " unless on (job, instance) " + late + ")"
-	again := "((" + first + " < " + last + ") or ((" + first + " - " + last + ") unless " + fresh + "))"
+	back := "((" + first + " - " + last + ") >= 0)"
+	begun := "((" + back + " or " + first + ") unless (" + first + " >= " + there + ") unless (" + there + " and (" + resets + " > 0)))"
 	return []string{
 		row(partGrown, "sum"+a.by+"("+a.each("increase(%s[%ss]%s)", span, ago)+")"),
-		row(partFirst, "sum"+a.by+"("+begun+" or ("+again+" and "+straight+"))"),
-		row(partSeen, "count("+fresh+")"),
+		row(partFirst, "sum"+a.by+"("+begun+" unless on (job, instance) "+late+")"),
+		row(partSeen, "count("+there+")"),
 		row(partUp, "count(up"+whole+")"),
-		row(partLate, "count("+born+" and on (job, instance) "+late+")"),
+		row(partLate, "count(("+first+" unless "+there+") and on (job, instance) "+late+")"),
 	}
 }
 
-// lateTargets are those that run for longer than the window and that the server did not reach when it began: of their new
-// series nobody knows when they were counted.
+// lateTargets are those that run for longer than the window and that the server did not reach when it began: of what they
+// had counted when it found them nobody knows when that was.
 func lateTargets(w window, ago, whole string) string {
 	return fmt.Sprintf("((process_start_time_seconds%s < %d) unless on (job, instance) (up%s == 1))", ago, w.from, whole)
 }
