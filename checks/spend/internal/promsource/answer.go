@@ -101,7 +101,7 @@ func (s *Source) add(c *counted, sample promql.Sample, exchange *fetch.Answer) *
 		if sample.Value > mostDollars {
 			return ours(checks.CauseAssertion, "more dollars than can be: is the counter one of dollars?")
 		}
-		c.Cost += checks.PicoUSD(math.Round(sample.Value * float64(checks.Dollar)))
+		c.Cost = c.Cost.Plus(checks.PicoUSD(math.Round(sample.Value * float64(checks.Dollar))))
 		return nil
 	}
 	if sample.Value > mostTokens {

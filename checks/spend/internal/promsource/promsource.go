@@ -124,10 +124,16 @@ func (s *Source) hour(ctx context.Context, r *reading) *source.Problem {
 	if age := r.now.Sub(c.oldest); age > s.maxAge {
 		return ours(checks.CauseAssertion, fmt.Sprintf("the oldest sample is %s old, want at most %s", age.Round(time.Second), s.maxAge))
 	}
+	if ahead := c.oldest.Sub(r.now); ahead > time.Minute {
+		return ours(checks.CauseAssertion, fmt.Sprintf("the oldest sample is %s in the future of this host's clock", ahead.Round(time.Second)))
+	}
 	if c.astray() {
 		return source.Problemf(checks.CauseConfig, "no value of the label %s is among those of input, cached and output", s.family.direction)
 	}
 	r.AsOf = c.oldest
+	if r.AsOf.After(r.now) { // by less than clocks may differ
+		r.AsOf = r.now
+	}
 	if c.down > 0 {
 		r.lacks("targets that do not answer: %d", c.down)
 	}

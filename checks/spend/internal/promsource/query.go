@@ -111,22 +111,23 @@ func (a asker) window(at int64, w window) []string {
 	last := a.each("last_over_time(%s["+before+"]%s)", whole)
 	there := a.each("%s%s", whole)
 	resets := a.each("resets(%s[%ss]%s)", span, ago)
-	late := lateTargets(w, ago, whole)
+	told := toldTargets(w, ago, whole)
 	back := "((" + first + " - " + last + ") >= 0)"
 	begun := "((" + back + " or " + first + ") unless (" + first + " >= " + there + ") unless (" + there + " and (" + resets + " > 0)))"
 	return []string{
 		row(partGrown, "sum"+a.by+"("+a.each("increase(%s[%ss]%s)", span, ago)+")"),
-		row(partFirst, "sum"+a.by+"("+begun+" unless on (job, instance) "+late+")"),
+		row(partFirst, "sum"+a.by+"("+begun+" and on (job, instance) "+told+")"),
 		row(partSeen, "count("+there+")"),
 		row(partUp, "count(up"+whole+")"),
-		row(partLate, "count(("+first+" unless "+there+") and on (job, instance) "+late+")"),
+		row(partLate, "count(("+first+" unless "+there+") unless on (job, instance) "+told+")"),
 	}
 }
 
-// lateTargets are those that run for longer than the window and that the server did not reach when it began: of what they
-// had counted when it found them nobody knows when that was.
-func lateTargets(w window, ago, whole string) string {
-	return fmt.Sprintf("((process_start_time_seconds%s < %d) unless on (job, instance) (up%s == 1))", ago, w.from, whole)
+// toldTargets are those of whose new series somebody knows since when they count: the target began within the window, or the
+// server reached it already when the window began. Of all others (found late, pushed, or without a start time) nobody knows
+// when what they had counted at first was counted.
+func toldTargets(w window, ago, whole string) string {
+	return fmt.Sprintf("((process_start_time_seconds%s >= %d) or (up%s == 1))", ago, w.from, whole)
 }
 
 func offset(seconds int64) string {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks/internal/promql/promqltest"
+	"github.com/windsock-monitor/windsock/checks/spend/internal/source"
 )
 
 // application counts tokens, a little more at every scrape until it rests. Its counters are there from its beginning, start
@@ -23,6 +24,7 @@ type application struct {
 	scrapes int
 	values  map[string]float64 // as they were told
 	spent   map[string]float64
+	started time.Time // as it tells; zero: it does not
 }
 
 const rests = 20 // scrapes, after which the same is told for ever
@@ -41,6 +43,9 @@ func (a *application) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 		}
 	}
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+	if !a.started.IsZero() {
+		_, _ = fmt.Fprintf(w, "process_start_time_seconds %d\n", a.started.Unix())
+	}
 	_, _ = io.WriteString(w, "# TYPE mistral_tokens_total counter\n")
 	for what, v := range a.values {
 		model, direction, _ := strings.Cut(what, " ")
@@ -65,7 +70,7 @@ func TestAScrapedApplication(t *testing.T) {
 	now, targets := time.Now(), []string{}
 	apps, servers := []*application{}, []*httptest.Server{}
 	for range 2 {
-		app := &application{values: map[string]float64{}, spent: map[string]float64{}}
+		app := &application{values: map[string]float64{}, spent: map[string]float64{}, started: now}
 		server := httptest.NewServer(app)
 		t.Cleanup(server.Close)
 		apps, servers, targets = append(apps, app), append(servers, server), append(targets, `"`+strings.TrimPrefix(server.URL, "http://")+`"`)
@@ -112,5 +117,37 @@ func TestAScrapedApplication(t *testing.T) {
 	_, err := read(t, open(t, server.URL, "preset: checklist_tokens", nil, nil), time.Now())
 	if err == nil || !strings.Contains(err.Error(), "no series of mistral_tokens_total at present") {
 		t.Errorf("without an application: got %v, want that there is no series", err)
+	}
+}
+
+// TestAnApplicationThatIsFoundLate: what its counters had when the server found it was not spent now, though it does not tell
+// when it began.
+func TestAnApplicationThatIsFoundLate(t *testing.T) {
+	now := time.Now()
+	app := &application{values: map[string]float64{"small input": 2e9, "small output": 1e9}, spent: map[string]float64{}}
+	server := httptest.NewServer(app)
+	t.Cleanup(server.Close)
+	var past strings.Builder
+	past.WriteString("# TYPE up gauge\n")
+	for at := now.Add(-2 * time.Hour); at.Before(now.Add(-2 * time.Minute)); at = at.Add(time.Minute) {
+		fmt.Fprintf(&past, "up{job=\"other\"} 1 %d\n", at.Unix())
+	}
+	past.WriteString("# EOF\n")
+	found := promqltest.Start(t, promqltest.Setup{
+		Config: "global: {scrape_interval: 250ms, scrape_timeout: 250ms}\nscrape_configs: [{job_name: app, static_configs: [{targets: [\"" + strings.TrimPrefix(server.URL, "http://") + "\"]}]}]\n",
+		Past:   past.String(), Ready: "vector(1)",
+	})
+	found.Wait(t, fmt.Sprintf("count(count_over_time(mistral_tokens_total{model=\"small\"}[1h]) > %d) == 2", 2*rests))
+	r, err := read(t, open(t, found.URL, "preset: checklist_tokens", nil, nil), time.Now())
+	if err != nil || r.Hour == nil {
+		t.Fatalf("%v, %s", err, r.Why)
+	}
+	for _, n := range r.Hour.Tokens {
+		if n.N > 1e6 {
+			t.Errorf("%s of %s: %d tokens, want what was counted since it was found", n.Direction, n.Model, n.N)
+		}
+	}
+	if r.Confidence != source.Partial || !strings.Contains(r.Why, "found late") {
+		t.Errorf("got %s because %q, want it to say that a process was found late", r.Confidence, r.Why)
 	}
 }
