@@ -18,21 +18,12 @@ const (
 )
 
 // baseline is of the same 60 minutes of previous days, in now's zone; false where too few days are known. Hours are known
-// whole, so the minutes of each count in proportion, as the clock stands now.
+// whole, so the minutes of each count in proportion.
 func baseline(hours []source.Bucket, now time.Time) (usual, bool) {
-	known := make(map[int64]float64, len(hours))
-	for _, h := range hours {
-		known[h.Start.Unix()] = h.Cost.USD()
-	}
 	var costs []float64
 	for day := 1; day <= mostDays; day++ {
-		end := now.AddDate(0, 0, -day)
-		hour := end.Truncate(time.Hour)
-		part := end.Sub(hour).Hours()
-		before, ok := known[hour.Add(-time.Hour).Unix()]
-		last, also := known[hour.Unix()]
-		if ok && (also || part == 0) {
-			costs = append(costs, (1-part)*before+part*last)
+		if cost, whole := during(hours, now.AddDate(0, 0, -day)); whole {
+			costs = append(costs, cost)
 		}
 	}
 	if len(costs) < fewestDays {
@@ -44,6 +35,26 @@ func baseline(hours []source.Bucket, now time.Time) (usual, bool) {
 	}
 	u.mad = median(costs)
 	return u, true
+}
+
+// during is what the 60 minutes before a time cost; false where a part of them is not known. Hours begin where their source
+// has them begin: in a zone of half hours not where those of others do.
+func during(hours []source.Bucket, end time.Time) (cost float64, whole bool) {
+	begin, covered := end.Add(-time.Hour), time.Duration(0)
+	for _, h := range hours {
+		from, until := h.Start, h.Start.Add(time.Hour)
+		if from.Before(begin) {
+			from = begin
+		}
+		if until.After(end) {
+			until = end
+		}
+		if part := until.Sub(from); part > 0 {
+			covered += part
+			cost += h.Cost.USD() * part.Hours()
+		}
+	}
+	return cost, covered >= time.Hour
 }
 
 // median sorts its argument.

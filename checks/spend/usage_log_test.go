@@ -215,3 +215,28 @@ func TestADayOfWhichNothingCouldBeReadIsNotZero(t *testing.T) {
 		t.Errorf("%s %s", r.Status, r.Summary)
 	}
 }
+
+// TestAPeakInAUsageLogIsFoundInEveryZone: also where hours begin at the half or the quarter.
+func TestAPeakInAUsageLogIsFoundInEveryZone(t *testing.T) {
+	t.Parallel()
+	var lines strings.Builder
+	now := time.Now()
+	record := func(at time.Time, tokens int) {
+		fmt.Fprintf(&lines, `{"ts":%d,"model":"mistral-embed","usage":{"prompt_tokens":%d}}`+"\n", at.Unix(), tokens)
+	}
+	for minutes := 8 * 24 * 60; minutes > 60; minutes -= 10 { // a sixth of a dollar in ten minutes: a dollar in an hour
+		record(now.Add(-time.Duration(minutes)*time.Minute), 1_666_667)
+	}
+	record(now, 90_000_000)
+	path := filepath.Join(t.TempDir(), "usage.jsonl")
+	if err := os.WriteFile(path, []byte(lines.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, zone := range []string{"UTC", "Europe/Paris", "Asia/Kolkata", "Asia/Kathmandu"} {
+		r := asked(t, "sources: [{usage_log: {path: "+path+"}}]\nabove_per_hour: 0\ntimezone: "+zone, nil)
+		factor, told := value(r, "spend.spike_factor")
+		if !told || math.Abs(factor-9) > 1 || r.Status != checks.Degraded || !strings.Contains(r.Summary, "$9.00 in the last hour, usual at this time is $") {
+			t.Errorf("%s: factor %v (%v), %s %s", zone, factor, told, r.Status, r.Summary)
+		}
+	}
+}
