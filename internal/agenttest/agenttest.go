@@ -71,17 +71,22 @@ func NewHost(t *testing.T, binary string) *Host {
 	}
 }
 
-// FreePort is a port of 127.0.0.1 that nobody has. It lies below those that the system hands out by itself, so that nobody
-// gets it between now and its use.
+// FreePort is a port of 127.0.0.1 that nobody has, and that no other test process of this host is given as long as this one
+// lives: a socket of the port's name, which has no file, is the sign. It lies below those that the system hands out by
+// itself, so that nobody gets it between now and its use.
 func FreePort(ctx context.Context) (string, error) {
-	for range 100 {
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(12000))) //nolint:gosec // any port will do
-		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	for range 200 {
+		port := strconv.Itoa(20000 + rand.IntN(12000)) //nolint:gosec // any port will do
+		sign, err := (&net.ListenConfig{}).Listen(ctx, "unix", "@windsock-test-port-"+port)
 		if err != nil {
+			continue // it is somebody's
+		}
+		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", port))
+		if err != nil {
+			_ = sign.Close()
 			continue
 		}
-		_, port, err := net.SplitHostPort(address)
-		return port, errors.Join(err, listener.Close())
+		return port, listener.Close()
 	}
 	return "", errors.New("no port is free")
 }
