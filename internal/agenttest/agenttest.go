@@ -24,6 +24,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/delivery"
 	"github.com/windsock-monitor/windsock/internal/simulator"
@@ -77,18 +79,30 @@ func NewHost(t *testing.T, binary string) *Host {
 func FreePort(ctx context.Context) (string, error) {
 	for range 200 {
 		port := strconv.Itoa(20000 + rand.IntN(12000)) //nolint:gosec // any port will do
-		sign, err := (&net.ListenConfig{}).Listen(ctx, "unix", "@windsock-test-port-"+port)
+		sign, err := hang(port)
 		if err != nil {
 			continue // it is somebody's
 		}
 		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", port))
 		if err != nil {
-			_ = sign.Close()
+			_ = unix.Close(sign)
 			continue
 		}
 		return port, listener.Close()
 	}
 	return "", errors.New("no port is free")
+}
+
+// hang hangs out the sign of a port, a bare descriptor: one that Go knows would be closed with the garbage.
+func hang(port string) (int, error) {
+	sign, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, fmt.Errorf("making a sign: %w", err)
+	}
+	if err := unix.Bind(sign, &unix.SockaddrUnix{Name: "@windsock-test-port-" + port}); err != nil {
+		return 0, errors.Join(fmt.Errorf("hanging out a sign: %w", err), unix.Close(sign))
+	}
+	return sign, nil
 }
 
 // FreeAddress is 127.0.0.1 with a FreePort.

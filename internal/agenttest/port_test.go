@@ -1,6 +1,7 @@
 package agenttest_test
 
 import (
+	"runtime"
 	"testing"
 
 	"github.com/windsock-monitor/windsock/internal/agenttest"
@@ -18,5 +19,6 @@ func TestNoPortIsGivenTwice(t *testing.T) {
 			t.Fatalf("port %s was given twice", port)
 		}
 		seen[port] = true
+		runtime.GC()
 	}
 }
