@@ -306,7 +306,6 @@ func (a *Agent) drain(base context.Context, scheduled <-chan error) error {
 func (a *Agent) Once(ctx context.Context, names []string, each func(*checks.Report)) error {
 	defer a.headrooms.Flush(ctx)
 	for _, name := range names {
-		a.refreshFor(ctx, name)
 		report, err := a.pipeline.Once(ctx, name, checks.TriggerManual)
 		if err != nil {
 			return err
@@ -314,15 +313,6 @@ func (a *Agent) Once(ctx context.Context, names []string, each func(*checks.Repo
 		each(report)
 	}
 	return nil
-}
-
-// refreshFor makes the models list that the price of a check's run depends on, where that is old.
-func (a *Agent) refreshFor(ctx context.Context, check string) {
-	for _, job := range a.gen.plan.Jobs {
-		if _, paid := job.Check.(checks.Paid); paid && job.Name == check && a.gen.clients[job.Provider] != nil {
-			a.gen.refresh(ctx, job.Provider)
-		}
-	}
 }
 
 // Close ends an agent that was not run.

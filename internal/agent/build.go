@@ -53,7 +53,7 @@ func (a *Agent) build(ctx context.Context, cfg *config.Config) (*generation, err
 		return nil, err
 	}
 	gen.plan = pipeline.Plan{
-		Location: cfg.Location, Labels: cfg.Labels, Limits: limits(cfg.Budget), Listers: map[string]pipeline.Lister{},
+		Location: cfg.Location, Labels: cfg.Labels, Limits: limits(cfg.Budget), Listers: map[string]pipeline.Lister{}, Prices: gen.refresh,
 	}
 	gen.clients, gen.prices = clients, map[string]*pricing.Book{}
 	for name, client := range clients {

@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -178,4 +179,22 @@ func check(health status.Health, name string) status.Check {
 		}
 	}
 	return status.Check{}
+}
+
+// stats reads what the simulator did.
+func (h *host) stats(into any) {
+	h.t.Helper()
+	req, err := http.NewRequestWithContext(h.t.Context(), http.MethodGet, "http://"+h.provider+"/admin/stats", nil)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	req.Close = true
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
+		h.t.Fatal(err)
+	}
 }

@@ -135,3 +135,58 @@ func TestOnlyModelsThatAreCalledPause(t *testing.T) {
 	reload <- syscall.SIGHUP
 	h.until("no check that is left pauses", func() bool { return check(running.Health(t.Context()), "chat").Kind == "embeddings" && !paused() })
 }
+
+// TestWhereNoListAnswersAliasesCountAsTheDearest: and the list is not asked for without end.
+func TestWhereNoListAnswersAliasesCountAsTheDearest(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	h.post("/admin/faults", `{"route":"models","error":"internal"}`)
+	h.post("/admin/faults", `{"alias_moved":{"alias":"mistral-small-latest","to":"mistral-large-2512"}}`)
+	once, err := agent.New(t.Context(), h.options(h.config()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = once.Close() }()
+	err = once.Once(t.Context(), []string{"chat", "chat", "chat"}, func(r *checks.Report) {
+		if u := r.Usage; r.Status != checks.OK || u == nil || u.PriceKnown || u.Cost < checks.PicoUSD(1_500_000*u.PromptTokens+7_500_000*u.CompletionTokens) {
+			t.Errorf("%s %s, booked %+v", r.Status, r.Summary, u)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stats struct {
+		Requests map[string]map[string]int `json:"requests"`
+	}
+	h.stats(&stats)
+	if got := stats.Requests["models"]["500"]; got != 1 {
+		t.Errorf("the list was asked for %d times, want once", got)
+	}
+}
+
+// TestAFallbackKeyTeachesNoPrices: its account may be allowed less.
+func TestAFallbackKeyTeachesNoPrices(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	other := elsewhere(t, `{"object":"list","data":[{"id":"mistral-small-latest","name":"ministral-3b-2512","capabilities":{"completion_chat":true},"type":"base"}]}`, h.provider)
+	h.change(`"http://`+h.provider+`", api_key: {env: KEY}`, `"`+other+`", api_key: {env: KEY}, fallback_api_key: {env: SECOND}, failover: true`)
+	h.env["SECOND"] = "second-0123456789"
+	once, err := agent.New(t.Context(), h.options(h.config()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = once.Close() }()
+	runs := func(want string) {
+		t.Helper()
+		if err := once.Once(t.Context(), []string{"models", "chat"}, func(r *checks.Report) {
+			if r.Check == "chat" && (r.Usage == nil || r.Facts["key_used"] != want || r.Usage.Cost != checks.PicoUSD(150_000*r.Usage.PromptTokens+600_000*r.Usage.CompletionTokens)) {
+				t.Errorf("%s %s by %q, booked %+v", r.Status, r.Summary, r.Facts["key_used"], r.Usage)
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runs("")
+	h.post("/admin/keys", `{"revoke":"k-0123456789"}`)
+	runs("fallback")
+}

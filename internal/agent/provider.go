@@ -3,7 +3,9 @@ package agent
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
@@ -27,13 +29,17 @@ type provider struct {
 	prices *pricing.Book
 	listed func(ctx context.Context, models []mistral.Model) // after a models list that succeeded
 	called func(model string, call *mistral.Call)            // after a call, however it ended; model "" where it was free
+	log    *slog.Logger
+
+	refreshing sync.Mutex // holds who makes a list for the prices; guards what follows
+	tried      time.Time
 }
 
 // Models implements mistral.API.
 func (p *provider) Models(ctx context.Context) ([]mistral.Model, mistral.Call) {
 	models, call := p.caller.Models(ctx)
 	p.called("", &call)
-	if call.OK() {
+	if call.OK() && call.KeyUsed != mistral.KeyFallback { // whose account may use less
 		p.listed(ctx, models)
 	}
 	return models, call
@@ -83,7 +89,7 @@ func (a *Agent) providers(ctx context.Context, gen *generation) (map[string]*pro
 		}
 		prices := a.book(ctx, gen.cfg.Prices.Table(), p)
 		all[p.Name] = &provider{
-			caller: client, prices: prices,
+			caller: client, prices: prices, log: a.o.Log.With("part", "prices", "provider", p.Name),
 			listed: func(ctx context.Context, models []mistral.Model) { a.learn(ctx, p.Name, prices, models) },
 			called: func(model string, call *mistral.Call) { a.headrooms.Answered(p.Name, p.BaseURL, answerOf(model, call)) },
 		}
@@ -103,6 +109,7 @@ func pricesKey(provider string) string { return "prices/" + provider }
 // book is the price book of a provider: what it is before the first list, the list before the last restart said.
 func (a *Agent) book(ctx context.Context, table *pricing.Table, p *config.Provider) *pricing.Book {
 	book := pricing.NewBook(table, p.BaseURL)
+	book.Follow()
 	data, err := a.store.LoadState(ctx, pricesKey(p.Name))
 	if err == nil && data != nil {
 		err = book.Restore(data)
@@ -116,6 +123,9 @@ func (a *Agent) book(ctx context.Context, table *pricing.Table, p *config.Provid
 // freshPrices is how old a models list may be before the agent makes one itself, for the sake of the prices: an alias may
 // have moved to a dearer model.
 const freshPrices = 10 * time.Minute
+
+// tryAgain is how long after a list that failed no other is made.
+const tryAgain = 30 * time.Second
 
 // followAliases makes the free models list of each provider whose checks count money by its models and make none themselves, until ctx
 // ends.
@@ -138,14 +148,24 @@ func (a *Agent) followAliases(ctx context.Context) {
 }
 
 // refresh makes the models list of a provider where prices depend on it and it is old. What becomes of it is told by the
-// checks that ask for it: here only its aliases matter.
+// checks that ask for it: here only its aliases matter. One list is made at a time, and after one that failed none for a while.
 func (gen *generation) refresh(ctx context.Context, provider string) {
-	if !gen.priced(provider) || time.Since(gen.prices[provider].Learned()).Abs() < freshPrices {
+	if gen.clients[provider] == nil || !gen.priced(provider) {
+		return
+	}
+	p := gen.clients[provider]
+	p.refreshing.Lock()
+	defer p.refreshing.Unlock()
+	if time.Since(p.prices.Learned()).Abs() < freshPrices || time.Since(p.tried) < tryAgain {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	gen.clients[provider].Models(ctx)
+	_, call := p.Models(ctx)
+	p.tried = time.Now()
+	if !call.OK() && time.Since(p.prices.Learned()).Abs() > pricing.Stale {
+		p.log.Warn("nobody knows what aliases of models stand for: they count as the dearest", "reason", call.Summary)
+	}
 }
 
 // priced reports whether checks of a provider count money by its models: those that call some, and those that add up what the

@@ -82,9 +82,10 @@ type Plan struct {
 	Location    string
 	Labels      map[string]string // on every report; a job's own win
 	Limits      []store.Limit
-	Listers     map[string]Lister // by provider
-	Maintenance Gate              // nil: no windows
-	Judge       Judge             // nil: no rules
+	Listers     map[string]Lister                          // by provider
+	Prices      func(ctx context.Context, provider string) // brings the prices of a provider's calls up to date before one is reserved; nil: they are
+	Maintenance Gate                                       // nil: no windows
+	Judge       Judge                                      // nil: no rules
 }
 
 // Options is what outlives a reload.
@@ -289,6 +290,9 @@ func (p *Pipeline) list(ctx context.Context, job *Job, list Lister) (checks.Caus
 }
 
 func (p *Pipeline) reserve(ctx context.Context, job *Job, report *checks.Report, paid checks.Paid) *checks.Result {
+	if prices := p.current().Prices; prices != nil && job.Provider != "" {
+		prices(context.WithoutCancel(ctx), job.Provider)
+	}
 	cost, _ := paid.MaxCost(time.Now())
 	denial, ok, err := p.o.Ledger.Reserve(context.WithoutCancel(ctx), store.Claim{
 		ID: report.ID, Check: job.Name, Provider: job.Provider, Model: job.model(), Trigger: report.Trigger, Amount: cost,

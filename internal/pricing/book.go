@@ -29,7 +29,11 @@ type Book struct {
 	mu      sync.Mutex // guards the rest
 	cards   map[string]Card
 	learned time.Time
+	follows bool // an alias whose list is too old has no price
 }
+
+// Stale is how old a models list may be before what an id stands for is no longer known, in a book that follows lists.
+const Stale = time.Hour
 
 // NewBook makes a book of the provider at baseURL.
 func NewBook(table *Table, baseURL string) *Book {
@@ -50,21 +54,36 @@ func Of(lent any) (*Book, error) {
 // Table is what the book knows beside the lists.
 func (b *Book) Table() *Table { return b.table }
 
-// Learn takes over what a models list says, whole, and reports whether it says anything new. An empty list teaches nothing.
+// Follow has the book price no alias by a list older than Stale, nor by the built-in aliases alone: an alias may have moved
+// to a dearer model. An id that is itself in the table stands for itself.
+func (b *Book) Follow() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.follows = true
+}
+
+// Learn takes over what a models list says and reports whether it says anything new. An empty list teaches nothing, and an id
+// that a list leaves out stands for what it stood for: calls of it may still be billed.
 func (b *Book) Learn(now time.Time, cards []Card) (changed bool) {
 	if len(cards) == 0 {
 		return false
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	fresh := make(map[string]Card, len(cards))
+	if len(b.cards) < mostCards {
+		maps.Copy(fresh, b.cards)
+	}
 	for _, card := range cards {
 		fresh[card.ID] = card
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	changed = !maps.Equal(b.cards, fresh)
 	b.cards, b.learned = fresh, now
 	return changed
 }
+
+// mostCards is how many ids are remembered that no list names any more.
+const mostCards = 2000
 
 // Learned is when the last list came; zero where there was none.
 func (b *Book) Learned() time.Time {
@@ -123,6 +142,9 @@ func (b *Book) Resolve(model string, at time.Time) string {
 
 // Lookup is the price of a model at a time; false where nobody knows it. Only an id that itself begins with labs- is free.
 func (b *Book) Lookup(model string, at time.Time) (Price, bool) {
+	if b.adrift(model, at) {
+		return Price{}, false
+	}
 	name := b.Resolve(model, at)
 	if price, ok := b.table.row(name, at); ok {
 		return price, true
@@ -131,6 +153,17 @@ func (b *Book) Lookup(model string, at time.Time) (Price, bool) {
 		return b.table.Lookup(name, at)
 	}
 	return Price{}, false
+}
+
+// adrift reports whether nobody can say any more what a model stands for.
+func (b *Book) adrift(model string, at time.Time) bool {
+	b.mu.Lock()
+	follows, learned := b.follows, b.learned
+	b.mu.Unlock()
+	if !follows || at.Sub(learned).Abs() < Stale || b.table.own(model, at) {
+		return false
+	}
+	return len(b.table.prices[model]) == 0 || strings.HasSuffix(model, "-latest")
 }
 
 // Cost is what a usage costs, exactly: every multiplication is of whole numbers, and what is left of the last division is

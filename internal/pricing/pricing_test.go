@@ -291,3 +291,32 @@ func TestAnOwnPriceOfTheFutureFollowsTheListUntilThen(t *testing.T) {
 		t.Errorf("when it counts: got %s", got)
 	}
 }
+
+// TestABookThatFollowsListsTrustsNoOldOne: an alias may have moved since, and an id that a list leaves out is billed all the same.
+func TestABookThatFollowsListsTrustsNoOldOne(t *testing.T) {
+	t.Parallel()
+	b := book(global)
+	b.Follow()
+	known := func(model string, at time.Time) bool {
+		_, ok := b.Lookup(model, at)
+		return ok
+	}
+	if known("mistral-small-latest", day()) || !known("mistral-small-2603", day()) {
+		t.Error("before the first list an alias is known, or an id of the table is not")
+	}
+	b.Learn(day(), []pricing.Card{{ID: "mistral-small-latest", Name: "mistral-medium-3-5"}, {ID: "mistral-embed", Name: "mistral-embed"}})
+	if got := b.Resolve("mistral-small-latest", day()); got != "mistral-medium-3-5" || !known("mistral-small-latest", day().Add(59*time.Minute)) {
+		t.Errorf("after a list: %s", got)
+	}
+	if known("mistral-small-latest", day().Add(time.Hour)) || !known("mistral-embed", day().Add(time.Hour)) {
+		t.Error("by a list that is too old an alias is known, or an id of the table is not")
+	}
+	b.Learn(day().Add(2*time.Hour), []pricing.Card{{ID: "mistral-embed", Name: "mistral-embed"}})
+	if got := b.Resolve("mistral-small-latest", day().Add(2*time.Hour)); got != "mistral-medium-3-5" {
+		t.Errorf("an id that the newest list leaves out stands for %s, want what it stood for", got)
+	}
+	cost, ok := b.Charge(pricing.Usage{Prompt: 1}, "mistral-small-latest", day().Add(9*time.Hour))
+	if dearest, _ := b.Charge(pricing.Usage{Prompt: 1}, "nobody-knows", day()); ok || cost != dearest {
+		t.Errorf("what nobody knows any more costs %s, %v, want the dearest %s", cost, ok, dearest)
+	}
+}
