@@ -159,7 +159,7 @@ func spendMetrics() []Metric {
 		{Name: "spend.tokens", Unit: "{token}", Attrs: []string{"direction", "model"}, Doc: "tokens in the last 60 minutes: input, cached, output"},
 		{Name: "spend.requests", Unit: "{request}", Doc: "requests in the last 60 minutes"},
 		{Name: "spend.request.cost.usd", Doc: "US dollars per request, mean of the last 60 minutes"},
-		{Name: "spend.cached.share", Doc: "share of the input tokens of the last 60 minutes that came from the cache, 0 to 1"},
+		{Name: "spend.cached.share", Doc: "share of the input tokens of the last 60 minutes that came from the cache, 0 to 1; no point where none did, or nobody tells"},
 		{Name: "spend.spike_factor", Doc: "spend of the last 60 minutes by what is usual at this hour of the day; no point before there is enough history"},
 		{Name: "spend.baseline.usd", Attrs: []string{"stat"}, Doc: "US dollars that are usual in an hour at this time of the day: median, mad"},
 		{Name: "spend.disagreement", Attrs: []string{"source", "window"}, Doc: "how far a source is from the one that was believed: 0.1 is a tenth more, -0.1 a tenth less"},

@@ -54,7 +54,7 @@ func during(hours []source.Bucket, end time.Time) (cost float64, whole bool) {
 			cost += h.Cost.USD() * part.Hours()
 		}
 	}
-	return cost, covered >= time.Hour
+	return cost, covered == time.Hour // more are hours of two alignments, of which some are told twice
 }
 
 // median sorts its argument.

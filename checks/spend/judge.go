@@ -186,7 +186,7 @@ func (v *verdict) tell(f *finding, now time.Time) {
 		v.Evidence = append(v.Evidence, checks.Step{Name: f.name, Detail: oneline.Of(alarm.Text, 200)})
 	}
 	for _, note := range f.reading.Notes {
-		v.Evidence = append(v.Evidence, checks.Step{Name: f.name, Detail: oneline.Of(note, 200)})
+		v.Evidence = append(v.Evidence, checks.Step{Name: f.name, OK: true, Detail: oneline.Of(note, 200)})
 	}
 }
 
@@ -222,7 +222,7 @@ func (f *finding) detail() string {
 func (v *verdict) unknown(found []finding) checks.Result {
 	r := v.Result
 	var why []string
-	r.Status, r.Cause, r.Blame = checks.Unknown, checks.CauseAssertion, checks.BlameNone
+	r.Status, r.Cause, r.Blame = checks.Unknown, checks.CauseAssertion, checks.BlameOurs // where no source is in trouble, none knows yet
 	for i := len(found) - 1; i >= 0; i-- {
 		if problem, ok := errors.AsType[*source.Problem](found[i].err); ok {
 			r.Cause, r.Blame = problem.Cause, problem.Blame
@@ -245,7 +245,7 @@ func (v *verdict) hour(now time.Time, f *finding, weighed []*finding) {
 	if a.Requests >= 0 {
 		v.measure("spend.requests", float64(a.Requests), "{request}", nil)
 	}
-	if a.Requests > 0 {
+	if a.Requests > 0 && len(a.Unpriced) == 0 { // else some of the requests have no part in the cost
 		v.measure("spend.request.cost.usd", rate/float64(a.Requests), "", nil)
 	}
 	v.measure("spend.unpriced.models", float64(len(a.Unpriced)), "", nil)
@@ -293,11 +293,11 @@ func tokens(all []source.Tokens) []checks.Measurement {
 	sums := map[source.Direction]int64{}
 	for i, t := range all {
 		sums[t.Direction] += t.N
-		if i < mostTokens {
+		if i < mostTokens && t.N > 0 { // none may be that nobody wrote how many
 			out = append(out, checks.Measurement{Name: "spend.tokens", Value: float64(t.N), Unit: "{token}", Attrs: attrs(t)})
 		}
 	}
-	if sums[source.Input] > 0 {
+	if sums[source.Input] > 0 && sums[source.Cached] > 0 {
 		out = append(out, checks.Measurement{Name: "spend.cached.share", Value: float64(sums[source.Cached]) / float64(sums[source.Input])})
 	}
 	return out

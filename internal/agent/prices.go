@@ -55,13 +55,15 @@ func pricedModels(cfg *config.Config, built []checks.Check, now time.Time, teach
 		book := pricing.NewBook(cfg.Prices.Table(), p.BaseURL)
 		teach(book, p.Name)
 		for _, model := range modelsOf(cfg, built, p.Name) {
-			row := priced(book, p.Name, model, now)
+			row, answered := priced(book, p.Name, model, now), false
 			for j, check := range built {
 				using, ok := check.(checks.Modelled)
 				if ok && cfg.Checks[j].Provider == p.Name && slices.Contains(using.ModelsUsed(), model) {
 					row.Checks = append(row.Checks, cfg.Checks[j].Name)
+					answered = answered || answers(cfg.Checks[j].Kind, model)
 				}
 			}
+			row.Known = known(book, model, answered, now)
 			all = append(all, row)
 		}
 	}
@@ -89,14 +91,20 @@ func remember(ctx context.Context, cfg *config.Config, getenv func(string) strin
 	return book.Restore(data)
 }
 
-// known reports whether a call of a model has a price: for what is asked, and for what is answered where anything is.
-func known(book *pricing.Book, model string, now time.Time) bool {
-	use := pricing.Usage{Prompt: 1, Completion: 1}
-	if strings.Contains(model, "embed") { // which answers with no tokens
-		use.Completion = 0
+// known reports whether calls of a model have a price: for what is asked, and where anything is answered for that too.
+func known(book *pricing.Book, model string, answers bool, now time.Time) bool {
+	use := pricing.Usage{Prompt: 1}
+	if answers {
+		use.Completion = 1
 	}
 	_, known := book.Cost(use, model, now)
 	return known
+}
+
+// answers reports whether a check of a kind has a model answer in tokens: embeddings are none, and the check usable asks a
+// model of that name for one.
+func answers(kind, model string) bool {
+	return kind != "embeddings" && (kind != "usable" || !strings.Contains(model, "embed"))
 }
 
 func priced(book *pricing.Book, provider, model string, now time.Time) PricedModel {
@@ -109,7 +117,6 @@ func priced(book *pricing.Book, provider, model string, now time.Time) PricedMod
 	if !found {
 		return out
 	}
-	out.Known = known(book, model, now)
 	out.As, out.Own, out.Source, out.CheckedOn = price.Model, price.Own, price.Source, price.CheckedOn
 	for _, part := range []struct {
 		into **float64

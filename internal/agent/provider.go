@@ -210,7 +210,15 @@ func (gen *generation) modelsUsed(provider string) []string {
 // unpriced are the models that checks of a provider call and whose price for tokens nobody knows.
 func (gen *generation) unpriced(provider string, now time.Time) []string {
 	return slices.DeleteFunc(gen.modelsUsed(provider), func(model string) bool {
-		return known(gen.prices[provider], model, now)
+		return known(gen.prices[provider], model, gen.answers(provider, model), now)
+	})
+}
+
+// answers reports whether a check has the model answer in tokens.
+func (gen *generation) answers(provider, model string) bool {
+	return slices.ContainsFunc(gen.plan.Jobs, func(job *pipeline.Job) bool {
+		using, ok := job.Check.(checks.Modelled)
+		return ok && job.Provider == provider && slices.Contains(using.ModelsUsed(), model) && answers(job.Kind, model)
 	})
 }
 

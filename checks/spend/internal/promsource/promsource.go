@@ -144,6 +144,9 @@ func (s *Source) hour(ctx context.Context, r *reading) *source.Problem {
 		r.lacks("the server has no data of an hour ago")
 	default:
 		r.Hour = s.amount(r, c.bucket)
+		if c.down > 0 && r.Hour != nil && r.Hour.Cost == 0 { // what those counted that do not answer, nobody knows
+			r.Hour = nil
+		}
 	}
 	return nil
 }

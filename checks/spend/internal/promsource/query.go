@@ -21,12 +21,16 @@ const (
 	partUp     = "up"     // how many targets the server had tried when the window began
 	partLate   = "late"   // how many series the server found in the window, with counts from before it
 	partOldest = "oldest" // when the oldest of the newest samples was taken
-	partDown   = "down"   // how many targets that had series in the window do not answer
+	partDown   = "down"   // how many targets that had series lately do not answer
 )
 
 // before is how far before a window a series is looked for, and how densely: a series that is silent for longer counts as
 // one that never was.
 const before = "1d:5m"
+
+// lately is how far back a target is looked for that is down and may have counted something since: like before, a subquery
+// reads the samples of every five minutes only.
+const lately = "1d:5m"
 
 // window is a span of time, in whole seconds.
 type window struct {
@@ -84,7 +88,8 @@ func (a asker) now(at time.Time, w window) string {
 	rows := []string{
 		a.windows(at, []window{w}),
 		row(partOldest, "min("+a.each("timestamp(%s)")+")"),
-		row(partDown, fmt.Sprintf("count((%s) and on (job, instance) %s)", up, a.each("min_over_time(%s[%ds])", w.seconds()))),
+		row(partDown, fmt.Sprintf("count((%s) and on (job, instance) (%s or %s))", up,
+			a.each("min_over_time(%s[%ds])", w.seconds()), a.each("last_over_time(%s["+lately+"])"))),
 	}
 	return strings.Join(rows, " or ")
 }
