@@ -39,10 +39,18 @@ type Rejection struct {
 	Reason string
 }
 
-// Refresher is implemented by exporters whose backend forgets what is not repeated.
+// Refresher is implemented by exporters whose backend forgets what is not repeated, and by those that tell people, who must
+// hear of an end even where its record was lost.
 type Refresher interface {
-	Refresh(ctx context.Context, firing []checks.Alert) error
+	// Refresh is called about once a minute, whatever waits, and never beside Export. open are the alerts that are open now.
+	// Those that the exporter told of and that are not among them are over. The state is kept as that of Export, nil keeps
+	// the one that was; it counts where err is not nil too, so that what was told is known.
+	Refresh(ctx context.Context, open []checks.Alert) (state []byte, err error)
 }
+
+// Selective is implemented by exporters that have a use for some types of record only. The others are passed over and count
+// as neither sent nor rejected. Records that are wanted do not wait for others to go out with: they are told at once.
+type Selective interface{ Wants(t checks.RecordType) bool }
 
 // Handler is implemented by exporters that serve something on the agent's listener. Pattern is a path: "/metrics".
 type Handler interface {

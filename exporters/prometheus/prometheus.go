@@ -129,7 +129,7 @@ func before(batch []checks.Record, points [][]exporters.Point) time.Time {
 
 // Refresh shows the alerts that fire now, also those that began before a restart, and forgets those that were firing and
 // are not any more, because their rule is gone.
-func (e *Exporter) Refresh(_ context.Context, firing []checks.Alert) error {
+func (e *Exporter) Refresh(_ context.Context, firing []checks.Alert) ([]byte, error) {
 	now := time.Now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -146,7 +146,7 @@ func (e *Exporter) Refresh(_ context.Context, firing []checks.Alert) error {
 			delete(e.sources, key)
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // Handler serves the page, as text or OpenMetrics, whatever the scraper asks for.

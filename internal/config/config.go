@@ -18,6 +18,7 @@ import (
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/exporters"
+	"github.com/windsock-monitor/windsock/internal/alerts"
 	"github.com/windsock-monitor/windsock/internal/pricing"
 	"github.com/windsock-monitor/windsock/internal/schedule"
 	"github.com/windsock-monitor/windsock/internal/secret"
@@ -55,6 +56,10 @@ type Config struct {
 	Budget      Budget
 	PlaceBudget func(key string, err error) error // places what is wrong with one of the budget's keys, as an *Errors
 	Prices      Prices
+	Alerts      Alerts
+	Maintenance []Maintenance
+	Heartbeat   Heartbeat
+	Incidents   Incidents
 	Store       StoreConfig
 	Log         Log
 	Concurrency Concurrency
@@ -137,6 +142,35 @@ type Prices struct {
 
 // Table is the built-in prices with those of the file.
 func (p Prices) Table() *pricing.Table { return pricing.Default().With(p.Own) }
+
+// Alerts is the rules that count: those of the file, and the built-in ones that it does not disable.
+type Alerts struct {
+	Rules []alerts.Rule
+}
+
+// Maintenance is a window in which checks are not run, or nobody is told of alerts.
+type Maintenance struct {
+	Name     string
+	Schedule schedule.Spec // when it begins
+	Duration time.Duration
+	Skip     bool             // the checks are not run; else only nobody is told
+	Match    []alerts.Matcher // over check, kind, provider and the labels of checks; none: all
+	Reason   string
+}
+
+// Heartbeat is the dead man's switch: a URL that hears of the agent while it is well. Its zero value is off.
+type Heartbeat struct {
+	URL   checks.Secret // a URL often is the credential
+	Every time.Duration
+}
+
+// Incidents is how incidents are answered.
+type Incidents struct {
+	Schedule   schedule.Spec                     // of the checks concerned while an incident is open; zero: they keep theirs
+	CloseAfter time.Duration                     // the application's own path must have been well for so long
+	Timezone   *time.Location                    // of business days
+	RespondIn  map[checks.Severity]time.Duration // P1 to P3; P4 is the next business day
+}
 
 // StoreConfig is how much is kept.
 type StoreConfig struct {
