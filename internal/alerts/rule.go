@@ -52,6 +52,7 @@ type Condition struct {
 	Window     Window    // zero: the last run
 	Op         Op
 	Threshold  float64 // in the metric's unit: seconds, US dollars, 0 to 1
+	Until      bool    // the samples are Unix times: what is compared, and told as the value, is the aggregate less now, in seconds
 	MinSamples int     // with fewer the condition does not hold
 	Share      *Share
 }
