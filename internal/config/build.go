@@ -98,8 +98,12 @@ func (b *builder) build() {
 	}
 	b.log()
 	b.providers()
+	b.incidents()
 	b.checks()
 	b.exporters()
+	b.alerts()
+	b.maintenance()
+	b.heartbeat()
 	b.programs() // last: it must know every credential
 }
 
@@ -171,7 +175,7 @@ func (b *builder) labels(path string, labels map[string]string) {
 	for _, key := range sortedKeys(labels) {
 		at := b.keyAt(path, key)
 		switch {
-		case !regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,63}$`).MatchString(key):
+		case !regexp.MustCompile(attributePattern).MatchString(key):
 			b.add(at, "", "found the label %s, want letters, digits, _, . and -, beginning with a letter", quote(key))
 		case own[key]:
 			b.add(at, "", "the label %q is the agent's own", key)

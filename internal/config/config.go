@@ -109,6 +109,7 @@ type Check struct {
 	RunAtStart                      bool
 	Overlap                         schedule.Overlap
 	Missed                          schedule.Missed
+	IncidentSchedule                schedule.Spec // while an incident concerns it; zero: its own
 	Labels                          map[string]string
 	With                            checks.Decoder        // reads `with:`; its errors are placed
 	Place                           func(err error) error // places what a kind said of its parameters, as an *Errors; nil stays nil
@@ -143,10 +144,15 @@ type Prices struct {
 // Table is the built-in prices with those of the file.
 func (p Prices) Table() *pricing.Table { return pricing.Default().With(p.Own) }
 
-// Alerts is the rules that count: those of the file, and the built-in ones that it does not disable.
+// Alerts is the rules that count: the built-in ones that the file does not disable, as it changes them, and then its own.
 type Alerts struct {
-	Rules []alerts.Rule
+	Rules    []alerts.Rule
+	Disabled []alerts.Rule // those that the file disables, for people who ask
+	Findings []RuleFinding // built-in rules that cannot fire with these checks, by name
 }
+
+// RuleFinding is why a rule cannot fire as the file stands.
+type RuleFinding struct{ Rule, Reason string }
 
 // Maintenance is a window in which checks are not run, or nobody is told of alerts.
 type Maintenance struct {

@@ -81,6 +81,14 @@ func (d *decoder) special(n ast.Node, v reflect.Value) bool {
 		into.node = n
 	case *providers:
 		into.node = n
+	case *condition:
+		into.node = n
+	case *matchers:
+		into.node = n
+	case *window:
+		into.node = n
+	case *amount:
+		into.node = n
 	case *time.Duration:
 		d.duration(n, into)
 	case *checks.PicoUSD:

@@ -25,6 +25,10 @@ type file struct {
 	Prices      prices                   `yaml:"prices" jsonschema_description:"What models cost where the built-in prices are not yours, or do not have them."`
 	Programs    programs                 `yaml:"programs" jsonschema_description:"Which programs exec checks may run. Absent: none."`
 	Network     network                  `yaml:"network" jsonschema_description:"The way out, for checks and exporters."`
+	Alerts      alerting                 `yaml:"alerts" jsonschema_description:"When people are told. Absent: the built-in rules."`
+	Maintenance []maintenance            `yaml:"maintenance" jsonschema_description:"Windows in which nobody is told of alerts, or checks are not run."`
+	Heartbeat   *heartbeat               `yaml:"heartbeat" jsonschema_description:"A dead man's switch: who hears no more of the agent raises the alarm. Absent: off."`
+	Incidents   incidents                `yaml:"incidents" jsonschema_description:"How incidents are answered."`
 	Store       store                    `yaml:"store" jsonschema_description:"How much is kept on disk."`
 	Log         logging                  `yaml:"log" jsonschema_description:"The agent's own log, on standard error."`
 	Concurrency concurrency              `yaml:"concurrency" jsonschema_description:"How many runs at the same time."`
@@ -32,8 +36,7 @@ type file struct {
 
 func (*file) reserved() []string {
 	return []string{
-		"alerts", "plugins", "heartbeat", "maintenance", "incident", "incidents", "incident_schedule", "control",
-		"web", "tls", "cluster", "runbooks", "notifications",
+		"plugins", "incident", "incident_schedule", "control", "web", "tls", "cluster", "runbooks", "notifications",
 	}
 }
 
@@ -80,12 +83,13 @@ type check struct {
 	Overlap       string            `yaml:"overlap" jsonschema:"enum=skip,enum=queue,default=skip" jsonschema_description:"What becomes of a run whose predecessor still goes: skip it, or let at most one wait."`
 	Missed        string            `yaml:"missed" jsonschema:"enum=skip,enum=run_once,default=skip" jsonschema_description:"What becomes of runs missed while the agent was down: skip them, or run the newest."`
 	Confirm       time.Duration     `yaml:"confirm" jsonschema_description:"Run again after this time before a failure counts. Absent: it counts at once."`
+	Incident      *string           `yaml:"incident_schedule" jsonschema_description:"In place of incidents.schedule for this check; off keeps its own."`
 	Labels        map[string]string `yaml:"labels" jsonschema_description:"Labels on this check's results."`
 	With          section           `yaml:"with" jsonschema_description:"Parameters of the kind."`
 }
 
 func (*check) reserved() []string {
-	return []string{"incident_schedule", "maintenance", "alerts", "spread", "severity", "runbook", "heartbeat", "locations"}
+	return []string{"maintenance", "alerts", "spread", "severity", "runbook", "heartbeat", "locations"}
 }
 
 func (c *check) preset() { *c = check{Overlap: "skip", Missed: "skip"} }
@@ -174,7 +178,9 @@ type concurrency struct {
 func defaults() file {
 	return file{
 		Grace: 10 * time.Second, Prices: prices{MaxAge: 90 * 24 * time.Hour}, Store: store{MaxAge: 7 * 24 * time.Hour, MaxSize: 512 << 20},
-		Log: logging{Level: "info", Format: "text"}, Concurrency: concurrency{Global: 64, PerHost: 16},
+		Alerts:    alerting{Defaults: true},
+		Incidents: incidents{Schedule: "@every 30s", CloseAfter: 5 * time.Minute, Timezone: "UTC"},
+		Log:       logging{Level: "info", Format: "text"}, Concurrency: concurrency{Global: 64, PerHost: 16},
 	}
 }
 

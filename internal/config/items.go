@@ -72,6 +72,7 @@ func (b *builder) check(path string, c *check) Check {
 	}
 	b.labels(path+".labels", c.Labels)
 	b.times(path, c, &out)
+	b.incidentSchedule(path, c, &out)
 	with := b.with(path, c.With)
 	out.With, out.Place = with, with.place
 	if c.Kind == "" {
@@ -129,7 +130,7 @@ func (b *builder) times(path string, c *check, out *Check) {
 	var interval time.Duration
 	if b.given(path, "schedule") {
 		if spec, err := schedule.Parse(c.Schedule, c.Timezone); err != nil {
-			b.badSchedule(path, err)
+			b.badSchedule(path+".schedule", path+".timezone", err)
 		} else {
 			out.Schedule, interval = spec, spec.Interval()
 		}
@@ -154,16 +155,15 @@ func (b *builder) times(path string, c *check, out *Check) {
 	}
 }
 
-// badSchedule points into the expression.
-func (b *builder) badSchedule(path string, err error) {
+// badSchedule points into the expression at a path, or at the time zone at another.
+func (b *builder) badSchedule(key, zone string, err error) {
 	parse, ok := errors.AsType[*schedule.ParseError](err)
 	if !ok {
-		b.add(b.at(path+".schedule"), "", "%v", err)
+		b.add(b.at(key), "", "%v", err)
 		return
 	}
-	key := path + ".schedule"
 	if parse.Timezone {
-		key = path + ".timezone"
+		key = zone
 	}
 	at := b.at(key)
 	if parse.Column > 1 && at.line <= len(b.lines) {

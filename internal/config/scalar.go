@@ -21,6 +21,10 @@ const (
 	durationPattern = `^([0-9]+d)?([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$|^[0-9]+d$`
 	sizePattern     = `^[0-9]+ ?(B|KiB|MiB|GiB|TiB|kB|MB|GB|TB)$`
 	namePattern     = `^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`
+
+	windowPattern    = `^[1-9][0-9]* (runs?|intervals?)$|` + durationPattern
+	percentPattern   = `^-?[0-9]{1,9}(\.[0-9]{1,9})?%$`
+	attributePattern = `^[A-Za-z_][A-Za-z0-9_.-]{0,63}$`
 )
 
 // size is a number of bytes, written with its unit: "512MiB".

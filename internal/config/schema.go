@@ -13,7 +13,10 @@ import (
 	"github.com/windsock-monitor/windsock/checks"
 )
 
-const secretRef = "#/$defs/secret"
+const (
+	secretRef    = "#/$defs/secret"
+	conditionRef = "#/$defs/condition"
+)
 
 // Schema is the JSON Schema (2020-12) of the file, for editors and for tools that write it. It is made of the structs that
 // the file is decoded into, with the parameters of every kind of reg. It knows less than Load: names that must be unique
@@ -22,7 +25,7 @@ func Schema(reg Registry) ([]byte, error) {
 	root := reflector().ReflectFromType(reflect.TypeFor[file]())
 	root.Version = jsonschema.Version
 	root.Title = "Windsock configuration"
-	root.Definitions = jsonschema.Definitions{"secret": secretSchema()}
+	root.Definitions = jsonschema.Definitions{"secret": secretSchema(), "condition": conditionSchema()}
 	fill(root, reflect.ValueOf(defaults()))
 	if err := itemKinds(root, "checks", reflect.ValueOf(*presetOf[check]()), checkKinds(reg)); err != nil {
 		return nil, err
@@ -89,6 +92,21 @@ func mapped(t reflect.Type) *jsonschema.Schema {
 		return &jsonschema.Schema{Ref: secretRef}
 	case reflect.TypeFor[section]():
 		return &jsonschema.Schema{Type: "object"}
+	case reflect.TypeFor[condition]():
+		return &jsonschema.Schema{Ref: conditionRef}
+	case reflect.TypeFor[window]():
+		return &jsonschema.Schema{Type: "string", Pattern: windowPattern, Examples: []any{"5 runs", "10m"}}
+	case reflect.TypeFor[amount]():
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
+			{Type: "number"}, {Type: "string", Pattern: durationPattern}, {Type: "string", Pattern: percentPattern},
+		}}
+	case reflect.TypeFor[matchers]():
+		least := uint64(1)
+		text := &jsonschema.Schema{Type: "string"}
+		return &jsonschema.Schema{
+			Type: "object", PropertyNames: &jsonschema.Schema{Pattern: attributePattern},
+			AdditionalProperties: &jsonschema.Schema{AnyOf: []*jsonschema.Schema{text, {Type: "boolean"}, {Type: "array", MinItems: &least, Items: text}}},
+		}
 	case reflect.TypeFor[providers]():
 		one := reflector().ReflectFromType(reflect.TypeFor[provider]())
 		one.Version = ""
@@ -109,6 +127,28 @@ func secretSchema() *jsonschema.Schema {
 		Description: "A credential by reference: one source, or a list of which the first present wins.",
 		AnyOf:       []*jsonschema.Schema{one, {Type: "array", MinItems: &least, Items: one}},
 	}
+}
+
+// conditionSchema is of a condition, which may hold others.
+func conditionSchema() *jsonschema.Schema {
+	one := reflector().ReflectFromType(reflect.TypeFor[conditionKeys]())
+	one.Version = ""
+	for _, key := range []string{"all", "any"} {
+		most := uint64(maxConditions)
+		if list, ok := one.Properties.Get(key); ok {
+			list.MaxItems = &most
+		}
+	}
+	alone := func(key string) *jsonschema.Schema {
+		most := uint64(1)
+		return &jsonschema.Schema{Required: []string{key}, MaxProperties: &most}
+	}
+	single := &jsonschema.Schema{Required: []string{"metric"}}
+	for _, op := range []string{"above", "below", "equals"} {
+		single.OneOf = append(single.OneOf, &jsonschema.Schema{Required: []string{op}})
+	}
+	one.AnyOf = []*jsonschema.Schema{alone("all"), alone("any"), single}
+	return one
 }
 
 // itemKinds gives the items of a list the parameters of each kind, under the condition of its name.

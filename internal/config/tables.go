@@ -37,6 +37,9 @@ func tables(reg Registry) string {
 	table("`providers.NAME`", reflect.TypeFor[provider](), reflect.ValueOf(*presetOf[provider]()))
 	table("`checks[]`", reflect.TypeFor[check](), reflect.ValueOf(*presetOf[check]()))
 	table("`exporters[]`", reflect.TypeFor[exporter](), reflect.ValueOf(*presetOf[exporter]()))
+	table("`alerts.rules[]`", reflect.TypeFor[rule](), reflect.ValueOf(rule{}))
+	table("A condition: `when`", reflect.TypeFor[conditionKeys](), reflect.ValueOf(conditionKeys{}))
+	table("`maintenance[]`", reflect.TypeFor[maintenance](), reflect.ValueOf(*presetOf[maintenance]()))
 	table("A credential", reflect.TypeFor[source](), reflect.ValueOf(source{}))
 	for _, group := range []struct {
 		title string
@@ -106,10 +109,18 @@ func sectionOf(t reflect.Type) (inner reflect.Type, list bool) {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	if own := mapped(t) != nil || t == reflect.TypeFor[check]() || t == reflect.TypeFor[exporter](); own || t.Kind() != reflect.Struct {
+	if ownTable(t) || t.Kind() != reflect.Struct {
 		return nil, false
 	}
 	return t, list
+}
+
+func ownTable(t reflect.Type) bool {
+	switch t {
+	case reflect.TypeFor[check](), reflect.TypeFor[exporter](), reflect.TypeFor[rule](), reflect.TypeFor[maintenance]():
+		return true
+	}
+	return mapped(t) != nil
 }
 
 // valueOf names what may be written for a type.
@@ -128,6 +139,14 @@ func valueOf(t reflect.Type, f field) string {
 		return "credential"
 	case reflect.TypeFor[section](), reflect.TypeFor[providers]():
 		return "section"
+	case reflect.TypeFor[condition]():
+		return "condition"
+	case reflect.TypeFor[window]():
+		return "duration, `5 runs`, `3 intervals`"
+	case reflect.TypeFor[amount]():
+		return "number, duration, percentage"
+	case reflect.TypeFor[matchers]():
+		return "mapping to text, or to a list of text"
 	}
 	switch t.Kind() { //nolint:exhaustive // all others are sections
 	case reflect.String:
