@@ -93,6 +93,35 @@ func (m *memory) note(e entry) {
 	m.dirty.runs[e.check] = struct{}{}
 }
 
+// setState is what a row says.
+func (m *memory) setState(row stateRow) {
+	if row.data == nil {
+		delete(m.states, row.key)
+		return
+	}
+	m.states[row.key] = row.data
+}
+
+// latest is what the states are once the entries are kept.
+func latest(entries []entry) (states []stateRow, gone []string) {
+	m := memory{states: map[string][]byte{}}
+	named := map[string]struct{}{}
+	for _, e := range entries {
+		for _, row := range e.states {
+			named[row.key] = struct{}{}
+			m.setState(row)
+		}
+	}
+	for key := range named {
+		if data, ok := m.states[key]; ok {
+			states = append(states, stateRow{key, data})
+		} else {
+			gone = append(gone, key)
+		}
+	}
+	return states, gone
+}
+
 // announce wakes those who wait for records.
 func (m *memory) announce() {
 	close(m.changed)
@@ -181,7 +210,8 @@ func (s *Store) adopt(l *loaded) {
 		m.adoptCursor(row, l.unread[row.exporter])
 	}
 	for _, row := range l.states {
-		if _, known := m.states[row.key]; !known {
+		_, changed := m.dirty.states[row.key] // deleted, that is
+		if _, known := m.states[row.key]; !known && !changed {
 			m.states[row.key] = row.data
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
@@ -105,14 +106,23 @@ func (s *Store) LoadState(_ context.Context, key string) ([]byte, error) {
 	return bytes.Clone(s.mem.states[key]), nil
 }
 
+// States returns what is kept under the keys that begin with prefix, by what follows it.
+func (s *Store) States(prefix string) map[string][]byte {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	found := map[string][]byte{}
+	for key, data := range s.mem.states {
+		if name, ok := strings.CutPrefix(key, prefix); ok {
+			found[name] = bytes.Clone(data)
+		}
+	}
+	return found
+}
+
 // SaveState keeps bytes under key; nil removes them. While the disk fails they are kept in memory, and written later.
 func (s *Store) SaveState(ctx context.Context, key string, data []byte) error {
 	s.mu.Lock()
-	if data == nil {
-		delete(s.mem.states, key)
-	} else {
-		s.mem.states[key] = append([]byte{}, data...)
-	}
+	s.mem.setState(stateRow{key, bytes.Clone(data)})
 	s.mem.dirty.states[key] = struct{}{}
 	s.mu.Unlock()
 	if _, err := s.persist(ctx); err != nil {

@@ -28,6 +28,7 @@ type entry struct {
 	scheduled int64 // 0 where there is none
 	data      []byte
 	record    *checks.Record // what data decodes to; nil where nobody knows yet
+	states    []stateRow     // what became true with it, until it is on disk
 }
 
 // tail is the newest records, oldest first: those that are on disk as well, then those that are in memory only.
@@ -49,6 +50,7 @@ func (t *tail) add(e entry, durable bool) (dropped int) {
 	t.entries = append(t.entries, e)
 	t.bytes += int64(len(e.data))
 	if durable {
+		t.entries[len(t.entries)-1].states = nil
 		t.clean = len(t.entries)
 	} else {
 		t.dirtyBytes += int64(len(e.data))
@@ -96,9 +98,11 @@ func (t *tail) forget() {
 
 // stored marks the n oldest entries that are in memory only as being on disk.
 func (t *tail) stored(n int) {
-	for _, e := range t.dirty()[:n] {
+	for i := range t.dirty()[:n] {
+		e := &t.dirty()[i]
 		t.dirtyBytes -= int64(len(e.data))
 		delete(t.ids, e.id)
+		e.states = nil
 	}
 	t.clean += n
 	for t.clean > 0 && (t.clean > cachedRecords || t.bytes > cachedBytes) {

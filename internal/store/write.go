@@ -20,6 +20,7 @@ const drainChunk = 1000 // records of the ring in one transaction
 // request is one caller's wait for the disk. What it changed in memory is dirty already; records come with it.
 type request struct {
 	staged  []*staged
+	states  []stateRow    // nil data: deleted
 	done    chan struct{}
 	within  time.Duration // how long after the last write it may wait for others
 	durable bool          // everything that was dirty when the request came is on disk
@@ -45,6 +46,15 @@ func (s *Store) Gather(ctx context.Context, within time.Duration, records ...che
 }
 
 func (s *Store) append(ctx context.Context, within time.Duration, records []checks.Record) error {
+	return s.Begin(within, nil, records...)(ctx)
+}
+
+// Begin hands over records, and states that become true with them (nil bytes: deleted), and returns at once. What was
+// begun first is kept first. The disk has the records and their states, or neither, whenever the process is killed; only
+// where memory is so full that it drops a record do its states outlive it. LoadState may know the states before the disk does.
+//
+// wait must be called, once, by whoever may wait: it is the rest of Append, or of Gather where within is above zero.
+func (s *Store) Begin(within time.Duration, states map[string][]byte, records ...checks.Record) (wait func(ctx context.Context) error) {
 	var errs []error
 	req := &request{done: make(chan struct{}), within: within}
 	for _, record := range records {
@@ -55,33 +65,46 @@ func (s *Store) append(ctx context.Context, within time.Duration, records []chec
 		}
 		req.staged = append(req.staged, &staged{entry: e})
 	}
-	if len(req.staged) > 0 {
-		if err := s.submit(ctx, req); err != nil {
-			return err
+	for key, data := range states {
+		req.states = append(req.states, stateRow{key, bytes.Clone(data)})
+	}
+	if len(req.staged)+len(req.states) == 0 {
+		return func(context.Context) error { return errors.Join(errs...) }
+	}
+	if err := s.enqueue(req); err != nil {
+		return func(context.Context) error { return err }
+	}
+	return func(ctx context.Context) error {
+		s.await(ctx, req)
+		for _, st := range req.staged {
+			errs = append(errs, st.err)
 		}
+		return errors.Join(errs...)
 	}
-	for _, st := range req.staged {
-		errs = append(errs, st.err)
-	}
-	return errors.Join(errs...)
 }
 
 // persist puts on disk what is dirty, and reports whether it is there.
 func (s *Store) persist(ctx context.Context) (bool, error) {
 	req := &request{done: make(chan struct{})}
-	err := s.submit(ctx, req)
-	return req.durable, err
+	if err := s.enqueue(req); err != nil {
+		return false, err
+	}
+	s.await(ctx, req)
+	return req.durable, nil
 }
 
-// submit queues req and waits until it was served: whoever gets the token serves all that wait, in one transaction.
-func (s *Store) submit(ctx context.Context, req *request) error {
+func (s *Store) enqueue(req *request) error {
 	s.queueMu.Lock()
+	defer s.queueMu.Unlock()
 	if s.closed {
-		s.queueMu.Unlock()
 		return ErrClosed
 	}
 	s.queue = append(s.queue, req)
-	s.queueMu.Unlock()
+	return nil
+}
+
+// await waits until req was served: whoever gets the token serves all that wait, in one transaction.
+func (s *Store) await(ctx context.Context, req *request) {
 	s.patience(req)
 	select {
 	case <-req.done:
@@ -94,7 +117,6 @@ func (s *Store) submit(ctx context.Context, req *request) error {
 		<-s.token
 	}
 	<-req.done // closed by our own flush, or by the one before it
-	return nil
 }
 
 // patience waits for a request that may wait, until it was served or its time has come.
@@ -150,11 +172,27 @@ func (s *Store) flush(ctx context.Context) {
 		}
 		batch = append(batch, req.staged...)
 	}
+	s.adoptStates(reqs)
 	durable := s.serve(ctx, batch)
 	s.flushed.Store(time.Now().UnixNano())
 	for _, req := range reqs {
 		req.durable = durable
 		close(req.done)
+	}
+}
+
+// adoptStates makes the states of requests true in memory. On their way to the disk they go with the request's last record.
+func (s *Store) adoptStates(reqs []*request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, req := range reqs {
+		for _, row := range req.states {
+			s.mem.setState(row)
+			s.mem.dirty.states[row.key] = struct{}{}
+		}
+		if n := len(req.staged); n > 0 {
+			req.staged[n-1].states = req.states
+		}
 	}
 }
 
@@ -253,7 +291,7 @@ func (s *Store) commit(ctx context.Context, batch []*staged) error {
 		if !last {
 			ring = ring[:drainChunk]
 		}
-		t := transaction{store: s, ring: ring}
+		t := transaction{store: s, ring: ring, last: last}
 		if last {
 			t.batch = batch
 		}
@@ -275,6 +313,7 @@ type transaction struct {
 	store   *Store
 	ring    []entry
 	batch   []*staged
+	last    bool // nothing follows: it writes all that is dirty
 	drained int
 	high    delivery.Position // of the records up to the batch's end
 }
@@ -289,9 +328,13 @@ func (t *transaction) run(ctx context.Context) error {
 	if err := t.insert(ctx, tx.StmtContext(ctx, s.file.stmts[insertRecord])); err != nil {
 		return err
 	}
-	last := s.isClosed()
+	closing := s.isClosed()
 	s.mu.Lock()
-	changes := s.mem.take(time.Now(), last)
+	changes := s.mem.take(time.Now(), closing)
+	if !t.last { // records that the states belong to may still wait: take those that are due only
+		s.mem.dirty.states, changes.dirty.states = changes.dirty.states, nil
+		changes.states, changes.gone = latest(t.ring)
+	}
 	s.mu.Unlock()
 	changes.high = t.high
 	changes.owed = s.ledger.take()
