@@ -17,7 +17,8 @@ import (
 type Exporter interface {
 	// Export makes one attempt to send the batch, oldest record first, and obeys the deadline of ctx. It is never called
 	// concurrently. A nil error means that every record has its outcome: accepted, or named in Outcome.Rejected. Any other
-	// error is made by Retry, Hold, Split or Poison; an error of none of these is a Retry.
+	// error is made by Retry, Hold, Split or Poison; an error of none of these is a Retry. Progress says how far an attempt
+	// came before such an error.
 	Export(ctx context.Context, batch []checks.Record) (Outcome, error)
 }
 
@@ -50,7 +51,9 @@ type Refresher interface {
 
 // Selective is implemented by exporters that have a use for some types of record only. The others are passed over and count
 // as neither sent nor rejected. Records that are wanted do not wait for others to go out with: they are told at once.
-type Selective interface{ Wants(t checks.RecordType) bool }
+type Selective interface {
+	Wants(t checks.RecordType) bool
+}
 
 // Handler is implemented by exporters that serve something on the agent's listener. Pattern is a path: "/metrics".
 type Handler interface {
@@ -130,6 +133,30 @@ func Split(err error) error { return &exportError{action: actionSplit, err: err}
 
 // Poison says: something in this batch can never be accepted (400). Delivery bisects to the one bad record and counts it.
 func Poison(err error) error { return &exportError{action: actionPoison, err: err} }
+
+// progressError is an error behind which something is done already.
+type progressError struct {
+	n     int
+	state []byte
+	err   error
+}
+
+func (e *progressError) Error() string { return e.err.Error() }
+func (e *progressError) Unwrap() error { return e.err }
+
+// Progress says: the first n records of the batch have their outcome, as with a nil error (those of them that are in
+// Outcome.Rejected are rejected), and do not come again; state is kept with them, nil keeps the one that was. What
+// becomes of the rest is as err says. n may be zero where only the state has changed. It is for exporters whose batch is many
+// attempts, where to make one again would be noticed: people are told twice.
+func Progress(n int, state []byte, err error) error { return &progressError{n, state, err} }
+
+// ProgressOf reads an error made by Progress; all is zero for any other.
+func ProgressOf(err error) (n int, state []byte) {
+	if e, ok := errors.AsType[*progressError](err); ok {
+		return e.n, e.state
+	}
+	return 0, nil
+}
 
 // IsHold, IsSplit, IsPoison and RetryAfter read the errors made above; an error of none of these is a retry.
 
