@@ -118,7 +118,7 @@ func failed(doing string, scrub credential.Scrubber, err error) error {
 }
 
 // saying is an error with what the backend said.
-type saying struct { //nolint:errname // it adds words to an error
+type saying struct {
 	error
 	said string
 }
