@@ -10,6 +10,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
+	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/exporters"
 )
 
@@ -58,11 +59,15 @@ type round struct {
 	drain    <-chan struct{}
 	exporter exporters.Exporter
 	cursor   Cursor
-	limit    int       // the present size of a batch
-	good     int       // batches in a row that were not split
-	caughtUp bool      // the batch is all that there was
-	sent     time.Time // when such a batch was taken
-	suspect  Position  // a record up to here is poison: do not read past it; 0 is none
+	limit    int                          // the present size of a batch
+	good     int                          // batches in a row that were not split
+	caughtUp bool                         // the batch is all that there was
+	sent     time.Time                    // when such a batch was taken
+	suspect  Position                     // a record up to here is poison: do not read past it; 0 is none
+	wants    func(checks.RecordType) bool // nil: all
+	unsaved  bool                         // the cursor has passed over records since it was committed
+	savedAt  time.Time                    // when it was committed last
+	again    refresher                    // what is refreshed
 	retry    *backoff.ExponentialBackOff
 	hold     *backoff.ExponentialBackOff
 	ended    bool  // drained
@@ -89,6 +94,7 @@ func (r *round) begin(ctx context.Context) bool {
 		exporter, err := r.open(ctx)
 		if err == nil {
 			r.exporter = exporter
+			r.look()
 			r.w.note(func(s *Status) { s.Open, s.Cursor = true, r.cursor.Pos })
 			r.well()
 			return true
@@ -115,8 +121,15 @@ func (r *round) open(ctx context.Context) (e exporters.Exporter, err error) {
 
 // once takes one step: reads, counts what is lost or too old, exports, and waits where there is reason to.
 func (r *round) once(ctx context.Context) {
+	if r.refresh(ctx); r.err != nil {
+		return
+	}
 	changed := r.w.o.Queue.Changed()
-	entries, lost, err := r.w.o.Queue.Read(ctx, r.cursor.Pos, r.limit)
+	limit := r.limit
+	if r.wants != nil {
+		limit = max(limit, readMost) // most of them are passed over
+	}
+	entries, lost, err := r.w.o.Queue.Read(ctx, r.cursor.Pos, limit)
 	switch {
 	case err != nil:
 		if ctx.Err() == nil && !r.pauseOf(ctx, fmt.Errorf("reading the store: %w", err)) {
@@ -131,8 +144,12 @@ func (r *round) once(ctx context.Context) {
 		r.commit(ctx, entries[0].Pos-1, nil, Counts{Expired: map[string]int64{ExpiredStoreFull: lost}})
 		return
 	}
-	if rest := pace - time.Since(r.sent); len(entries) < r.limit && rest > 0 && !r.draining() {
+	if rest := pace - time.Since(r.sent); r.wants == nil && len(entries) < limit && rest > 0 && !r.draining() {
 		r.wait(ctx, rest)
+		return
+	}
+	all := len(entries)
+	if entries = r.wanted(ctx, entries); len(entries) == 0 {
 		return
 	}
 	n, whole := r.expired(entries)
@@ -142,27 +159,33 @@ func (r *round) once(ctx context.Context) {
 		return
 	}
 	batch := r.batch(entries[:whole])
-	r.caughtUp = len(batch) == len(entries)
+	r.caughtUp = len(batch) == all
 	r.send(ctx, batch)
 }
 
 // idle waits for records and then a moment longer, so that what comes together goes out together.
 func (r *round) idle(ctx context.Context, changed <-chan struct{}) {
+	wake, stop := r.alarm()
+	defer stop()
 	select {
 	case <-r.drain:
+		r.save(ctx)
 		r.ended = true
 	case <-ctx.Done():
+	case <-wake:
+		r.tick(ctx)
 	case <-changed:
-		r.wait(ctx, linger)
+		pause := linger
+		if r.wants != nil {
+			pause = lingerWanted
+		}
+		r.wait(ctx, pause)
 	}
 }
 
 // expired is how many records at the head are too old, and where the next that is too old stands behind them.
 func (r *round) expired(entries []Entry) (n, next int) {
-	limit := time.Now().Add(-r.w.o.MaxAge)
-	old := func(e Entry) bool {
-		return r.w.o.MaxAge > 0 && !e.Record.At.IsZero() && e.Record.At.Before(limit)
-	}
+	old := r.old()
 	for n < len(entries) && old(entries[n]) {
 		n++
 	}
@@ -193,6 +216,8 @@ func (r *round) batch(entries []Entry) []Entry {
 // again would count twice in the exporter's totals. Where ctx has ended there is one more attempt.
 func (r *round) commit(ctx context.Context, pos Position, state []byte, counts Counts) {
 	failed := false
+	r.again.paused = true
+	defer func() { r.again.paused = false }()
 	for {
 		last := ctx.Err() != nil
 		attempt, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
@@ -212,7 +237,7 @@ func (r *round) commit(ctx context.Context, pos Position, state []byte, counts C
 	if failed {
 		r.well()
 	}
-	r.cursor.Pos = pos
+	r.cursor.Pos, r.unsaved, r.savedAt = pos, false, time.Now()
 	if state != nil {
 		r.cursor.State = state
 	}
@@ -295,7 +320,7 @@ func (r *round) draining() bool {
 	}
 }
 
-// wait waits, at most until the drain begins, and reports whether ctx is still alive.
+// wait waits, at most until the drain begins, and reports whether ctx is still alive. What is due meanwhile is refreshed.
 func (r *round) wait(ctx context.Context, d time.Duration) bool {
 	drain := r.drain
 	if r.draining() {
@@ -303,12 +328,23 @@ func (r *round) wait(ctx context.Context, d time.Duration) bool {
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-drain:
-	case <-ctx.Done():
+	for r.err == nil {
+		wake, stop := r.alarm()
+		select {
+		case <-timer.C:
+			stop()
+			return ctx.Err() == nil
+		case <-drain:
+			stop()
+			return ctx.Err() == nil
+		case <-ctx.Done():
+			stop()
+			return false
+		case <-wake:
+			r.tick(ctx)
+		}
 	}
-	return ctx.Err() == nil
+	return false
 }
 
 // close ends the exporter, which may take a bounded time.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +29,11 @@ func (r *round) send(ctx context.Context, batch []Entry) {
 	if errors.Is(err, errAbandoned) {
 		r.err = err
 		return
+	}
+	if n, state := exporters.ProgressOf(err); n > 0 || state != nil {
+		if batch = r.progress(ctx, batch, outcome, err); r.err != nil || len(batch) == 0 {
+			return
+		}
 	}
 	if err != nil && ctx.Err() != nil { // cut off by us: nobody's fault, and sent again after the restart
 		return
@@ -84,6 +90,35 @@ func word(err error) string {
 
 // accepted counts a batch whose records all have their outcome.
 func (r *round) accepted(ctx context.Context, batch []Entry, outcome exporters.Outcome) {
+	counts := r.count(batch, outcome)
+	r.well()
+	if r.sent = (time.Time{}); r.caughtUp {
+		r.sent = time.Now()
+	}
+	r.grow()
+	r.commit(ctx, batch[len(batch)-1].Pos, outcome.State, counts)
+}
+
+// progress commits what was done before an error, and returns the rest of the batch.
+func (r *round) progress(ctx context.Context, batch []Entry, outcome exporters.Outcome, err error) []Entry {
+	n, state := exporters.ProgressOf(err)
+	if n < 0 || n > len(batch) {
+		r.w.log.Error("exporter came further than its batch", "done", n, "records", len(batch))
+		n = min(max(n, 0), len(batch))
+	}
+	pos, counts := r.cursor.Pos, Counts{}
+	if n > 0 {
+		outcome.Rejected = slices.DeleteFunc(outcome.Rejected, func(x exporters.Rejection) bool { return x.Index >= n })
+		pos, counts = batch[n-1].Pos, r.count(batch[:n], outcome)
+		r.retry.Reset()
+		r.hold.Reset()
+	}
+	r.commit(ctx, pos, state, counts)
+	return batch[n:]
+}
+
+// count is what became of the records of a batch.
+func (r *round) count(batch []Entry, outcome exporters.Outcome) Counts {
 	rejected := map[string]int64{}
 	seen := make(map[int]bool, len(outcome.Rejected))
 	for _, rejection := range outcome.Rejected {
@@ -102,15 +137,10 @@ func (r *round) accepted(ctx context.Context, batch []Entry, outcome exporters.O
 	if len(seen) > 0 {
 		r.w.log.Warn("backend rejected records", "records", len(seen), "reasons", fmt.Sprint(rejected))
 	}
-	r.well()
-	if r.sent = (time.Time{}); r.caughtUp {
-		r.sent = time.Now()
-	}
 	if counts.Sent > 0 {
 		r.w.note(func(s *Status) { s.LastSentAt = time.Now() })
 	}
-	r.grow()
-	r.commit(ctx, batch[len(batch)-1].Pos, outcome.State, counts)
+	return counts
 }
 
 // grow lets batches become larger again after they had to be smaller: slowly, for the backend's limit has not changed.
@@ -152,13 +182,17 @@ type result struct {
 	err     error
 }
 
-// export calls the exporter under the timeout and waits for it, however long it takes: it must not be called twice at a
-// time. Only when the agent stops is a call that ignores its context left behind.
 func (r *round) export(ctx context.Context, batch []Entry) (exporters.Outcome, error) {
 	records := make([]checks.Record, len(batch))
 	for i, e := range batch {
 		records[i] = e.Record
 	}
+	return r.call(ctx, func(ctx context.Context) (exporters.Outcome, error) { return r.exporter.Export(ctx, records) })
+}
+
+// call calls the exporter under the timeout and waits for it, however long it takes: it must not be called twice at a
+// time. Only when the agent stops is a call that ignores its context left behind.
+func (r *round) call(ctx context.Context, do func(context.Context) (exporters.Outcome, error)) (exporters.Outcome, error) {
 	call, cancel := context.WithTimeout(ctx, r.w.o.Timeout)
 	defer cancel()
 	r.w.note(func(s *Status) { s.InFlightSince, s.NextTry = time.Now(), time.Time{} })
@@ -175,7 +209,7 @@ func (r *round) export(ctx context.Context, batch []Entry) (exporters.Outcome, e
 			}
 		}()
 		res.err = errors.New("export ended without a result")
-		res.outcome, res.err = r.exporter.Export(call, records)
+		res.outcome, res.err = do(call)
 	}()
 	outcome, err := r.await(ctx, call, done)
 	if err != nil && call.Err() != nil && ctx.Err() == nil {

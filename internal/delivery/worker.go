@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/exporters"
 )
 
@@ -33,8 +34,11 @@ type Options struct {
 	Queue Queue
 	// Open builds the exporter from the state that was committed with its cursor, nil at the first start. An error is not
 	// fatal: it is shown in Status and Open is tried again.
-	Open      func(ctx context.Context, state []byte) (exporters.Exporter, error)
-	MaxAge    time.Duration // older records expire; 0 is never
+	Open func(ctx context.Context, state []byte) (exporters.Exporter, error)
+	// Alerts are the alerts that are open now, for exporters that are Refreshers; false where nobody knows (yet). Without it
+	// nothing is refreshed. It is called after what was exported was judged, and must not block.
+	Alerts    func() (open []checks.Alert, known bool)
+	MaxAge    time.Duration // older records expire, except as said of Worker; 0 is never
 	BatchSize int           // the most records of one Export; 0 is 200
 	Timeout   time.Duration // of one Export; 0 is 10 s
 	Replay    bool          // a new exporter starts with all that is stored, not with what comes
@@ -42,6 +46,13 @@ type Options struct {
 }
 
 // Worker delivers to one exporter. Run does the work; the other methods are safe for concurrent use.
+//
+// An exporter that is an exporters.Selective gets only what it wants, at once. What it does not want is passed over: the
+// cursor moves, at most once a second, and nothing is counted. Where it wants alerts, none of them grows too old, so that
+// the end of an alert outlives a dead notifier; only what tells of an alert that is over by now, and is older than MaxAge
+// itself, expires.
+//
+// An exporter that is an exporters.Refresher is refreshed about once a minute, between its Exports.
 type Worker struct {
 	o   Options
 	log *slog.Logger
