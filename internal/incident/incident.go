@@ -17,6 +17,7 @@ type Event struct {
 	Subject  string    `json:"subject,omitempty"`  // the rule, check, provider or person
 	Text     string    `json:"text"`
 	Record   string    `json:"record,omitempty"` // id of the record that says more
+	Closed   *Incident `json:"closed,omitempty"` // of a closing: what the incident was
 }
 
 // EventKind is what an Event tells.
@@ -40,19 +41,57 @@ const (
 type Outcome struct {
 	Events    []Event
 	Reminders []checks.Alert    // to be told as records
-	States    map[string][]byte // to be kept, by incident id; nil bytes: forget it
+	States    map[string][]byte // to be kept, for Restore; nil bytes: forget it
 	Changed   bool              // which checks are concerned may have changed
 }
 
-// Book holds the open incidents. It is not safe for concurrent use.
-type Book struct{}
+// keep notes a state.
+func (o *Outcome) keep(key string, data []byte) {
+	if o.States == nil {
+		o.States = map[string][]byte{}
+	}
+	o.States[key] = data
+}
 
-// New makes a book without incidents.
-func New() *Book { return &Book{} }
+// Incident is one incident as people see it.
+type Incident struct {
+	ID        string          `json:"id"` // ULID
+	Title     string          `json:"title"`
+	Severity  checks.Severity `json:"severity"` // the worst it had
+	Provider  string          `json:"provider,omitempty"`
+	Blame     checks.Blame    `json:"blame,omitempty"`
+	OpenedAt  time.Time       `json:"opened_at"`
+	QuietAt   time.Time       `json:"quiet_at,omitzero"` // since when all its alerts are resolved
+	ClosedAt  time.Time       `json:"closed_at,omitzero"`
+	RespondBy time.Time       `json:"respond_by,omitzero"`
+	Reminded  bool            `json:"reminded,omitempty"` // of RespondBy
+	Missed    bool            `json:"missed,omitempty"`   // nobody had acknowledged it by then
+	Commander string          `json:"commander,omitempty"`
+	AckedAt   time.Time       `json:"acked_at,omitzero"`
+	Note      string          `json:"note,omitempty"`
+	Alerts    []checks.Alert  `json:"alerts,omitempty"` // as the last transition of each left it: open ones first, the worst first
 
-// Step takes the transitions of alerts that came together (none where only the time has moved on), and gives each its
-// Incident, RespondBy and Commander in place.
-func (b *Book) Step(now time.Time, changed []*checks.Alert) Outcome { return Outcome{} }
+	RespondFrom time.Time `json:"respond_from,omitzero"` // when the time to respond began: at the opening, or when it became worse
+	NewestAt    time.Time `json:"newest_at,omitzero"`    // when the last of its alerts came to it
+}
 
-// Saw takes a final report: the verdicts of the application's own path end an incident.
-func (b *Book) Saw(now time.Time, report *checks.Report) Outcome { return Outcome{} }
+// Open reports whether the incident is open.
+func (i *Incident) Open() bool { return i.ClosedAt.IsZero() }
+
+// Target is what a Book needs to know of a configured check.
+type Target struct{ Name, Kind, Provider string }
+
+// urgent reports whether somebody is to look at once.
+func urgent(s checks.Severity) bool { return s == checks.P1 || s == checks.P2 }
+
+// rank orders severities, the worst first.
+func rank(s checks.Severity) int {
+	for i, known := range []checks.Severity{checks.P1, checks.P2, checks.P3, checks.P4} {
+		if s == known {
+			return i
+		}
+	}
+	return 4
+}
+
+func worse(a, b checks.Severity) bool { return rank(a) < rank(b) }
