@@ -41,7 +41,8 @@ const (
 // probe.runs counts a record that is not final as "unconfirmed", so that the sum of all others is the number of slots.
 // A record that stands for several slots counts as many. Measurements cannot replace what this function gives out itself.
 //
-// Of an alert: windsock.alert.state. Of the agent's snapshot: each measurement, windsock.build_info and windsock.uptime.
+// Of an alert: windsock.alert.state, and 0 for the severities that it does not have, once it was known before: an alert
+// that became more severe must not leave a series behind that says it fires. Of the agent's snapshot: each measurement, windsock.build_info and windsock.uptime.
 //
 // A name outside the catalogue is a gauge. The attribute keys "le" and "quantile" belong to Prometheus and become "bound"
 // and "q". A record without a usable time has no points.
@@ -157,10 +158,21 @@ func alertPoints(rec checks.Record) []Point {
 		return nil
 	}
 	b := newBuilder(at, 1)
-	b.base = appendAttr(b.base, "rule", a.Rule)
-	b.base = appendAttr(b.base, "severity", string(a.Severity))
-	b.add(Point{Name: metricAlertState, Value: alertState(a.State), Attrs: b.merge(a.Labels)})
+	b.alert(a, a.Severity, alertState(a.State))
+	if a.Previous == checks.AlertPending || a.Previous.Open() {
+		for _, severity := range []checks.Severity{checks.P1, checks.P2, checks.P3, checks.P4} {
+			if severity != a.Severity {
+				b.alert(a, severity, alertResolved) // where it was less severe before, that series must not stand still
+			}
+		}
+	}
 	return b.points
+}
+
+func (b *builder) alert(a *checks.Alert, severity checks.Severity, state float64) {
+	b.base = appendAttr(nil, "rule", a.Rule)
+	b.base = appendAttr(b.base, "severity", string(severity))
+	b.add(Point{Name: metricAlertState, Value: state, Attrs: b.merge(a.Labels)})
 }
 
 func alertState(s checks.AlertState) float64 {

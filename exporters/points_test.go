@@ -223,6 +223,53 @@ func TestPointsOfAnAlertTellItsState(t *testing.T) {
 	}
 }
 
+func TestAnAlertsSeriesAllEndAtZero(t *testing.T) {
+	t.Parallel()
+	step := func(previous, state checks.AlertState, severity checks.Severity) checks.Alert {
+		return checks.Alert{Rule: "api-down", Severity: severity, Previous: previous, State: state, At: noon(), Labels: map[string]string{"check": "a"}}
+	}
+	muted := step(checks.AlertFiring, checks.AlertFiring, checks.P1)
+	muted.Muted, muted.Reminder = "silence/01K", true
+	tests := map[string]struct {
+		steps []checks.Alert
+		want  map[string]float64 // before the last step
+	}{
+		"pending that comes to nothing": {[]checks.Alert{
+			step("", checks.AlertPending, checks.P2), step(checks.AlertPending, checks.AlertResolved, checks.P2),
+		}, map[string]float64{"P2": 1}},
+		"more severe while it fires": {[]checks.Alert{
+			step("", checks.AlertFiring, checks.P2), step(checks.AlertFiring, checks.AlertFiring, checks.P1), step(checks.AlertFiring, checks.AlertResolved, checks.P1),
+		}, map[string]float64{"P1": 2, "P2": 0, "P3": 0, "P4": 0}},
+		"more severe when it begins to fire": {[]checks.Alert{
+			step("", checks.AlertPending, checks.P3), step(checks.AlertPending, checks.AlertFiring, checks.P1), step(checks.AlertFiring, checks.AlertResolved, checks.P1),
+		}, map[string]float64{"P1": 2, "P2": 0, "P3": 0, "P4": 0}},
+		"muted, reminded and without data": {[]checks.Alert{
+			step("", checks.AlertFiring, checks.P1), muted, step(checks.AlertFiring, checks.AlertNoData, checks.P1), step(checks.AlertNoData, checks.AlertResolved, checks.P1),
+		}, map[string]float64{"P1": 3, "P2": 0, "P3": 0, "P4": 0}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			shown := map[string]float64{}
+			for i := range tt.steps {
+				if i == len(tt.steps)-1 {
+					if diff := cmp.Diff(tt.want, shown); diff != "" {
+						t.Errorf("while it lasts (-want +got):\n%s", diff)
+					}
+				}
+				for _, p := range exporters.Points(checks.Record{ID: "01J", At: noon(), Alert: &tt.steps[i]}) {
+					shown[p.Attrs[len(p.Attrs)-1].Value] = p.Value
+				}
+			}
+			for severity, value := range shown {
+				if value != 0 {
+					t.Errorf("%s stands at %g in the end", severity, value)
+				}
+			}
+		})
+	}
+}
+
 func TestPointsOfTheAgent(t *testing.T) {
 	t.Parallel()
 	rec := checks.Record{ID: "01J", At: noon(), Agent: &checks.Snapshot{

@@ -90,6 +90,14 @@ func text(key, value string) *commonpb.KeyValue {
 	}
 }
 
+func double(key string, value float64) *commonpb.KeyValue {
+	return &commonpb.KeyValue{Key: key, Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_DoubleValue{DoubleValue: value}}}
+}
+
+func truth(key string) *commonpb.KeyValue {
+	return &commonpb.KeyValue{Key: key, Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_BoolValue{BoolValue: true}}}
+}
+
 // maxText bounds the value of an attribute, in bytes.
 const maxText = 1024
 

@@ -2,10 +2,16 @@ package otel
 
 import (
 	"encoding/json"
+	"maps"
+	"math"
+	"slices"
+	"time"
 
+	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	logspb "go.opentelemetry.io/proto/otlp/logs/v1"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/exporters"
 )
 
 const keyRecordID = "windsock.record.id"
@@ -107,13 +113,58 @@ func (b *logBuilder) report(event *logspb.LogRecord, rec checks.Record) {
 	}
 }
 
+// maxLabels bounds the labels of an alert that become attributes; the body has them all.
+const maxLabels = 32
+
+// alertEvent tells a transition by its attributes alone. Of what is absent there is no attribute; numbers that are none
+// are left out. A label never stands in for a field: all have the prefix windsock.alert.label.
 func alertEvent(event *logspb.LogRecord, rec checks.Record) {
 	a := rec.Alert
 	event.SeverityNumber = alertSeverity(a)
 	event.Attributes = texts(
 		keyRecordID, rec.ID, "rule", a.Rule, "state", string(a.State), "severity", string(a.Severity),
 		"blame", string(a.Blame), "windsock.alert.fingerprint", a.Fingerprint, "windsock.incident", a.Incident,
+		"windsock.alert.previous", string(a.Previous), "windsock.alert.muted", a.Muted, "windsock.summary", a.Summary,
+		"windsock.alert.diagnosis", a.Diagnosis, "windsock.alert.impact", a.Impact, "windsock.alert.action", a.Action,
+		"windsock.alert.runbook", a.Runbook, "windsock.alert.commander", a.Commander,
+		"windsock.alert.since", rfc3339(a.Since), "windsock.alert.respond_by", rfc3339(a.RespondBy),
 	)
+	if a.Reminder {
+		event.Attributes = append(event.Attributes, truth("windsock.alert.reminder"))
+	}
+	for _, n := range []struct {
+		key   string
+		value float64
+	}{{"windsock.alert.value", a.Value}, {"windsock.alert.threshold", a.Threshold}} {
+		if !math.IsNaN(n.value) && !math.IsInf(n.value, 0) {
+			event.Attributes = append(event.Attributes, double(n.key, n.value))
+		}
+	}
+	event.Attributes = append(event.Attributes, labels(a.Labels)...)
+}
+
+// labels are the first maxLabels by name. Names that are alike once they are cleaned are one: keys are unique.
+func labels(all map[string]string) []*commonpb.KeyValue {
+	pairs, seen := make([]string, 0, 2*min(len(all), maxLabels)), map[string]bool{"": true}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if len(pairs) == 2*maxLabels {
+			break
+		}
+		if key := exporters.Clean(name, maxLabelName); !seen[key] {
+			seen[key] = true
+			pairs = append(pairs, "windsock.alert.label."+key, all[name])
+		}
+	}
+	return texts(pairs...)
+}
+
+const maxLabelName = 64 // bytes
+
+func rfc3339(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return at.UTC().Format(time.RFC3339Nano)
 }
 
 func blame(r *checks.Report) checks.Blame {
@@ -134,7 +185,11 @@ func reportSeverity(s checks.Status) logspb.SeverityNumber {
 	return logspb.SeverityNumber_SEVERITY_NUMBER_INFO
 }
 
+// alertSeverity is INFO for what nobody is to be told of.
 func alertSeverity(a *checks.Alert) logspb.SeverityNumber {
+	if a.Muted != "" {
+		return logspb.SeverityNumber_SEVERITY_NUMBER_INFO
+	}
 	switch a.State {
 	case checks.AlertFiring, checks.AlertNoData:
 		if a.Severity == checks.P1 || a.Severity == checks.P2 {

@@ -127,22 +127,22 @@ func before(batch []checks.Record, points [][]exporters.Point) time.Time {
 	return first.Add(-time.Millisecond)
 }
 
-// Refresh shows the alerts that fire now, also those that began before a restart, and forgets those that were firing and
+// Refresh shows the alerts that are open now, also those that began before a restart, and forgets those that were open and
 // are not any more, because their rule is gone.
-func (e *Exporter) Refresh(_ context.Context, firing []checks.Alert) ([]byte, error) {
+func (e *Exporter) Refresh(_ context.Context, open []checks.Alert) ([]byte, error) {
 	now := time.Now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	current := map[string]bool{}
-	for i := range firing {
-		rec := checks.Record{At: firing[i].At, Alert: &firing[i]}
+	for i := range open {
+		rec := checks.Record{At: open[i].At, Alert: &open[i]}
 		current[subject(rec)] = true
 		if _, known := e.sources[subject(rec)]; !known {
 			e.show(rec, exporters.Points(rec), now)
 		}
 	}
 	for key, s := range e.sources {
-		if s.alert == checks.AlertFiring && !current[key] && now.Sub(s.heard) > refreshLag {
+		if s.alert.Open() && !current[key] && now.Sub(s.heard) > refreshLag {
 			delete(e.sources, key)
 		}
 	}
