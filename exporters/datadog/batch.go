@@ -1,10 +1,7 @@
 package datadog
 
 import (
-	"cmp"
 	"errors"
-	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -20,8 +17,6 @@ import (
 const (
 	serviceCheck = "windsock.check"
 	maxMessage   = 500 // bytes of a service check's message
-	maxTitle     = 100
-	maxEventText = 1000
 	// linesPerFlush keeps the client's queue of packets from overflowing: a line is at most a packet.
 	linesPerFlush = 512
 )
@@ -76,6 +71,7 @@ func (b *batch) record(rec *checks.Record) {
 		b.serviceCheck(&t, rec)
 	case rec.Alert != nil:
 		b.event(&t, rec)
+		b.alertCheck(&t, rec)
 	}
 	b.tooLarge += int64(t.large)
 	if t.sent > 0 {
@@ -260,84 +256,4 @@ func message(r *checks.Report) string {
 
 func line(text string, limit int) string {
 	return strings.ReplaceAll(exporters.Clean(text, limit), "|", "/")
-}
-
-// event tells of an alert transition.
-func (b *batch) event(t *tally, rec *checks.Record) {
-	a := rec.Alert
-	at := a.At
-	if at.IsZero() {
-		at = rec.At
-	}
-	if age := b.now.Sub(at); age > eventAge || age < -metricLead {
-		t.old++
-		return
-	}
-	priority := statsd.Normal
-	if a.State == checks.AlertPending {
-		priority = statsd.Low
-	}
-	rule := cmp.Or(a.Rule, "alert")
-	b.did(t, b.e.client.Event(&statsd.Event{
-		Title:     line(fmt.Sprintf("[%s] %s is %s", cmp.Or(string(a.Severity), "P?"), rule, cmp.Or(string(a.State), "unknown")), maxTitle),
-		Text:      eventText(a),
-		Timestamp: at, AggregationKey: line(cmp.Or(a.Fingerprint, rule), maxTitle), Priority: priority,
-		SourceTypeName: "windsock", AlertType: alertType(a),
-		Tags: eventTags(a),
-	}))
-}
-
-func eventTags(a *checks.Alert) []string {
-	attrs := []exporters.Attr{
-		{Key: "rule", Value: a.Rule},
-		{Key: "severity", Value: string(a.Severity)},
-		{Key: "state", Value: string(a.State)},
-		{Key: "blame", Value: string(a.Blame)},
-	}
-	for _, name := range slices.Sorted(maps.Keys(a.Labels)) {
-		if len(attrs) == maxEventTags {
-			break
-		}
-		attrs = append(attrs, exporters.Attr{Key: name, Value: exporters.Clean(a.Labels[name], maxTitle)})
-	}
-	return tagsOf(attrs)
-}
-
-// maxEventTags bounds the tags of an event: it has to fit into a packet.
-const maxEventTags = 12
-
-func eventText(a *checks.Alert) string {
-	var parts []string
-	add := func(name, value string) {
-		if value != "" {
-			parts = append(parts, name+" "+line(value, 200))
-		}
-	}
-	add("value", number(a.Value))
-	add("threshold", number(a.Threshold))
-	add("blame", string(a.Blame))
-	if !a.Since.IsZero() {
-		add("since", a.Since.UTC().Format(time.RFC3339))
-	}
-	add("runbook", a.Runbook)
-	add("incident", a.Incident)
-	return line(strings.Join(parts, ", "), maxEventText)
-}
-
-func number(v float64) string { return strconv.FormatFloat(v, 'g', 6, 64) }
-
-func alertType(a *checks.Alert) statsd.EventAlertType {
-	switch a.State {
-	case checks.AlertFiring:
-		if a.Severity == checks.P1 || a.Severity == checks.P2 {
-			return statsd.Error
-		}
-		return statsd.Warning
-	case checks.AlertNoData:
-		return statsd.Warning
-	case checks.AlertResolved:
-		return statsd.Success
-	case checks.AlertPending:
-	}
-	return statsd.Info
 }

@@ -18,14 +18,17 @@ const horizon = 10
 // the last one sent: an increment that comes in a later batch, in a second that was already sent, must go with what was
 // sent of it. They are a function of the records, and are kept as bytes with the cursor.
 type seconds struct {
-	Version int                `json:"version"`
-	Newest  int64              `json:"newest"`
-	Counts  map[string]float64 `json:"counts"`
+	Version int                 `json:"version"`
+	Newest  int64               `json:"newest"`
+	Counts  map[string]float64  `json:"counts"`
+	Told    map[string][]string `json:"told,omitempty"` // tags of the alerts whose service check fails, by fingerprint
 }
 
 const secondsVersion = 1
 
-func newSeconds() *seconds { return &seconds{Version: secondsVersion, Counts: map[string]float64{}} }
+func newSeconds() *seconds {
+	return &seconds{Version: secondsVersion, Counts: map[string]float64{}, Told: map[string][]string{}}
+}
 
 func loadSeconds(state []byte) (*seconds, error) {
 	if len(state) == 0 {
@@ -35,6 +38,9 @@ func loadSeconds(state []byte) (*seconds, error) {
 	if err := json.Unmarshal(state, s); err != nil {
 		return nil, fmt.Errorf("reading the counts of the latest seconds: %w", err)
 	}
+	if s.Told == nil {
+		s.Told = map[string][]string{}
+	}
 	if s.Version != secondsVersion || s.Counts == nil {
 		return nil, fmt.Errorf("reading the counts of the latest seconds: version %d, want %d", s.Version, secondsVersion)
 	}
@@ -43,7 +49,7 @@ func loadSeconds(state []byte) (*seconds, error) {
 
 func (s *seconds) clone() *seconds {
 	c := *s
-	c.Counts = maps.Clone(s.Counts)
+	c.Counts, c.Told = maps.Clone(s.Counts), maps.Clone(s.Told)
 	return &c
 }
 
@@ -89,6 +95,14 @@ func (l *ledger) done(batch []checks.Record, next *seconds) {
 	l.now, l.last = next, l.last[:0]
 	for i := range batch {
 		l.last = append(l.last, batch[i].ID)
+	}
+}
+
+// tell keeps what was told of alerts, also for a batch that comes again.
+func (l *ledger) tell(told map[string][]string) {
+	l.now.Told = told
+	if l.before != nil {
+		l.before.Told = maps.Clone(told)
 	}
 }
 

@@ -88,8 +88,9 @@ func TestLinesAreByteExact(t *testing.T) {
 				Since: at, At: at, Value: 3, Threshold: 3, Labels: map[string]string{"check": "chat-small"}, Runbook: "api-down",
 			}}, []string{
 				"windsock.windsock.alert.state",
-				"_e{23,82}:[P1] api-down is firing|value 3, threshold 3, blame provider, since " + at.Format(time.RFC3339) + ", runbook api-down|d:" + unix +
-					"|k:f00d|p:normal|s:windsock|t:error|#" + global + ",blame:provider,check:chat-small,rule:api-down,severity:p1,state:firing",
+				"_e{23,87}:[P1] api-down is firing|runbook: api-down\\nblame: provider\\nvalue: 3\\nthreshold: 3\\nsince: " + at.Format(time.RFC3339) + "|d:" + unix +
+					"|k:f00d|p:normal|s:windsock|t:error|#" + global + ",blame:provider,rule:api-down,severity:p1,state:firing,check:chat-small",
+				"_sc|windsock.alert|2|d:" + unix + "|#" + global + ",rule:api-down,check:chat-small|m:P1",
 			},
 		},
 	}
