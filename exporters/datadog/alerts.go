@@ -38,7 +38,7 @@ func (b *batch) event(t *tally, rec *checks.Record) {
 		return
 	}
 	priority := statsd.Normal
-	if a.Muted != "" || !(a.State.Open() || a.Previous.Open() || a.Previous == "") || a.State == checks.AlertPending {
+	if a.Muted != "" || (!a.State.Open() && !a.Previous.Open()) {
 		priority = statsd.Low
 	}
 	event := &statsd.Event{

@@ -38,7 +38,7 @@ func event(t *testing.T, line string) (title, text, priority, kind string) {
 	rest := line[strings.Index(line, "}:")+2:]
 	title, rest = rest[:titleLen], rest[titleLen+1:]
 	text, rest = rest[:textLen], rest[textLen:]
-	for _, field := range strings.Split(rest, "|") {
+	for field := range strings.SplitSeq(rest, "|") {
 		if value, ok := strings.CutPrefix(field, "p:"); ok {
 			priority = value
 		}

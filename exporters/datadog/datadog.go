@@ -20,7 +20,7 @@ import (
 )
 
 const doc = "Sends every result to the Datadog Agent over DogStatsD, by Unix socket or UDP: gauges and counts with the runs' " +
-	"own timestamps, a service check per check, and an event per alert transition."
+	"own timestamps, a service check per check and per alert, and an event per alert transition."
 
 // What Datadog takes. Older metrics and events, and service checks that would speak of the past as of now, are not sent.
 const (

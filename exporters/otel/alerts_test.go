@@ -2,6 +2,7 @@ package otel_test
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"strings"
 	"testing"
@@ -59,10 +60,7 @@ func TestATransitionTellsEverythingByItsAttributes(t *testing.T) {
 		"windsock.alert.value": "double 3", "windsock.alert.threshold": "double 2.5",
 	}
 	with := func(pairs ...string) map[string]string {
-		m := map[string]string{}
-		for k, v := range all {
-			m[k] = v
-		}
+		m := maps.Clone(all)
 		for i := 0; i < len(pairs); i += 2 {
 			m[pairs[i]] = pairs[i+1]
 		}
@@ -78,7 +76,8 @@ func TestATransitionTellsEverythingByItsAttributes(t *testing.T) {
 		"a muted reminder": {muted, "INFO", with(
 			"windsock.alert.previous", "firing", "windsock.alert.muted", "silence/01K: deploy", "windsock.alert.reminder", "bool true")},
 		"numbers that are none, labels that are alike": {broken, "WARN", map[string]string{
-			"windsock.record.id": "1", "rule": "r", "state": "no_data", "severity": "P3", "windsock.alert.label.a": "1"}},
+			"windsock.record.id": "1", "rule": "r", "state": "no_data", "severity": "P3", "windsock.alert.label.a": "1",
+		}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -118,4 +117,39 @@ func TestAlertsAreBounded(t *testing.T) {
 	if body := b.events()[0].GetBody().GetStringValue(); len(body) > 64<<10 || got["windsock.truncated"] != "true" {
 		t.Errorf("a body of %d bytes, truncated %q", len(body), got["windsock.truncated"])
 	}
+}
+
+func TestOpenAlertsAreSaidAgain(t *testing.T) {
+	protocols(t, func(t *testing.T, b *backend, with string) {
+		t.Helper()
+		e := build(t, with, exporters.Env{})
+		r, ok := e.(exporters.Refresher)
+		if !ok {
+			t.Fatal("the exporter does not refresh")
+		}
+		if state, err := r.Refresh(t.Context(), nil); err != nil || state != nil {
+			t.Errorf("without an alert: state %q, %v, want none", state, err)
+		}
+		export(t, e, []checks.Record{ran("1", noon(), checks.Pass("a"))})
+		began := time.Now()
+		if state, err := r.Refresh(t.Context(), []checks.Alert{firing()}); err != nil || state != nil {
+			t.Errorf("state %q, %v, want the one that was", state, err)
+		}
+		var said int
+		for s, p := range b.points(t) {
+			if strings.Contains(s.series, "severity=P2") {
+				said++
+				if at := time.Unix(0, int64(s.at)); p.value != 2 || at.Before(began) {
+					t.Errorf("%s is %g at %s, want 2 and now", s.series, p.value, at)
+				}
+			}
+		}
+		if said != 1 {
+			t.Errorf("the alert was said %d times, want once", said)
+		}
+		export(t, e, []checks.Record{ran("2", noon().Add(time.Minute), checks.Pass("a"))})
+		if len(b.events()) != 0 {
+			t.Errorf("%d events, want none: nothing happened", len(b.events()))
+		}
+	})
 }

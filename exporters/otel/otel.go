@@ -92,6 +92,22 @@ func (e *Exporter) Export(ctx context.Context, batch []checks.Record) (exporters
 	return out, nil
 }
 
+// Refresh says the gauges of the open alerts again: a backend that looks back for minutes would forget them.
+func (e *Exporter) Refresh(ctx context.Context, open []checks.Alert) ([]byte, error) {
+	now := time.Now()
+	batch := make([]checks.Record, 0, len(open))
+	for i := range open {
+		alert := open[i]
+		alert.At = now
+		batch = append(batch, checks.Record{At: now, Alert: &alert})
+	}
+	rm := e.metrics.build(batch, exporters.NewTotals(now, e.max)) // of gauges there are no totals
+	if rm == nil {
+		return nil, nil
+	}
+	return nil, report(ctx, e, e.metricsLine, rm, &exporters.Outcome{})
+}
+
 // send sends the signals one after the other, as far as there is something to send.
 func (e *Exporter) send(ctx context.Context, batch []checks.Record, next *exporters.Totals, out *exporters.Outcome) error {
 	if next != nil {
