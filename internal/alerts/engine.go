@@ -1,10 +1,20 @@
 package alerts
 
 import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/exporters"
+)
+
+const (
+	never         = math.MaxInt64
+	snapshotEvery = time.Minute         // at which the agent tells of itself
+	maxSince      = 31 * 24 * time.Hour // further back nobody looks
 )
 
 // Transition is one change of one alert, with what is to be kept so that a new Engine can go on from it. Both are stored
@@ -15,37 +25,192 @@ type Transition struct {
 }
 
 // Engine evaluates rules. It is not safe for concurrent use.
-type Engine struct{}
+//
+// A condition is judged over a window of samples. With too few of them nobody can tell: an alert does not begin for it, and
+// one that is open because the condition held stays open, until samples say otherwise. Samples of the past (Warm) fill
+// windows; they neither begin nor end an alert before a sample of this process has come to the same window.
+//
+// Reports of checks that are not among the targets are not looked at. A rule has at most 10,000 groups and a window at most
+// 65,536 samples.
+type Engine struct {
+	programs []*program
+	rules    map[string]*program
+	targets  map[string]*target
+	order    []*target
+	metrics  map[string]*index
+	counters []*index
+	began    int64
+
+	instances []*instance
+	active    []*instance // pending or open
+	mutes     []Mute
+	remute    bool  // who is muted is to be found anew
+	nextMute  int64 // when a mute begins or ends next
+
+	seq     uint64 // of the record that is or was fed
+	touched []*instance
+	growing []*window
+	changes []*instance // whose alert moved in this step, each once
+	buf     []byte
+}
 
 // New makes an engine that has seen nothing. now is when it begins to look: what has not come before is not yet missing.
 // The rules are those that are not disabled, defaults included. An error names the rule and what is wrong with it.
 func New(rules []Rule, targets []Check, now time.Time) (*Engine, error) {
-	return &Engine{}, nil
+	e := &Engine{
+		rules: make(map[string]*program, len(rules)), targets: make(map[string]*target, len(targets)),
+		metrics: make(map[string]*index), began: nanos(now), nextMute: never,
+	}
+	for i := range targets {
+		c := targets[i]
+		t := newTarget(&c)
+		e.targets[c.Name] = t
+		e.order = append(e.order, t)
+	}
+	for i := range rules {
+		r := rules[i]
+		if e.rules[r.Name] != nil {
+			return nil, fmt.Errorf("rule %q: there is another of that name", r.Name)
+		}
+		p, err := compile(&r)
+		if err != nil {
+			return nil, err
+		}
+		e.rules[r.Name] = p
+		e.programs = append(e.programs, p)
+		for _, l := range slices.Concat(p.leaves, p.remembers) {
+			e.enlist(l)
+		}
+	}
+	for _, p := range e.programs {
+		e.expect(p)
+	}
+	return e, nil
 }
 
-// Restore takes over what Transitions said of before, by fingerprint, and returns what follows at once: alerts whose
-// rule or check is gone are resolved. It is called once, before anything else. What cannot be read is left out.
-func (e *Engine) Restore(now time.Time, states map[string][]byte) []Transition { return nil }
+func (e *Engine) enlist(l *leaf) {
+	x := e.metrics[l.Metric]
+	if x == nil {
+		x = &index{}
+		e.metrics[l.Metric] = x
+		if l.counts() {
+			e.counters = append(e.counters, x)
+		}
+	}
+	x.add(l)
+}
+
+func nanos(t time.Time) int64 { return t.UnixNano() }
 
 // Warm fills the windows with a record of the past, oldest first, without any transition.
-func (e *Engine) Warm(record checks.Record) {}
+func (e *Engine) Warm(record checks.Record) {
+	switch {
+	case record.Report != nil:
+		if s := e.sourceOf(record.Report, record.Report.At()); s != nil {
+			e.feed(s, exporters.Points(record))
+		}
+	case record.Agent != nil:
+		e.feed(&source{at: nanos(record.At)}, exporters.Points(record))
+	}
+}
+
+// sourceOf is nil for a check that is not among the targets.
+func (e *Engine) sourceOf(r *checks.Report, now time.Time) *source {
+	t := e.targets[r.Check]
+	if t == nil {
+		return nil
+	}
+	s := &source{t: t, report: r, at: nanos(now), blame: r.Blame}
+	if at := r.At(); at.Before(now) && at.Unix() > 0 {
+		s.at = nanos(at)
+	}
+	if s.blame == checks.BlameNone {
+		s.blame = r.Cause.Blame()
+	}
+	return s
+}
 
 // Since is how far back Warm has a use for records.
-func (e *Engine) Since() time.Duration { return 0 }
+func (e *Engine) Since() time.Duration {
+	since := time.Duration(0)
+	for _, p := range e.programs {
+		for _, l := range slices.Concat(p.leaves, p.remembers) {
+			since = max(since, l.span, e.spanOf(l))
+		}
+	}
+	return min(since, maxSince)
+}
+
+// spanOf is the time that so many runs take, one more than the window has.
+func (e *Engine) spanOf(l *leaf) time.Duration {
+	slowest := time.Duration(0)
+	if l.known.Self {
+		slowest = snapshotEvery
+	}
+	for _, t := range e.order {
+		if l.runs > 0 && t.selects(l) {
+			slowest = max(slowest, t.Interval)
+		}
+	}
+	if slowest > 0 && time.Duration(l.runs+1) > maxSince/slowest {
+		return maxSince
+	}
+	return time.Duration(l.runs+1) * slowest
+}
 
 // Step takes a final report, or nil where only the time has moved on: for, keep-firing, absence and time windows do. The caller calls it
 // with nil about once a second.
-func (e *Engine) Step(now time.Time, report *checks.Report) []Transition { return nil }
+func (e *Engine) Step(now time.Time, report *checks.Report) []Transition {
+	if report == nil {
+		return e.tick(now)
+	}
+	s := e.sourceOf(report, now)
+	if s == nil {
+		return nil
+	}
+	s.fresh = true
+	return e.look(now, s, exporters.Points(checks.OfReport(report)))
+}
 
 // Observe takes points of the agent itself, as they are now.
-func (e *Engine) Observe(now time.Time, points []exporters.Point) []Transition { return nil }
+func (e *Engine) Observe(now time.Time, points []exporters.Point) []Transition {
+	return e.look(now, &source{at: nanos(now), fresh: true}, points)
+}
 
-// Mute replaces the mutes that count from now on.
-func (e *Engine) Mute(now time.Time, mutes []Mute) []Transition { return nil }
+func (e *Engine) look(now time.Time, s *source, points []exporters.Point) []Transition {
+	e.feed(s, points)
+	for _, inst := range e.touched {
+		e.evaluate(inst, now)
+	}
+	return e.settle(now)
+}
 
-// Replace takes over the windows, the alerts and the mutes of the engine of the configuration before, and returns what follows.
-func (e *Engine) Replace(now time.Time, before *Engine) []Transition { return nil }
+func (e *Engine) tick(now time.Time) []Transition {
+	at := nanos(now)
+	for _, inst := range e.instances {
+		if inst.next <= at {
+			e.evaluate(inst, now)
+		}
+	}
+	return e.settle(now)
+}
 
 // Alerts are the alerts that are pending or open, as their last transition left them but with the value of now, by
 // severity, rule and fingerprint.
-func (e *Engine) Alerts() []checks.Alert { return nil }
+func (e *Engine) Alerts() []checks.Alert {
+	out := make([]checks.Alert, 0, len(e.active))
+	for _, inst := range e.active {
+		if inst.state == inactive {
+			continue
+		}
+		a := inst.alert
+		a.Value = inst.live
+		out = append(out, a)
+	}
+	slices.SortFunc(out, func(a, b checks.Alert) int {
+		return cmp.Or(
+			cmp.Compare(rank(a.Severity), rank(b.Severity)), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Fingerprint, b.Fingerprint),
+		)
+	})
+	return out
+}
