@@ -111,10 +111,16 @@ type heartbeat struct {
 func (*heartbeat) reserved() []string { return []string{"method", "body", "headers"} }
 
 type incidents struct {
-	Schedule   string                   `yaml:"schedule" jsonschema:"default=@every 30s" jsonschema_description:"Schedule of the checks concerned while an incident is open; the budget stays. off: they keep theirs."`
-	CloseAfter time.Duration            `yaml:"close_after" jsonschema:"default=5m" jsonschema_description:"An incident is over when the application's own path has been well for so long."`
-	Timezone   string                   `yaml:"timezone" jsonschema:"default=UTC" jsonschema_description:"Time zone of business days, as Europe/Paris."`
-	RespondIn  map[string]time.Duration `yaml:"respond_in" jsonschema_description:"Time to respond by severity. Absent: P1 15m, P2 1h, P3 4h; P4 is the next business day."`
+	Schedule   string        `yaml:"schedule" jsonschema:"default=@every 30s" jsonschema_description:"Schedule of the checks concerned while an incident is open; the budget stays. off: they keep theirs."`
+	CloseAfter time.Duration `yaml:"close_after" jsonschema:"default=5m" jsonschema_description:"An incident is over when the application's own path has been well for so long."`
+	Timezone   string        `yaml:"timezone" jsonschema:"default=UTC" jsonschema_description:"Time zone of business days, as Europe/Paris."`
+	RespondIn  respondIn     `yaml:"respond_in" jsonschema_description:"Time to respond by severity. P4 is the next business day."`
+}
+
+type respondIn struct {
+	P1 time.Duration `yaml:"P1" jsonschema:"default=15m" jsonschema_description:"To the worst."`
+	P2 time.Duration `yaml:"P2" jsonschema:"default=1h" jsonschema_description:"To what is bad."`
+	P3 time.Duration `yaml:"P3" jsonschema:"default=4h" jsonschema_description:"To what can wait a little."`
 }
 
 func (*incidents) reserved() []string { return []string{"commander", "escalate"} }

@@ -9,7 +9,8 @@ import (
 )
 
 // Compress returns cfg with its time running n times faster: schedules, timeouts, confirm, degraded_above, the breaker's
-// reset, the stall limit, and every duration in the parameters of checks. The times of delivery, of the store and of
+// reset, the stall limit, every duration in the parameters of checks, and the times of rules, the latencies that they compare with
+// included, of maintenance, the heartbeat and incidents. The times of delivery, of the store and of
 // the shutdown stay, because the disk and the network do not run faster. cfg is left as it is; n of 1 or less is a copy.
 func Compress(cfg *Config, n float64) *Config {
 	out := *cfg
@@ -28,8 +29,10 @@ func Compress(cfg *Config, n float64) *Config {
 		if interval := c.Schedule.Interval(); interval > 0 && c.Timeout >= interval { // a schedule has a shortest interval
 			c.Timeout = interval * 4 / 5
 		}
+		c.IncidentSchedule = c.IncidentSchedule.Compress(n)
 		c.With = compressed{c.With, n}
 	}
+	compressAlerts(&out, n)
 	return &out
 }
 

@@ -179,7 +179,7 @@ func defaults() file {
 	return file{
 		Grace: 10 * time.Second, Prices: prices{MaxAge: 90 * 24 * time.Hour}, Store: store{MaxAge: 7 * 24 * time.Hour, MaxSize: 512 << 20},
 		Alerts:    alerting{Defaults: true},
-		Incidents: incidents{Schedule: "@every 30s", CloseAfter: 5 * time.Minute, Timezone: "UTC"},
+		Incidents: incidents{Schedule: "@every 30s", CloseAfter: 5 * time.Minute, Timezone: "UTC", RespondIn: respondIn{15 * time.Minute, time.Hour, 4 * time.Hour}},
 		Log:       logging{Level: "info", Format: "text"}, Concurrency: concurrency{Global: 64, PerHost: 16},
 	}
 }

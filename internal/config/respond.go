@@ -29,19 +29,13 @@ func (b *builder) incidents() {
 	} else if zone, err := time.LoadLocation(given.Timezone); err == nil {
 		out.Timezone = zone
 	}
-	out.RespondIn = map[checks.Severity]time.Duration{checks.P1: 15 * time.Minute, checks.P2: time.Hour, checks.P3: 4 * time.Hour}
-	known := sortedKeys(map[string]bool{"P1": true, "P2": true, "P3": true})
-	for _, key := range sortedKeys(given.RespondIn) {
-		path := "incidents.respond_in." + key
-		if _, ok := out.RespondIn[checks.Severity(key)]; !ok {
-			b.add(b.keyAt("incidents.respond_in", key), near(key, known), "unknown key %s, %s", quote(key), oneOf(known))
-			continue
-		}
-		b.atLeast(path, given.RespondIn[key], time.Second)
-		out.RespondIn[checks.Severity(key)] = given.RespondIn[key]
+	in := given.RespondIn
+	out.RespondIn = map[checks.Severity]time.Duration{checks.P1: in.P1, checks.P2: in.P2, checks.P3: in.P3}
+	for severity, d := range out.RespondIn {
+		b.atLeast("incidents.respond_in."+string(severity), d, time.Second)
 	}
-	if in := out.RespondIn; len(b.problems) == 0 && (in[checks.P1] > in[checks.P2] || in[checks.P2] > in[checks.P3]) {
-		b.warn(b.at("incidents.respond_in"), "a worse incident has more time to respond: P1 %s, P2 %s, P3 %s", short(in[checks.P1]), short(in[checks.P2]), short(in[checks.P3]))
+	if in.P1 > in.P2 || in.P2 > in.P3 {
+		b.warn(b.at("incidents.respond_in"), "a worse incident has more time to respond: P1 %s, P2 %s, P3 %s", short(in.P1), short(in.P2), short(in.P3))
 	}
 }
 
