@@ -158,24 +158,27 @@ func alertPoints(rec checks.Record) []Point {
 		return nil
 	}
 	b := newBuilder(at, 1)
-	b.alert(a, a.Severity, alertState(a.State))
+	b.alert(AlertValue(a.State), a.Rule, a.Severity, a.Labels)
 	if a.Previous == checks.AlertPending || a.Previous.Open() {
 		for _, severity := range []checks.Severity{checks.P1, checks.P2, checks.P3, checks.P4} {
 			if severity != a.Severity {
-				b.alert(a, severity, alertResolved) // where it was less severe before, that series must not stand still
+				b.alert(alertResolved, a.Rule, severity, a.Labels) // where it was less severe before, that series must not stand still
 			}
 		}
 	}
 	return b.points
 }
 
-func (b *builder) alert(a *checks.Alert, severity checks.Severity, state float64) {
-	b.base = appendAttr(nil, "rule", a.Rule)
-	b.base = appendAttr(b.base, "severity", string(severity))
-	b.add(Point{Name: metricAlertState, Value: state, Attrs: b.merge(a.Labels)})
+// alert adds the state of an alert: the same series of a transition and of a snapshot.
+func (b *builder) alert(state float64, rule string, severity checks.Severity, labels map[string]string) {
+	before := b.base
+	b.base = appendAttr(appendAttr(nil, "rule", rule), "severity", string(severity))
+	b.add(Point{Name: metricAlertState, Value: state, Attrs: b.merge(labels)})
+	b.base = before
 }
 
-func alertState(s checks.AlertState) float64 {
+// AlertValue is the value of windsock.alert.state for a state.
+func AlertValue(s checks.AlertState) float64 {
 	switch s {
 	case checks.AlertResolved:
 		return alertResolved
@@ -201,7 +204,12 @@ func agentPoints(rec checks.Record) []Point {
 		b.add(Point{Name: metricUptime, Unit: "s", Value: up.Seconds(), Attrs: b.base})
 	}
 	for i := range s.Measurements {
-		b.measurement(&s.Measurements[i], true)
+		m := &s.Measurements[i]
+		if m.Name == metricAlertState {
+			b.alert(m.Value, m.Attrs["rule"], checks.Severity(m.Attrs["severity"]), m.Attrs)
+			continue
+		}
+		b.measurement(m, true)
 	}
 	return b.points
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/exporters"
+	"github.com/windsock-monitor/windsock/internal/alerting"
 	"github.com/windsock-monitor/windsock/internal/config"
 	"github.com/windsock-monitor/windsock/internal/pipeline"
 	"github.com/windsock-monitor/windsock/internal/schedule"
@@ -53,6 +54,7 @@ type Agent struct {
 	store     *store.Store
 	breakers  *pipeline.Breakers
 	headrooms *pipeline.Headrooms
+	alerts    *alerting.Keeper
 	pipeline  *pipeline.Pipeline
 	scheduler *schedule.Scheduler
 	server    *status.Server // nil where nothing is served
@@ -119,6 +121,7 @@ func (a *Agent) assemble(ctx context.Context) error {
 	a.breakers.Configure(ctx, gen.breakers)
 	a.headrooms.Configure(ctx, headroomsOf(gen, gen.cfg.Providers))
 	a.remember(ctx)
+	a.alerts = a.newKeeper(gen)
 	a.previous = a.toldTotals(ctx)
 	a.pipeline = pipeline.New(gen.plan, pipeline.Options{
 		Store: recorder{a}, Ledger: a.store.Ledger(), Breakers: a.breakers, Headroom: a.headrooms, Log: a.o.Log.With("part", "pipeline"),
@@ -171,22 +174,21 @@ func verdictOf(r *checks.Report) *checks.Report {
 	return &kept
 }
 
-// recorder is the pipeline's store: it keeps the record and remembers the last final report of each check.
+// recorder is the pipeline's store: it keeps the record with the alerts that follow from it, and remembers the last final
+// report of each check.
 type recorder struct{ a *Agent }
 
 // Append implements pipeline.Store.
-func (r recorder) Append(ctx context.Context, records ...checks.Record) error {
+func (r recorder) Append(ctx context.Context, record checks.Record) error {
 	var within time.Duration
-	if first := records[0].Report; first != nil && !first.StartedAt.IsZero() { // slots that were not run are told one by one
+	if report := record.Report; report != nil && !report.StartedAt.IsZero() { // slots that were not run are told one by one
 		within = gather
 	}
-	err := r.a.store.Gather(ctx, within, records...)
+	err := r.a.alerts.Append(ctx, within, record)
 	r.a.mu.Lock()
 	defer r.a.mu.Unlock()
-	for _, record := range records {
-		if record.Report != nil && record.Report.Final && r.a.has(record.Report.Check) {
-			r.a.last[record.Report.Check] = verdictOf(record.Report)
-		}
+	if record.Report != nil && record.Report.Final && r.a.has(record.Report.Check) {
+		r.a.last[record.Report.Check] = verdictOf(record.Report)
 	}
 	return err
 }
@@ -216,6 +218,10 @@ func (a *Agent) Run(ctx context.Context, reload <-chan os.Signal) error {
 	background.Go(func() { a.followAliases(base) })
 	background.Go(func() { a.headrooms.Run(base) })
 	a.startDelivery(base)
+	if err := a.alerts.Start(base); err != nil {
+		a.o.Log.Error("taking over the alerts of the process before", "error", err)
+	}
+	background.Go(func() { a.alerts.Run(base) })
 	scheduled := make(chan error, 1)
 	go func() { scheduled <- a.scheduler.Run(ctx) }()
 	a.becomeReady()
@@ -293,6 +299,7 @@ func (a *Agent) drain(base context.Context, scheduled <-chan error) error {
 	a.hand.Wait()
 	cut.Stop()
 	a.pipeline.Cut()
+	a.alerts.Stop() // what nobody delivers any more is for the next process to judge
 	a.snapshot(ctx)
 	if a.stopDelivery(ctx) {
 		a.store.EndUnclean()

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/internal/alerting"
+	"github.com/windsock-monitor/windsock/internal/alerts"
 	"github.com/windsock-monitor/windsock/internal/config"
 	"github.com/windsock-monitor/windsock/internal/mistral"
 	"github.com/windsock-monitor/windsock/internal/outbound"
@@ -28,6 +30,7 @@ type generation struct {
 	clients    map[string]*provider     // by name
 	prices     map[string]*pricing.Book // by provider
 	plan       pipeline.Plan
+	engine     *alerts.Engine
 	breakers   map[string]pipeline.BreakerSettings
 	deliveries []*delivering
 
@@ -54,6 +57,7 @@ func (a *Agent) build(ctx context.Context, cfg *config.Config) (*generation, err
 	}
 	gen.plan = pipeline.Plan{
 		Location: cfg.Location, Labels: cfg.Labels, Limits: limits(cfg.Budget), Listers: map[string]pipeline.Lister{}, Prices: gen.refresh,
+		Maintenance: alerting.Gate(cfg.Maintenance, cfg.Labels),
 	}
 	gen.clients, gen.prices = clients, map[string]*pricing.Book{}
 	for name, client := range clients {
@@ -69,6 +73,10 @@ func (a *Agent) build(ctx context.Context, cfg *config.Config) (*generation, err
 		gen.names[job.Name] = true
 	}
 	gen.breakers = BreakersOf(cfg, gen.plan.Jobs)
+	gen.engine, err = alerts.New(cfg.Alerts.Rules, targets(cfg, gen.plan.Jobs), time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("building the alerts: %w", err)
+	}
 	if err := a.exporters(gen); err != nil {
 		return nil, err
 	}

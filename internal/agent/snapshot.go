@@ -32,6 +32,7 @@ func (a *Agent) snapshot(ctx context.Context) {
 	a.observeMoney(ctx, s, now)
 	a.observeHeadroom(s, now)
 	a.observeStore(ctx, s, now)
+	s.out = append(s.out, a.alerts.Gauges()...)
 	a.mu.Lock()
 	s.increments(a.previous)
 	maps.Copy(a.previous, s.totals) // an exporter that a reload took away may come back
@@ -42,7 +43,7 @@ func (a *Agent) snapshot(ctx context.Context) {
 	record := checks.Record{ID: ulid.Make().String(), At: now, Agent: &checks.Snapshot{
 		Version: a.o.Version, Location: location, StartedAt: a.started, Measurements: s.out,
 	}}
-	if err := a.store.Append(ctx, record); err != nil {
+	if err := a.alerts.Append(ctx, 0, record); err != nil {
 		a.o.Log.Error("storing the agent's own state", "error", err)
 	}
 }
@@ -161,7 +162,7 @@ func (a *Agent) observeSelf(s *snapshotting, now time.Time) {
 	s.gauge("windsock.config.reload_success", zeroOne(reload.ReloadOK), nil)
 	s.gauge("windsock.config.reload_time", float64(reload.LoadedAt.UnixNano())/1e9, nil)
 	for provider, state := range a.breakers.States() {
-		s.gauge("windsock.breaker.state", float64(state), map[string]string{"provider": provider})
+		s.out = append(s.out, breakerState(provider, float64(state)))
 	}
 	s.gauge("windsock.schedule.overdue", float64(len(a.overdue(now))), nil)
 }

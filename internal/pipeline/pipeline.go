@@ -54,9 +54,9 @@ func (j *Job) model() string {
 	return ""
 }
 
-// Store keeps records. Append loses nothing that it returns nil for.
+// Store keeps records. Append loses nothing that it returns nil for. What follows from a report is its business.
 type Store interface {
-	Append(ctx context.Context, records ...checks.Record) error
+	Append(ctx context.Context, record checks.Record) error
 }
 
 // Ledger is the money's memory.
@@ -67,11 +67,6 @@ type Ledger interface {
 
 // Gate may refuse a run. A refusal is a Skipped result, with its one cause, that travels the road like any other.
 type Gate func(now time.Time, job *Job) (refusal *checks.Result)
-
-// Judge turns reports into alert transitions. It is told the time; a nil report moves what moves without one.
-type Judge interface {
-	Step(now time.Time, report *checks.Report) []checks.Alert
-}
 
 // Lister makes the free models list, the gate into a half-open breaker and the second opinion of a confirmation.
 type Lister func(ctx context.Context) (cause checks.Cause, summary string)
@@ -85,7 +80,6 @@ type Plan struct {
 	Listers     map[string]Lister                          // by provider
 	Prices      func(ctx context.Context, provider string) // brings the prices of a provider's calls up to date before one is reserved; nil: they are
 	Maintenance Gate                                       // nil: no windows
-	Judge       Judge                                      // nil: no rules
 }
 
 // Options is what outlives a reload.
@@ -369,7 +363,7 @@ func (p *Pipeline) secondAttempt(ctx context.Context, job *Job, first *checks.Re
 	return &stands
 }
 
-// conclude is the end of the road: breaker, judge, store.
+// conclude is the end of the road: breaker, store.
 func (p *Pipeline) conclude(ctx context.Context, job *Job, report *checks.Report) {
 	p.tellBreaker(ctx, job, report)
 	p.append(ctx, report)
@@ -393,13 +387,7 @@ func (p *Pipeline) append(ctx context.Context, report *checks.Report) {
 	if report.Blame == checks.BlameNone {
 		report.Blame = report.Cause.Blame()
 	}
-	records := []checks.Record{checks.OfReport(report)}
-	if judge := p.current().Judge; judge != nil && report.Final {
-		for _, alert := range judge.Step(report.At(), report) {
-			records = append(records, checks.Record{ID: ulid.Make().String(), At: alert.At, Alert: &alert})
-		}
-	}
-	if err := p.o.Store.Append(context.WithoutCancel(ctx), records...); err != nil {
+	if err := p.o.Store.Append(context.WithoutCancel(ctx), checks.OfReport(report)); err != nil {
 		p.unstored.Add(1)
 		p.o.Log.Error("storing a record", "check", report.Check, "run_id", report.ID, "error", err)
 	}
@@ -424,16 +412,21 @@ func (p *Pipeline) log(ctx context.Context, r *checks.Report) {
 
 func (p *Pipeline) report(job *Job, scheduled time.Time, trigger checks.Trigger) *checks.Report {
 	plan := p.current()
-	labels := plan.Labels
-	if len(job.Labels) > 0 {
-		labels = maps.Clone(plan.Labels)
-		if labels == nil {
-			labels = map[string]string{}
-		}
-		maps.Copy(labels, job.Labels)
-	}
 	return &checks.Report{
 		ID: ulid.Make().String(), Check: job.Name, Kind: job.Kind, Provider: job.Provider, Location: plan.Location,
-		Labels: labels, ScheduledAt: scheduled, Timeout: job.Timeout, Trigger: trigger, Attempt: 1, Final: true, Slots: 1,
+		Labels: Labels(plan.Labels, job.Labels), ScheduledAt: scheduled, Timeout: job.Timeout, Trigger: trigger, Attempt: 1, Final: true, Slots: 1,
 	}
+}
+
+// Labels are those of all checks with those of one, which win. Nobody may write to them.
+func Labels(all, own map[string]string) map[string]string {
+	if len(own) == 0 {
+		return all
+	}
+	labels := maps.Clone(all)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	maps.Copy(labels, own)
+	return labels
 }

@@ -32,14 +32,10 @@ func newShelf() *shelf {
 	return &shelf{state: map[string][]byte{}, reserved: map[string]checks.PicoUSD{}, booked: map[string]*checks.Usage{}}
 }
 
-func (s *shelf) Append(_ context.Context, records ...checks.Record) error {
+func (s *shelf) Append(_ context.Context, record checks.Record) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, r := range records {
-		if r.Report != nil {
-			s.reports = append(s.reports, r.Report)
-		}
-	}
+	s.reports = append(s.reports, record.Report)
 	return nil
 }
 
@@ -441,7 +437,7 @@ func TestMeasurementsThatAreLeftOutAreCounted(t *testing.T) {
 // refusing is a store that takes nothing.
 type refusing struct{ *shelf }
 
-func (refusing) Append(context.Context, ...checks.Record) error { return errors.New("no") }
+func (refusing) Append(context.Context, checks.Record) error { return errors.New("no") }
 
 func TestAReportThatTheStoreRefusesIsCounted(t *testing.T) {
 	t.Parallel()

@@ -20,7 +20,7 @@ const drainChunk = 1000 // records of the ring in one transaction
 // request is one caller's wait for the disk. What it changed in memory is dirty already; records come with it.
 type request struct {
 	staged  []*staged
-	states  []stateRow    // nil data: deleted
+	states  []stateRow // nil data: deleted
 	done    chan struct{}
 	within  time.Duration // how long after the last write it may wait for others
 	durable bool          // everything that was dirty when the request came is on disk

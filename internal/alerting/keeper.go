@@ -1,0 +1,384 @@
+// Package alerting keeps the alerts of the running agent: what the rules say of each report, which incident that belongs to,
+// what mutes it; and that all of it is stored with the report, in the order in which it was judged. It holds no rule of its
+// own and tells nobody.
+package alerting
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/exporters"
+	"github.com/windsock-monitor/windsock/internal/alerts"
+	"github.com/windsock-monitor/windsock/internal/config"
+	"github.com/windsock-monitor/windsock/internal/delivery"
+	"github.com/windsock-monitor/windsock/internal/incident"
+	"github.com/windsock-monitor/windsock/internal/store"
+)
+
+// The keys of what the store keeps for a Keeper.
+const (
+	alertKey    = "alert/"    // by fingerprint: the engine's
+	incidentKey = "incident/" // by id: the book's
+	placeKey    = "place/"    // by fingerprint: what the book said of an open alert
+	silencesKey = "silences"
+)
+
+// every is how often time alone moves alerts.
+const every = time.Second
+
+// Options is what outlives a reload.
+type Options struct {
+	Store *store.Store
+	Log   *slog.Logger
+	Book  *incident.Book
+	Live  func() []exporters.Point // of the agent itself, what rules must know sooner than with the minute's snapshot; nil: nothing
+	Noted func(incident.Outcome)   // is told what the book said, in order; it must not wait and not call back; nil: nobody
+}
+
+// Setup is what a configuration says.
+type Setup struct {
+	Engine  *alerts.Engine
+	Rules   []alerts.Rule
+	Windows []config.Maintenance
+}
+
+// Keeper owns the engine and the book. All methods are safe for concurrent use.
+type Keeper struct {
+	o Options
+
+	mu       sync.Mutex // guards the rest, and engine and book; never held while waiting for the disk
+	setup    Setup
+	started  bool
+	silences []silenced // in the order in which they were made
+	mutes    []alerts.Mute
+	live     map[string]float64 // the values of Live that the engine has
+	places   map[string]place
+	shown    map[string]checks.Measurement // windsock.alert.state, where exporters may show that it is not 0
+}
+
+// place is what the book said of an open alert.
+type place struct {
+	Incident  string    `json:"incident"`
+	RespondBy time.Time `json:"respond_by,omitzero"`
+	Commander string    `json:"commander,omitempty"`
+}
+
+// New makes a keeper that judges nothing before Start.
+func New(setup Setup, o Options) *Keeper {
+	return &Keeper{o: o, setup: setup, live: map[string]float64{}, places: map[string]place{}, shown: map[string]checks.Measurement{}}
+}
+
+// Start takes over what the process before left, and begins to judge. The error says what could not be read; the keeper
+// works all the same.
+func (k *Keeper) Start(ctx context.Context) error {
+	k.mu.Lock()
+	now := time.Now()
+	err := k.restorePlaces()
+	if silenceErr := k.restoreSilences(ctx); err == nil {
+		err = silenceErr
+	}
+	changed := k.setup.Engine.Restore(now, k.o.Store.States(alertKey))
+	if warmErr := k.warm(ctx, now); err == nil {
+		err = warmErr
+	}
+	k.started = true
+	changed = append(changed, k.muteLocked(now, false)...)
+	wait := k.keep(now, step{changed: changed})
+	k.mu.Unlock()
+	if waitErr := wait(ctx); err == nil {
+		err = waitErr
+	}
+	return err
+}
+
+// warm fills the engine's windows from the store.
+func (k *Keeper) warm(ctx context.Context, now time.Time) error {
+	since := k.setup.Engine.Since()
+	if since <= 0 {
+		return nil
+	}
+	from := now.Add(-since)
+	after, err := k.o.Store.Before(ctx, from)
+	if err == nil {
+		err = k.o.Store.Each(ctx, after, func(e delivery.Entry) error {
+			if !e.Record.At.Before(from) {
+				k.setup.Engine.Warm(e.Record)
+			}
+			return nil
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("reading what the rules look back at: %w", err)
+	}
+	return nil
+}
+
+func (k *Keeper) restorePlaces() error {
+	var bad error
+	for fingerprint, data := range k.o.Store.States(placeKey) {
+		var p place
+		if err := json.Unmarshal(data, &p); err != nil {
+			bad = fmt.Errorf("reading the incident of alert %q: %w", fingerprint, err)
+			continue
+		}
+		k.places[fingerprint] = p
+	}
+	return bad
+}
+
+// Run lets time move alerts until ctx ends.
+func (k *Keeper) Run(ctx context.Context) {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if err := k.Tick(context.WithoutCancel(ctx)); err != nil {
+				k.o.Log.Error("storing alerts", "error", err)
+			}
+		}
+	}
+}
+
+// Stop ends judging: what is appended from now on is stored, and judged by nobody. It is for the end of the process.
+func (k *Keeper) Stop() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.started = false
+}
+
+// Tick lets time move alerts once, and stores what follows.
+func (k *Keeper) Tick(ctx context.Context) error {
+	live := k.points()
+	k.mu.Lock()
+	if !k.started {
+		k.mu.Unlock()
+		return nil
+	}
+	now := time.Now()
+	changed := k.muteLocked(now, false)
+	changed = append(changed, k.observe(now, live)...)
+	changed = append(changed, k.setup.Engine.Step(now, nil)...)
+	wait := k.keep(now, step{changed: changed})
+	k.mu.Unlock()
+	return wait(ctx)
+}
+
+// Append judges a record and stores it with all that follows. It returns when that is on disk; a record that changes no
+// alert may wait for others as store.Gather does.
+func (k *Keeper) Append(ctx context.Context, within time.Duration, record checks.Record) error {
+	live := k.points()
+	k.mu.Lock()
+	now := time.Now()
+	s := step{record: &record, within: within}
+	switch {
+	case !k.started:
+	case record.Report != nil && record.Report.Final:
+		s.changed = append(k.observe(now, live), k.setup.Engine.Step(now, record.Report)...)
+	case record.Agent != nil:
+		s.changed = k.setup.Engine.Observe(now, exporters.Points(record))
+	}
+	wait := k.keep(now, s)
+	k.mu.Unlock()
+	return wait(ctx)
+}
+
+// Replace takes over another configuration. Alerts whose rule or check is gone are resolved.
+func (k *Keeper) Replace(ctx context.Context, setup Setup) error {
+	k.mu.Lock()
+	now := time.Now()
+	var changed []alerts.Transition
+	if k.started {
+		changed = setup.Engine.Replace(now, k.setup.Engine)
+	}
+	k.setup = setup
+	if k.started {
+		changed = append(changed, k.muteLocked(now, true)...)
+	}
+	wait := k.keep(now, step{changed: changed})
+	k.mu.Unlock()
+	return wait(ctx)
+}
+
+func (k *Keeper) points() []exporters.Point {
+	if k.o.Live == nil {
+		return nil
+	}
+	return k.o.Live()
+}
+
+// observe tells the engine of what changed since it was told last.
+func (k *Keeper) observe(now time.Time, points []exporters.Point) []alerts.Transition {
+	var fresh []exporters.Point
+	for _, p := range points {
+		key := p.Name
+		for _, a := range p.Attrs {
+			key += "\x00" + a.Key + "\x00" + a.Value
+		}
+		if was, known := k.live[key]; !known || was != p.Value {
+			k.live[key] = p.Value
+			fresh = append(fresh, p)
+		}
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	return k.setup.Engine.Observe(now, fresh)
+}
+
+// step is what is stored together.
+type step struct {
+	record  *checks.Record // what was judged; nil where only time moved
+	within  time.Duration  // how long it may wait for others, where nothing follows from it
+	changed []alerts.Transition
+	said    []incident.Outcome
+}
+
+// keep begins to store a step with what the book says of it. The caller holds the lock, so that the store's order is that of
+// judging, and waits without it.
+func (k *Keeper) keep(now time.Time, s step) (wait func(context.Context) error) {
+	moved := make([]*checks.Alert, len(s.changed))
+	for i := range s.changed {
+		moved[i] = &s.changed[i].Alert
+	}
+	if k.started {
+		s.said = append(s.said, k.o.Book.Step(now, moved))
+		if s.record != nil && s.record.Report != nil && s.record.Report.Final {
+			s.said = append(s.said, k.o.Book.Saw(now, s.record.Report))
+		}
+	}
+	states := map[string][]byte{}
+	var records []checks.Record
+	if s.record != nil {
+		records = append(records, *s.record)
+	}
+	for i, a := range moved {
+		states[alertKey+a.Fingerprint] = s.changed[i].State
+		records = append(records, k.told(a, states))
+	}
+	for _, out := range s.said {
+		for i := range out.Reminders {
+			records = append(records, k.told(&out.Reminders[i], states))
+		}
+		for id, state := range out.States {
+			states[incidentKey+id] = state
+		}
+		if k.o.Noted != nil {
+			k.o.Noted(out)
+		}
+	}
+	if len(records) > 1 { // people wait for it
+		s.within = 0
+	}
+	return k.o.Store.Begin(s.within, states, records...)
+}
+
+// told is the record of a transition or a reminder.
+func (k *Keeper) told(a *checks.Alert, states map[string][]byte) checks.Record {
+	k.place(a, states)
+	k.show(a)
+	k.o.Log.Info("alert", "rule", a.Rule, "state", string(a.State), "severity", string(a.Severity), "reminder", a.Reminder,
+		"muted", a.Muted, "summary", a.Summary)
+	return checks.Record{ID: ulid.Make().String(), At: a.At, Alert: a}
+}
+
+// place remembers what the book said of an alert, as long as the alert is open.
+func (k *Keeper) place(a *checks.Alert, states map[string][]byte) {
+	p, known := place{a.Incident, a.RespondBy, a.Commander}, k.places[a.Fingerprint]
+	switch {
+	case p == known:
+	case !a.State.Open() || p == place{}:
+		delete(k.places, a.Fingerprint)
+		states[placeKey+a.Fingerprint] = nil
+	default:
+		k.places[a.Fingerprint] = p
+		states[placeKey+a.Fingerprint], _ = json.Marshal(p)
+	}
+}
+
+// Alerts are the alerts that are pending or open.
+func (k *Keeper) Alerts() []checks.Alert {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.alertsLocked()
+}
+
+func (k *Keeper) alertsLocked() []checks.Alert {
+	all := k.setup.Engine.Alerts()
+	for i := range all {
+		if p, ok := k.places[all[i].Fingerprint]; ok && all[i].Incident == "" {
+			all[i].Incident, all[i].RespondBy, all[i].Commander = p.Incident, p.RespondBy, p.Commander
+		}
+	}
+	return all
+}
+
+// Open are the alerts that are open, for exporters that repeat them.
+func (k *Keeper) Open() []checks.Alert {
+	all := k.Alerts()
+	open := all[:0]
+	for i := range all {
+		if all[i].State.Open() {
+			open = append(open, all[i])
+		}
+	}
+	return open
+}
+
+// View is what people ask a running agent for.
+type View struct {
+	Alerts []checks.Alert
+	Rules  []alerts.Rule
+	Mutes  []alerts.Mute // that count now
+}
+
+// View tells all at one moment.
+func (k *Keeper) View() View {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return View{k.alertsLocked(), k.setup.Rules, append([]alerts.Mute(nil), k.mutes...)}
+}
+
+// acker is a book that knows acknowledgements.
+type acker interface {
+	Ack(now time.Time, target, by, note string) (incident.Outcome, error)
+}
+
+// Ack notes who answers an incident, which target names: by its id, the rule or the fingerprint of one of its alerts. The
+// error is the book's where it knows no such incident.
+func (k *Keeper) Ack(ctx context.Context, target, by, note string) error {
+	k.mu.Lock()
+	now := time.Now()
+	book, ok := any(k.o.Book).(acker)
+	if !ok {
+		k.mu.Unlock()
+		return fmt.Errorf("no open incident is named %q", target)
+	}
+	out, err := book.Ack(now, target, by, note)
+	if err != nil {
+		k.mu.Unlock()
+		return err //nolint:wrapcheck // it says all
+	}
+	wait := k.keep(now, step{said: []incident.Outcome{out}})
+	k.mu.Unlock()
+	return wait(ctx)
+}
+
+// WithBook lends the book, with the lock held, and stores what follows.
+func (k *Keeper) WithBook(ctx context.Context, use func(now time.Time, book *incident.Book) incident.Outcome) error {
+	k.mu.Lock()
+	now := time.Now()
+	out := use(now, k.o.Book)
+	wait := k.keep(now, step{said: []incident.Outcome{out}})
+	k.mu.Unlock()
+	return wait(ctx)
+}
