@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -193,6 +195,13 @@ func (r recorder) Append(ctx context.Context, record checks.Record) error {
 	return err
 }
 
+// verdicts are the last ones of all checks.
+func (a *Agent) verdicts() []*checks.Report {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Collect(maps.Values(a.last))
+}
+
 // has reports whether the configuration has the check. The caller holds the lock.
 func (a *Agent) has(check string) bool { return a.gen.names[check] }
 
@@ -218,7 +227,7 @@ func (a *Agent) Run(ctx context.Context, reload <-chan os.Signal) error {
 	background.Go(func() { a.followAliases(base) })
 	background.Go(func() { a.headrooms.Run(base) })
 	a.startDelivery(base)
-	if err := a.alerts.Start(base); err != nil {
+	if err := a.alerts.Start(base, a.verdicts()); err != nil {
 		a.o.Log.Error("taking over the alerts of the process before", "error", err)
 	}
 	background.Go(func() { a.alerts.Run(base) })

@@ -20,7 +20,16 @@ func (a *Agent) newKeeper(gen *generation) *alerting.Keeper {
 
 // alerting is what the configuration says of alerts.
 func (gen *generation) alerting() alerting.Setup {
-	return alerting.Setup{Engine: gen.engine, Rules: gen.cfg.Alerts.Rules, Windows: gen.cfg.Maintenance}
+	setup := alerting.Setup{
+		Engine: gen.engine, Rules: gen.cfg.Alerts.Rules, Windows: gen.cfg.Maintenance,
+		Incidents: incident.Options{
+			CloseAfter: gen.cfg.Incidents.CloseAfter, Timezone: gen.cfg.Incidents.Timezone, RespondIn: gen.cfg.Incidents.RespondIn,
+		},
+	}
+	for _, job := range gen.plan.Jobs {
+		setup.Targets = append(setup.Targets, incident.Target{Name: job.Name, Kind: job.Kind, Provider: job.Provider})
+	}
+	return setup
 }
 
 // breakerPoints is where the breakers stand: a rule that watches them does not wait for the minute's snapshot.

@@ -68,8 +68,12 @@ func (k *Keeper) Gauges() []checks.Measurement {
 		}
 	}
 	k.shown = now
+	incidents := k.o.Book.Count()
 	for _, severity := range slices.Sorted(maps.Keys(open)) {
-		out = append(out, checks.Measurement{Name: "windsock.alert.open", Value: open[severity], Attrs: map[string]string{"severity": string(severity)}})
+		attrs := map[string]string{"severity": string(severity)}
+		out = append(out,
+			checks.Measurement{Name: "windsock.alert.open", Value: open[severity], Attrs: attrs},
+			checks.Measurement{Name: "windsock.incident.open", Value: float64(incidents[severity]), Attrs: attrs})
 	}
 	return append(out, checks.Measurement{Name: "windsock.alert.muted", Value: muted})
 }

@@ -5,9 +5,10 @@ package alerting
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,8 +26,7 @@ import (
 // The keys of what the store keeps for a Keeper.
 const (
 	alertKey    = "alert/"    // by fingerprint: the engine's
-	incidentKey = "incident/" // by id: the book's
-	placeKey    = "place/"    // by fingerprint: what the book said of an open alert
+	incidentKey = "incident/" // the book's
 	silencesKey = "silences"
 )
 
@@ -47,6 +47,9 @@ type Setup struct {
 	Engine  *alerts.Engine
 	Rules   []alerts.Rule
 	Windows []config.Maintenance
+
+	Targets   []incident.Target
+	Incidents incident.Options
 }
 
 // Keeper owns the engine and the book. All methods are safe for concurrent use.
@@ -58,44 +61,34 @@ type Keeper struct {
 	started  bool
 	silences []silenced // in the order in which they were made
 	mutes    []alerts.Mute
-	live     map[string]float64 // the values of Live that the engine has
-	places   map[string]place
+	live     map[string]float64            // the values of Live that the engine has
 	shown    map[string]checks.Measurement // windsock.alert.state, where exporters may show that it is not 0
-}
-
-// place is what the book said of an open alert.
-type place struct {
-	Incident  string    `json:"incident"`
-	RespondBy time.Time `json:"respond_by,omitzero"`
-	Commander string    `json:"commander,omitempty"`
 }
 
 // New makes a keeper that judges nothing before Start.
 func New(setup Setup, o Options) *Keeper {
-	return &Keeper{o: o, setup: setup, live: map[string]float64{}, places: map[string]place{}, shown: map[string]checks.Measurement{}}
+	o.Book.Configure(setup.Targets, setup.Incidents)
+	return &Keeper{o: o, setup: setup, live: map[string]float64{}, shown: map[string]checks.Measurement{}}
 }
 
-// Start takes over what the process before left, and begins to judge. The error says what could not be read; the keeper
-// works all the same.
-func (k *Keeper) Start(ctx context.Context) error {
+// Start takes over what the process before left, and begins to judge. last are the last verdicts of checks. The error says
+// what could not be read; the keeper works all the same.
+func (k *Keeper) Start(ctx context.Context, last []*checks.Report) error {
 	k.mu.Lock()
 	now := time.Now()
-	err := k.restorePlaces()
-	if silenceErr := k.restoreSilences(ctx); err == nil {
-		err = silenceErr
+	silencesErr := k.restoreSilences(ctx)
+	restored := k.o.Book.Restore(now, k.o.Store.States(incidentKey))
+	for _, report := range last {
+		k.o.Book.Recall(report)
 	}
 	changed := k.setup.Engine.Restore(now, k.o.Store.States(alertKey))
-	if warmErr := k.warm(ctx, now); err == nil {
-		err = warmErr
-	}
+	warmErr := k.warm(ctx, now)
 	k.started = true
-	changed = append(changed, k.muteLocked(now, false)...)
-	wait := k.keep(now, step{changed: changed})
+	changed = append(changed, k.mute(now, false)...)
+	wait := k.keep(now, step{changed: changed, said: []incident.Outcome{restored}})
+	reconciled := k.keep(now, step{said: []incident.Outcome{k.o.Book.Reconcile(now, k.setup.Engine.Alerts())}})
 	k.mu.Unlock()
-	if waitErr := wait(ctx); err == nil {
-		err = waitErr
-	}
-	return err
+	return errors.Join(silencesErr, warmErr, wait(ctx), reconciled(ctx))
 }
 
 // warm fills the engine's windows from the store.
@@ -118,19 +111,6 @@ func (k *Keeper) warm(ctx context.Context, now time.Time) error {
 		return fmt.Errorf("reading what the rules look back at: %w", err)
 	}
 	return nil
-}
-
-func (k *Keeper) restorePlaces() error {
-	var bad error
-	for fingerprint, data := range k.o.Store.States(placeKey) {
-		var p place
-		if err := json.Unmarshal(data, &p); err != nil {
-			bad = fmt.Errorf("reading the incident of alert %q: %w", fingerprint, err)
-			continue
-		}
-		k.places[fingerprint] = p
-	}
-	return bad
 }
 
 // Run lets time move alerts until ctx ends.
@@ -165,7 +145,7 @@ func (k *Keeper) Tick(ctx context.Context) error {
 		return nil
 	}
 	now := time.Now()
-	changed := k.muteLocked(now, false)
+	changed := k.mute(now, false)
 	changed = append(changed, k.observe(now, live)...)
 	changed = append(changed, k.setup.Engine.Step(now, nil)...)
 	wait := k.keep(now, step{changed: changed})
@@ -201,8 +181,9 @@ func (k *Keeper) Replace(ctx context.Context, setup Setup) error {
 		changed = setup.Engine.Replace(now, k.setup.Engine)
 	}
 	k.setup = setup
+	k.o.Book.Configure(setup.Targets, setup.Incidents)
 	if k.started {
-		changed = append(changed, k.muteLocked(now, true)...)
+		changed = append(changed, k.mute(now, true)...)
 	}
 	wait := k.keep(now, step{changed: changed})
 	k.mu.Unlock()
@@ -220,10 +201,12 @@ func (k *Keeper) points() []exporters.Point {
 func (k *Keeper) observe(now time.Time, points []exporters.Point) []alerts.Transition {
 	var fresh []exporters.Point
 	for _, p := range points {
-		key := p.Name
+		parts := make([]string, 1, 1+2*len(p.Attrs))
+		parts[0] = p.Name
 		for _, a := range p.Attrs {
-			key += "\x00" + a.Key + "\x00" + a.Value
+			parts = append(parts, a.Key, a.Value)
 		}
+		key := strings.Join(parts, "\x00")
 		if was, known := k.live[key]; !known || was != p.Value {
 			k.live[key] = p.Value
 			fresh = append(fresh, p)
@@ -263,14 +246,14 @@ func (k *Keeper) keep(now time.Time, s step) (wait func(context.Context) error) 
 	}
 	for i, a := range moved {
 		states[alertKey+a.Fingerprint] = s.changed[i].State
-		records = append(records, k.told(a, states))
+		records = append(records, k.told(a))
 	}
 	for _, out := range s.said {
 		for i := range out.Reminders {
-			records = append(records, k.told(&out.Reminders[i], states))
+			records = append(records, k.told(&out.Reminders[i]))
 		}
-		for id, state := range out.States {
-			states[incidentKey+id] = state
+		for key, state := range out.States {
+			states[incidentKey+key] = state
 		}
 		if k.o.Noted != nil {
 			k.o.Noted(out)
@@ -283,41 +266,24 @@ func (k *Keeper) keep(now time.Time, s step) (wait func(context.Context) error) 
 }
 
 // told is the record of a transition or a reminder.
-func (k *Keeper) told(a *checks.Alert, states map[string][]byte) checks.Record {
-	k.place(a, states)
+func (k *Keeper) told(a *checks.Alert) checks.Record {
 	k.show(a)
 	k.o.Log.Info("alert", "rule", a.Rule, "state", string(a.State), "severity", string(a.Severity), "reminder", a.Reminder,
 		"muted", a.Muted, "summary", a.Summary)
 	return checks.Record{ID: ulid.Make().String(), At: a.At, Alert: a}
 }
 
-// place remembers what the book said of an alert, as long as the alert is open.
-func (k *Keeper) place(a *checks.Alert, states map[string][]byte) {
-	p, known := place{a.Incident, a.RespondBy, a.Commander}, k.places[a.Fingerprint]
-	switch {
-	case p == known:
-	case !a.State.Open() || p == place{}:
-		delete(k.places, a.Fingerprint)
-		states[placeKey+a.Fingerprint] = nil
-	default:
-		k.places[a.Fingerprint] = p
-		states[placeKey+a.Fingerprint], _ = json.Marshal(p)
-	}
-}
-
 // Alerts are the alerts that are pending or open.
 func (k *Keeper) Alerts() []checks.Alert {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.alertsLocked()
+	return k.current()
 }
 
-func (k *Keeper) alertsLocked() []checks.Alert {
+func (k *Keeper) current() []checks.Alert {
 	all := k.setup.Engine.Alerts()
 	for i := range all {
-		if p, ok := k.places[all[i].Fingerprint]; ok && all[i].Incident == "" {
-			all[i].Incident, all[i].RespondBy, all[i].Commander = p.Incident, p.RespondBy, p.Commander
-		}
+		k.o.Book.Fill(&all[i])
 	}
 	return all
 }
@@ -345,12 +311,7 @@ type View struct {
 func (k *Keeper) View() View {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return View{k.alertsLocked(), k.setup.Rules, append([]alerts.Mute(nil), k.mutes...)}
-}
-
-// acker is a book that knows acknowledgements.
-type acker interface {
-	Ack(now time.Time, target, by, note string) (incident.Outcome, error)
+	return View{k.current(), k.setup.Rules, append([]alerts.Mute(nil), k.mutes...)}
 }
 
 // Ack notes who answers an incident, which target names: by its id, the rule or the fingerprint of one of its alerts. The
@@ -358,12 +319,7 @@ type acker interface {
 func (k *Keeper) Ack(ctx context.Context, target, by, note string) error {
 	k.mu.Lock()
 	now := time.Now()
-	book, ok := any(k.o.Book).(acker)
-	if !ok {
-		k.mu.Unlock()
-		return fmt.Errorf("no open incident is named %q", target)
-	}
-	out, err := book.Ack(now, target, by, note)
+	out, err := k.o.Book.Ack(now, target, by, note)
 	if err != nil {
 		k.mu.Unlock()
 		return err //nolint:wrapcheck // it says all

@@ -162,7 +162,7 @@ func (k *Keeper) EndSilence(ctx context.Context, id string) error {
 
 // silencesChanged mutes anew and begins to store that.
 func (k *Keeper) silencesChanged(now time.Time) (wait func(context.Context) error) {
-	changed := k.muteLocked(now, false)
+	changed := k.mute(now, false)
 	var data []byte
 	var err error
 	if len(k.silences) > 0 {
@@ -193,9 +193,9 @@ func (k *Keeper) restoreSilences(ctx context.Context) error {
 	return nil
 }
 
-// muteLocked tells the engine what mutes alerts now, where that changed, or always where the engine is another. Silences that
+// mute tells the engine what mutes alerts now, where that changed, or always where the engine is another. Silences that
 // are over are forgotten.
-func (k *Keeper) muteLocked(now time.Time, always bool) []alerts.Transition {
+func (k *Keeper) mute(now time.Time, always bool) []alerts.Transition {
 	if !k.started {
 		return nil
 	}
