@@ -81,7 +81,7 @@ func (a *Agent) exporters(gen *generation) error {
 }
 
 // openAlerts are the alerts that are open now; false while nobody judges yet. It is called by every worker, at any time.
-func (a *Agent) openAlerts() ([]checks.Alert, bool) { return nil, false }
+func (a *Agent) openAlerts() ([]checks.Alert, bool) { return a.alerts.Open() }
 
 func (a *Agent) exporterEnv(ctx context.Context, gen *generation, e *config.Exporter, state []byte) exporters.Env {
 	warm, err := a.store.LastRecords(ctx)

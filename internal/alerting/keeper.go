@@ -61,14 +61,13 @@ type Keeper struct {
 	started  bool
 	silences []silenced // in the order in which they were made
 	mutes    []alerts.Mute
-	live     map[string]float64            // the values of Live that the engine has
-	shown    map[string]checks.Measurement // windsock.alert.state, where exporters may show that it is not 0
+	live     map[string]float64 // the values of Live that the engine has
 }
 
 // New makes a keeper that judges nothing before Start.
 func New(setup Setup, o Options) *Keeper {
 	o.Book.Configure(setup.Targets, setup.Incidents)
-	return &Keeper{o: o, setup: setup, live: map[string]float64{}, shown: map[string]checks.Measurement{}}
+	return &Keeper{o: o, setup: setup, live: map[string]float64{}}
 }
 
 // Start takes over what the process before left, and begins to judge. last are the last verdicts of checks. The error says
@@ -267,19 +266,12 @@ func (k *Keeper) keep(now time.Time, s step) (wait func(context.Context) error) 
 
 // told is the record of a transition or a reminder.
 func (k *Keeper) told(a *checks.Alert) checks.Record {
-	k.show(a)
 	k.o.Log.Info("alert", "rule", a.Rule, "state", string(a.State), "severity", string(a.Severity), "reminder", a.Reminder,
 		"muted", a.Muted, "summary", a.Summary)
 	return checks.Record{ID: ulid.Make().String(), At: a.At, Alert: a}
 }
 
-// Alerts are the alerts that are pending or open.
-func (k *Keeper) Alerts() []checks.Alert {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.current()
-}
-
+// current are the alerts that are pending or open, with the incidents that they are in.
 func (k *Keeper) current() []checks.Alert {
 	all := k.setup.Engine.Alerts()
 	for i := range all {
@@ -288,16 +280,21 @@ func (k *Keeper) current() []checks.Alert {
 	return all
 }
 
-// Open are the alerts that are open, for exporters that repeat them.
-func (k *Keeper) Open() []checks.Alert {
-	all := k.Alerts()
-	open := all[:0]
+// Open are the alerts that are open, and false while nobody knows.
+func (k *Keeper) Open() (open []checks.Alert, known bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.started {
+		return nil, false
+	}
+	all := k.current()
+	open = all[:0]
 	for i := range all {
 		if all[i].State.Open() {
 			open = append(open, all[i])
 		}
 	}
-	return open
+	return open, true
 }
 
 // View is what people ask a running agent for.
