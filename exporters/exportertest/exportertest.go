@@ -233,13 +233,22 @@ func documented(t *testing.T, o Options) {
 	if !strings.Contains(string(page), o.Kind.Doc) {
 		t.Errorf("%s does not hold the kind's doc: %q", o.Page, o.Kind.Doc)
 	}
-	for field := range reflect.TypeOf(o.Kind.Defaults).Fields() {
-		name, _, _ := strings.Cut(field.Tag.Get("yaml"), ",")
-		if row := "| `" + name + "` |"; !strings.Contains(string(page), row) {
-			t.Errorf("%s has no row that begins with %q", o.Page, row)
+	documentedRows(t, o.Page, string(page), reflect.TypeOf(o.Kind.Defaults))
+}
+
+func documentedRows(t *testing.T, path, page string, params reflect.Type) {
+	t.Helper()
+	for field := range params.Fields() {
+		name, options, _ := strings.Cut(field.Tag.Get("yaml"), ",")
+		if options == "inline" {
+			documentedRows(t, path, page, field.Type)
+			continue
 		}
-		if doc := field.Tag.Get("jsonschema_description"); !strings.Contains(string(page), doc) {
-			t.Errorf("%s does not say of %s: %q", o.Page, name, doc)
+		if row := "| `" + name + "` |"; !strings.Contains(page, row) {
+			t.Errorf("%s has no row that begins with %q", path, row)
+		}
+		if doc := field.Tag.Get("jsonschema_description"); !strings.Contains(page, doc) {
+			t.Errorf("%s does not say of %s: %q", path, name, doc)
 		}
 	}
 }
@@ -436,6 +445,9 @@ func faulty(t *testing.T, o Options, fault Fault) {
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	batch := recent(8, 1)
+	if e, ok := s.Exporter.(exporters.Selective); ok && !e.Wants(checks.TypeReport) && e.Wants(checks.TypeAlert) {
+		batch = Alerts(time.Now().Add(-time.Minute).UTC().Truncate(time.Second), 8, false)
+	}
 	outcome, err := s.attempt(ctx, t, batch)
 	got := ClassOf(err)
 	if want == Poison && err == nil && len(outcome.Rejected) == len(batch) {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/exporters"
+	"github.com/windsock-monitor/windsock/exporters/internal/headers"
 )
 
 // Events says which records become log events.
@@ -68,7 +69,7 @@ func (p Params) Validate() error {
 		oneOf("protocol", p.Protocol, "", protocolHTTP, protocolGRPC),
 		oneOf("compression", p.Compression, "", compressionGzip, compressionNone),
 		oneOf("events", string(p.Events), string(EventsFailures), string(EventsAll), string(EventsNone)),
-		p.validateHeaders(),
+		headers.Validate(p.Headers, p.SecretHeaders, reserved),
 	}
 	if p.Endpoint != "" {
 		if _, err := parseEndpoint(p.Endpoint, p.TLS.Insecure); err != nil {
@@ -96,33 +97,6 @@ func oneOf(path, got string, want ...string) error {
 	}
 	want = slices.DeleteFunc(want, func(s string) bool { return s == "" })
 	return checks.Invalid(path, "%q is not one of %s", got, strings.Join(want, ", "))
-}
-
-func (p Params) validateHeaders() error {
-	var errs []error
-	seen := map[string]bool{}
-	check := func(path, name string) {
-		if !httpguts.ValidHeaderFieldName(name) {
-			errs = append(errs, checks.Invalid(path, "%q is not a header name", name))
-		}
-		if key := http.CanonicalHeaderKey(name); seen[key] || reserved(key) {
-			errs = append(errs, checks.Invalid(path, "header %q is given twice or is the exporter's own", name))
-		}
-		seen[http.CanonicalHeaderKey(name)] = true
-	}
-	for _, name := range slices.Sorted(maps.Keys(p.Headers)) {
-		check("headers", name)
-		if !httpguts.ValidHeaderFieldValue(p.Headers[name]) {
-			errs = append(errs, checks.Invalid("headers", "the value of %q holds characters that no header can carry", name))
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(p.SecretHeaders)) {
-		check("secret_headers", name)
-		if p.SecretHeaders[name].IsZero() {
-			errs = append(errs, checks.Invalid("secret_headers", "%q has no source, want {env: …}, {file: …} or {credential: …}", name))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 func reserved(header string) bool {

@@ -79,8 +79,17 @@ func reflector() *jsonschema.Reflector {
 	}
 }
 
+// ownForm is a kind's own form of a value. A list of texts that has one may also be a single text.
+type ownForm interface {
+	UnmarshalYAML(decode func(any) error) error
+}
+
 // mapped are the types that have a form of their own.
 func mapped(t reflect.Type) *jsonschema.Schema {
+	if t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.String && reflect.PointerTo(t).Implements(reflect.TypeFor[ownForm]()) {
+		one := &jsonschema.Schema{Type: "string"}
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{one, {Type: "array", Items: one}}}
+	}
 	switch t {
 	case reflect.TypeFor[time.Duration]():
 		return &jsonschema.Schema{Type: "string", Pattern: durationPattern, Examples: []any{"500ms", "5s", "10m", "24h"}}

@@ -84,11 +84,13 @@ func (t *told) group(group string) []checks.Alert {
 	return open
 }
 
-// all are all alerts, by fingerprint.
+// all are all alerts, by fingerprint, as severe as they were told.
 func (t *told) all() []checks.Alert {
 	open := make([]checks.Alert, 0, len(t.Open))
 	for _, fingerprint := range slices.Sorted(maps.Keys(t.Open)) {
-		open = append(open, t.Open[fingerprint].Alert)
+		e := t.Open[fingerprint]
+		e.Alert.Severity = e.Severity
+		open = append(open, e.Alert)
 	}
 	return open
 }
