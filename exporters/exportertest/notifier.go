@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -50,22 +51,35 @@ type teller struct {
 	o       Notifier
 	c       Case
 	told    func() []Told
-	answers []int // of the next requests; 0 after them
 	now     time.Time
 	at      int
+
+	mu      sync.Mutex // guards answers
+	answers []int      // of the next requests; 0 after them
+}
+
+func (x *teller) next() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if len(x.answers) == 0 {
+		return 0
+	}
+	status := x.answers[0]
+	x.answers = x.answers[1:]
+	return status
+}
+
+// answer sets what the backend says to the next requests.
+func (x *teller) answer(statuses ...int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.answers = statuses
 }
 
 func newTeller(t *testing.T, o Notifier) *teller {
 	t.Helper()
 	x := &teller{t: t, o: o, now: time.Now().Add(-10 * time.Minute).UTC().Truncate(time.Second)}
-	x.c, x.told = o.Sink(t, func() int {
-		if len(x.answers) == 0 {
-			return 0
-		}
-		status := x.answers[0]
-		x.answers = x.answers[1:]
-		return status
-	})
+	x.c, x.told = o.Sink(t, x.next)
 	x.subject = open(t, Options{Kind: o.Kind, Key: o.Key}, x.c)
 	return x
 }
@@ -154,7 +168,7 @@ func middle(t *testing.T, o Notifier) {
 	for _, status := range []int{http.StatusInternalServerError, http.StatusTooManyRequests, http.StatusUnauthorized} {
 		x := newTeller(t, o)
 		batch := []checks.Record{x.record("a", checks.AlertFiring, nil), x.record("b", checks.AlertFiring, nil), x.record("a", checks.AlertResolved, nil)}
-		x.answers = []int{0, status}
+		x.answer(0, status)
 		_, err := x.send(t, batch)
 		n, state := exporters.ProgressOf(err)
 		if err == nil {
@@ -170,9 +184,9 @@ func restarted(t *testing.T, o Notifier) {
 	t.Helper()
 	x := newTeller(t, o)
 	state := x.accepted(t, []checks.Record{x.record("a", checks.AlertFiring, nil)})
-	x.answers = slices.Repeat([]int{http.StatusBadGateway}, 3)
+	x.answer(slices.Repeat([]int{http.StatusBadGateway}, 3)...)
 	end := []checks.Record{x.record("a", checks.AlertResolved, nil)}
-	for len(x.answers) > 0 {
+	for range 3 {
 		if _, err := x.send(t, end); ClassOf(err) != Retry {
 			t.Fatalf("%v (%s), want Retry", err, ClassOf(err))
 		}
@@ -207,7 +221,7 @@ func refusedEnd(t *testing.T, o Notifier) {
 	t.Helper()
 	x := newTeller(t, o)
 	x.accepted(t, []checks.Record{x.record("a", checks.AlertFiring, nil)})
-	x.answers = []int{http.StatusBadRequest}
+	x.answer(http.StatusBadRequest)
 	outcome, err := x.send(t, []checks.Record{x.record("a", checks.AlertResolved, nil)})
 	if ClassOf(err) != Poison && (err != nil || len(outcome.Rejected) != 1) {
 		t.Errorf("%v, rejected %v, want it rejected", err, outcome.Rejected)

@@ -61,6 +61,7 @@ func loadTold(data []byte) (*told, error) {
 		fresh.Aside = data[:min(len(data), mostAside)]
 		return fresh, fmt.Errorf("reading the state: %w", err)
 	}
+	maps.DeleteFunc(read.Open, func(fingerprint string, e entry) bool { return fingerprint == "" || fingerprint != e.Alert.Fingerprint })
 	return read, nil
 }
 
