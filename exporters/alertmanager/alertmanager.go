@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-
 	"fmt"
 	"log/slog"
 	"net/http"

@@ -444,10 +444,7 @@ func faulty(t *testing.T, o Options, fault Fault) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	batch := recent(8, 1)
-	if e, ok := s.Exporter.(exporters.Selective); ok && !e.Wants(checks.TypeReport) && e.Wants(checks.TypeAlert) {
-		batch = Alerts(time.Now().Add(-time.Minute).UTC().Truncate(time.Second), 8, false)
-	}
+	batch := s.wanted()
 	outcome, err := s.attempt(ctx, t, batch)
 	got := ClassOf(err)
 	if want == Poison && err == nil && len(outcome.Rejected) == len(batch) {
@@ -464,6 +461,14 @@ func faulty(t *testing.T, o Options, fault Fault) {
 			t.Errorf("a single record that is too large: %v (%s), want Poison or a rejection", err, ClassOf(err))
 		}
 	}
+}
+
+// wanted are eight records that the exporter has a use for.
+func (s *subject) wanted() []checks.Record {
+	if e, ok := s.Exporter.(exporters.Selective); ok && !e.Wants(checks.TypeReport) && e.Wants(checks.TypeAlert) {
+		return Alerts(time.Now().Add(-time.Minute).UTC().Truncate(time.Second), 8, false)
+	}
+	return recent(8, 1)
 }
 
 // buffer is a bytes.Buffer that an exporter may share with the test.

@@ -47,12 +47,12 @@ func RunNotifier(t *testing.T, o Notifier) {
 // teller is a notifier under test with its backend.
 type teller struct {
 	*subject
-	t       *testing.T
-	o       Notifier
-	c       Case
-	told    func() []Told
-	now     time.Time
-	at      int
+	t    *testing.T
+	o    Notifier
+	c    Case
+	told func() []Told
+	now  time.Time
+	at   int
 
 	mu      sync.Mutex // guards answers
 	answers []int      // of the next requests; 0 after them

@@ -308,11 +308,14 @@ func TestAnswersThatAreNone(t *testing.T) {
 		answer func(w http.ResponseWriter)
 		want   exportertest.Class
 	}{
-		"HTML with 200 is taken":          {func(w http.ResponseWriter) { _, _ = io.WriteString(w, "<html>welcome</html>") }, exportertest.Accepted},
-		"a huge page with 200 is taken":   {func(w http.ResponseWriter) { _, _ = io.WriteString(w, huge) }, exportertest.Accepted},
-		"a huge page with 500 is a retry": {func(w http.ResponseWriter) { w.WriteHeader(500); _, _ = io.WriteString(w, huge) }, exportertest.Retry},
-		"a page with 404 is held":         {func(w http.ResponseWriter) { w.WriteHeader(404); _, _ = io.WriteString(w, huge) }, exportertest.Hold},
-		"no answer at all is a retry":     {func(http.ResponseWriter) { panic(http.ErrAbortHandler) }, exportertest.Retry},
+		"HTML with 200 is taken":        {func(w http.ResponseWriter) { _, _ = io.WriteString(w, "<html>welcome</html>") }, exportertest.Accepted},
+		"a huge page with 200 is taken": {func(w http.ResponseWriter) { _, _ = io.WriteString(w, huge) }, exportertest.Accepted},
+		"a huge page with 500 is a retry": {func(w http.ResponseWriter) {
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = io.WriteString(w, huge)
+		}, exportertest.Retry},
+		"a page with 404 is held":     {func(w http.ResponseWriter) { w.WriteHeader(http.StatusNotFound); _, _ = io.WriteString(w, huge) }, exportertest.Hold},
+		"no answer at all is a retry": {func(http.ResponseWriter) { panic(http.ErrAbortHandler) }, exportertest.Retry},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSink(t, func(w http.ResponseWriter) bool { tt.answer(w); return true })

@@ -30,10 +30,8 @@ func (r *round) send(ctx context.Context, batch []Entry) {
 		r.err = err
 		return
 	}
-	if n, state := exporters.ProgressOf(err); n > 0 || state != nil {
-		if batch = r.progress(ctx, batch, outcome, err); r.err != nil || len(batch) == 0 {
-			return
-		}
+	if batch = r.progress(ctx, batch, outcome, err); r.err != nil || len(batch) == 0 {
+		return
 	}
 	if err != nil && ctx.Err() != nil { // cut off by us: nobody's fault, and sent again after the restart
 		return
@@ -99,9 +97,12 @@ func (r *round) accepted(ctx context.Context, batch []Entry, outcome exporters.O
 	r.commit(ctx, batch[len(batch)-1].Pos, outcome.State, counts)
 }
 
-// progress commits what was done before an error, and returns the rest of the batch.
+// progress commits what was done before an error, where it says that something was, and returns the rest of the batch.
 func (r *round) progress(ctx context.Context, batch []Entry, outcome exporters.Outcome, err error) []Entry {
 	n, state := exporters.ProgressOf(err)
+	if n == 0 && state == nil {
+		return batch
+	}
 	if n < 0 || n > len(batch) {
 		r.w.log.Error("exporter came further than its batch", "done", n, "records", len(batch))
 		n = min(max(n, 0), len(batch))
