@@ -48,6 +48,12 @@ type Modelled interface {
 	ModelsUsed() []string // ids or aliases, as they are asked for
 }
 
+// Measuring is implemented by checks that can say what they measure, beside what every check does: who writes rules on it
+// wants to know that somebody does.
+type Measuring interface {
+	Measures() []string // names of measurements, sorted; some may be missing from a result
+}
+
 // Naming is implemented by checks whose parameters hold host names. `validate --online` resolves them.
 type Naming interface {
 	// HostNames are the names that the system's resolver must know, without ports; addresses may be among them.

@@ -83,7 +83,7 @@ func (f *finding) weigh(got promql.Answer, partial Policy) {
 		return
 	}
 	for _, s := range f.finite(f.tell(got.Samples)) {
-		f.measure("query."+f.query.Name, s.value, f.query.Unit, s.attrs)
+		f.measure(f.query.measurement(), s.value, f.query.Unit, s.attrs)
 		f.bound(s)
 	}
 }

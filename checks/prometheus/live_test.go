@@ -14,6 +14,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,9 +31,22 @@ var record = flag.Bool("record", false, "write the answers of the real server to
 // hash is bcrypt of key, as a web configuration file of Prometheus wants it.
 const hash = "$2b$04$5Uo6zzh15C1DLBjCgokZq.zzpq8Cqy6.1QEx4sjMGK1kFNep5lVge"
 
-// exposed is what the application of these tests says at /metrics. mistral_late carries a time of two minutes ago.
-func exposed(now time.Time) string {
-	return `# TYPE mistral_errors_total counter
+// exposed is what the application of these tests says at /metrics for the n-th time. mistral_late carries a time of two
+// minutes ago. The shop is another application, with names of its own, whose requests often take longer than its highest
+// bucket.
+func exposed(now, began time.Time, n int64) string {
+	return fmt.Sprintf(`process_start_time_seconds %d
+# TYPE shop_failed counter
+shop_failed{code="401"} 1
+# TYPE shop_seconds histogram
+shop_seconds_bucket{le="1"} %d
+shop_seconds_bucket{le="5"} %d
+shop_seconds_bucket{le="+Inf"} %d
+shop_seconds_sum 0
+shop_seconds_count %[4]d
+# TYPE shop_dollars counter
+shop_dollars 1.5
+`, began.Unix(), n, 2*n, 4*n) + `# TYPE mistral_errors_total counter
 mistral_errors_total{status_code="429"} 3
 mistral_errors_total{status_code="500"} 7
 # TYPE mistral_circuit_state gauge
@@ -48,9 +62,10 @@ mistral_late 5 ` + strconv.FormatInt(now.Add(-2*time.Minute).UnixMilli(), 10) + 
 
 func start(t *testing.T) (server *promqltest.Server, rest string) {
 	t.Helper()
+	began, n := time.Now(), atomic.Int64{}
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
-		_, _ = io.WriteString(w, exposed(time.Now()))
+		_, _ = io.WriteString(w, exposed(time.Now(), began, n.Add(1)))
 	}))
 	t.Cleanup(app.Close)
 	ca := outboundtest.NewCA(t)
@@ -71,16 +86,33 @@ func start(t *testing.T) (server *promqltest.Server, rest string) {
 			"cert.pem": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: config.Certificates[0].Certificate[0]})),
 			"key.pem":  string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})),
 		},
-		Flags: []string{"--web.config.file=web.yml"}, Scheme: "https", User: "windsock", Key: key, Ready: "mistral_late",
+		Past:  past(began),
+		Flags: []string{"--web.config.file=web.yml"}, Scheme: "https", User: "windsock", Key: key, Ready: "count_over_time(shop_dollars[1m]) > 2",
 		Client: &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}}},
 	})
 	return server, fmt.Sprintf("auth: {basic: {username: windsock, password: a-reference}}\ntls: {ca_file: %q}\n", ca.File)
+}
+
+// past is a gauge of an hour that ended ten minutes ago: 1, 2, 3 … at each minute, 20 minutes of which are missing.
+func past(now time.Time) string {
+	var b strings.Builder
+	b.WriteString("# TYPE past gauge\n")
+	first := now.Add(-70 * time.Minute).Truncate(time.Minute) // what is younger than a block is refused
+	for i := range 60 {
+		if i < 20 || i >= 40 {
+			fmt.Fprintf(&b, "past %d %d\n", i+1, first.Add(time.Duration(i)*time.Minute).Unix())
+		}
+	}
+	return b.String() + "# EOF\n"
 }
 
 func TestARealServer(t *testing.T) {
 	server, rest := start(t)
 	for name, q := range questions() {
 		t.Run(name, func(t *testing.T) { q.hold(t, ask(t, server.URL, q.params, rest)) })
+	}
+	for name, p := range presets() {
+		t.Run(name, func(t *testing.T) { p.hold(t, run(t, "url: "+server.URL+"\n"+p.params+"\n"+rest)) })
 	}
 	for name, tc := range map[string]struct {
 		url, rest string
@@ -98,6 +130,9 @@ func TestARealServer(t *testing.T) {
 		promqltest.Record(t, server, "testdata/recorded.json", 0, func(url string) {
 			for _, q := range questions() {
 				ask(t, url, q.params, "")
+			}
+			for _, p := range presets() {
+				run(t, "url: "+url+"\n"+p.params)
 			}
 			ask(t, url+"/prometheus", "query: up", "")
 		})

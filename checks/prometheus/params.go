@@ -12,6 +12,7 @@ import (
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/checks/internal/fetch"
 	"github.com/windsock-monitor/windsock/checks/internal/promql"
+	"github.com/windsock-monitor/windsock/internal/traffic"
 )
 
 // The bounds of one check. Each series is a measurement, and a run has 200 of them at most.
@@ -41,17 +42,22 @@ const (
 // Params is the `with:` section.
 type Params struct {
 	URL     string            `jsonschema:"required" jsonschema_description:"Base URL of the server, without /api/v1: http://127.0.0.1:9090. A path before it is kept: https://mimir.example/prometheus." yaml:"url"`
-	Queries []Query           `jsonschema:"required" jsonschema_description:"What to ask, at most 32. Each answer becomes measurements." yaml:"queries"`
+	Preset  Preset            `jsonschema:"enum=checklist" jsonschema_description:"Queries that need not be written: checklist asks for the errors, the latency, the breaker and the cost of the application, by the names of metrics. A query of the same name takes the place of the preset's. Default: none." yaml:"preset"`
+	Metrics traffic.Metrics   `jsonschema_description:"The application's metrics, for the preset." yaml:"metrics"`
+	Queries []Query           `jsonschema_description:"What to ask, at most 32. Each answer becomes measurements. Needed without a preset." yaml:"queries"`
 	Partial Policy            `jsonschema:"enum=unknown,enum=degraded,enum=ignore" jsonschema_description:"What an answer with warnings means, such as a partial response of Thanos: unknown withholds its numbers, degraded and ignore keep them." yaml:"partial"`
 	Auth    fetch.Auth        `jsonschema_description:"How requests prove who asks. Default: not at all." yaml:"auth"`
 	Headers map[string]string `jsonschema_description:"Headers that are no secrets: {X-Scope-OrgID: team-a}. Default: none." yaml:"headers"`
 	TLS     fetch.TLS         `jsonschema_description:"Trust and certificates. Default: the agent's own." yaml:"tls"`
 }
 
-// Query is one instant query.
+// Query is one query, of an instant or of a range.
 type Query struct {
 	Name      string        `jsonschema:"required" jsonschema_description:"Name of the measurement, below \"query.\": errors_5xx becomes query.errors_5xx. Lower-case letters, digits, underscores and dots; unique." yaml:"name"`
 	Query     string        `jsonschema:"required" jsonschema_description:"PromQL that gives a scalar or an instant vector." yaml:"query"`
+	Range     time.Duration `jsonschema_description:"How far back to look, for a range query whose samples aggregate makes one number of: 5m. Default: an instant query." yaml:"range"`
+	Step      time.Duration `jsonschema_description:"Time between the samples of a range, which has 1000 steps at most. Default: 30s" yaml:"step"`
+	Aggregate Aggregate     `jsonschema:"enum=last,enum=min,enum=max,enum=avg,enum=sum,enum=count,enum=p50,enum=p90,enum=p95,enum=p99" jsonschema_description:"The number that is made of the samples of each series in a range; steps without a sample are left out. Default: none, a range needs one." yaml:"aggregate"`
 	Unit      string        `jsonschema_description:"UCUM unit of the value: s, ms, By, {error}. Default: none." yaml:"unit"`
 	MaxAge    time.Duration `jsonschema_description:"How old the oldest sample may be. What is older counts as missing. 0s is off." yaml:"max_age"`
 	AgeOf     string        `jsonschema_description:"A selector whose oldest sample tells the age of the answer, such as mistral_errors_total. Default: the query, where it is a selector itself." yaml:"age_of"`
@@ -67,15 +73,19 @@ type Query struct {
 func (p Params) Validate() error {
 	errs := []error{
 		promql.ValidURL("url", p.URL), p.Auth.Validate("auth"), fetch.ValidHeaders("headers", p.Headers), p.TLS.Validate("tls"),
-		validPolicy("partial", p.Partial, PolicyUnknown, PolicyDegraded, PolicyIgnore),
+		validPolicy("partial", p.Partial, PolicyUnknown, PolicyDegraded, PolicyIgnore), p.validatePreset(),
 	}
-	if len(p.Queries) == 0 {
-		errs = append(errs, checks.Invalid("queries", "nothing to ask, want at least one query"))
+	all := p.all()
+	if len(all) == 0 && p.Preset == "" {
+		errs = append(errs, checks.Invalid("queries", "nothing to ask, want at least one query, or a preset"))
 	}
-	if len(p.Queries) > maxQueries {
-		errs = append(errs, checks.Invalid("queries", "%d queries, want at most %d; make a second check", len(p.Queries), maxQueries))
+	if len(all) > maxQueries {
+		errs = append(errs, checks.Invalid("queries", "%d queries, want at most %d; make a second check", len(all), maxQueries))
 	}
 	total, names := 0, map[string]int{}
+	for _, q := range all {
+		total += q.mostSeries() + 2
+	}
 	for i, q := range p.Queries {
 		path := fmt.Sprintf("queries.%d", i)
 		errs = append(errs, q.validate(path))
@@ -84,7 +94,6 @@ func (p Params) Validate() error {
 			errs = append(errs, checks.Invalid(path+".name", "%q is also queries.%d, want a name of its own", q.Name, other))
 		}
 		names[same] = i
-		total += q.mostSeries() + 2
 	}
 	if total > maxMeasurements {
 		errs = append(errs, checks.Invalid("queries", "up to %d measurements a run, want at most %d: lower max_series, or make a second check", total, maxMeasurements))
@@ -118,7 +127,7 @@ func (q Query) validate(path string) error {
 	if !slices.Contains(blames, q.blame()) {
 		bad("blame", "%q, want one of %v", q.Blame, blames)
 	}
-	return errors.Join(errors.Join(errs...), q.validateAge(path), q.validateSeries(path),
+	return errors.Join(errors.Join(errs...), q.validateAge(path), q.validateSeries(path), q.validateRange(path),
 		validPolicy(path+".missing", q.missing(), PolicyUnknown, PolicyFail, PolicyIgnore))
 }
 
@@ -190,6 +199,9 @@ func (q Query) mostSeries() int {
 	}
 	return q.MaxSeries
 }
+
+// measurement is the name of its numbers.
+func (q Query) measurement() string { return "query." + q.Name }
 
 // selector is what tells the age; "" where nothing does.
 func (q Query) selector() string {

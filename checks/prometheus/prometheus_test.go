@@ -81,6 +81,21 @@ func TestTheKindPassesTheSuite(t *testing.T) {
 			"a blame that nobody knows":       one("name: a, query: up, blame: weather"),
 			"a blame for what was not run":    one("name: a, query: up, blame: skipped"),
 			"a header that is a credential":   one("name: a, query: up") + "\nheaders: {Authorization: Bearer x}",
+			"an aggregate without a range":    one("name: a, query: up, aggregate: max"),
+			"a step without a range":          one("name: a, query: up, step: 1m"),
+			"a range without an aggregate":    one("name: a, query: up, range: 5m"),
+			"an aggregate nobody knows":       one("name: a, query: up, range: 5m, aggregate: median"),
+			"a range of the future":           one("name: a, query: up, range: -5m, aggregate: max"),
+			"a range of years":                one("name: a, query: up, range: 10000h, step: 100h, aggregate: max"),
+			"a step beyond the range":         one("name: a, query: up, range: 5m, step: 10m, aggregate: max"),
+			"a step of milliseconds":          one("name: a, query: up, range: 5m, step: 10ms, aggregate: max"),
+			"too many steps":                  one("name: a, query: up, range: 1h, step: 1s, aggregate: max"),
+			"too many samples":                one("name: a, query: up, by: [x], max_series: 100, range: 1h, step: 10s, aggregate: max"),
+			"another preset":                  "url: http://a.example\npreset: golden",
+			"metrics without a preset":        one("name: a, query: up") + "\nmetrics: {cost: x}",
+			"a metric that nobody could have": "url: http://a.example\npreset: checklist\nmetrics: {cost: a.b}",
+			"an unknown metric":               "url: http://a.example\npreset: checklist\nmetrics: {requests: a}",
+			"matchers that leave the braces":  "url: http://a.example\npreset: checklist\nmetrics: {matchers: 'a=\"b\"} or up{'}",
 			"half a client certificate":       one("name: a, query: up") + "\ntls: {cert_file: a.pem}",
 			"two ways to prove who asks":      one("name: a, query: up") + "\nauth: {bearer: x, basic: {username: u, password: x}}",
 		},
@@ -92,11 +107,15 @@ func one(query string) string { return "url: http://a.example\nqueries: [{" + qu
 func TestBadParametersAreRefusedAtTheirPlace(t *testing.T) {
 	t.Parallel()
 	for params, path := range map[string]string{
-		one("name: A, query: up"):                               "queries.0.name",
-		one("name: a, query: sum(up), max_age: 1m"):             "queries.0.age_of",
-		one("name: a, query: up, by: [a, '']"):                  "queries.0.by.1",
-		one("name: a, query: up") + "\npartial: perhaps":        "partial",
-		"url: ftp://a.example\nqueries: [{name: a, query: up}]": "url",
+		one("name: A, query: up"):                                            "queries.0.name",
+		one("name: a, query: sum(up), max_age: 1m"):                          "queries.0.age_of",
+		one("name: a, query: up, by: [a, '']"):                               "queries.0.by.1",
+		one("name: a, query: up") + "\npartial: perhaps":                     "partial",
+		one("name: a, query: up, range: 5m, step: 1ms, aggregate: max"):      "queries.0.step",
+		one("name: a, query: up, range: 5m"):                                 "queries.0.aggregate",
+		"url: http://a.example\npreset: checklist\nmetrics: {cost: a.b}":     "metrics.cost",
+		"url: http://a.example\npreset: checklist\nmetrics: {matchers: '}'}": "metrics.matchers",
+		"url: ftp://a.example\nqueries: [{name: a, query: up}]":              "url",
 	} {
 		err := prometheus.Kind().Validate(checktest.Decoder(params, ""))
 		if param, ok := errors.AsType[*checks.ParamError](err); !ok || param.Path != path {

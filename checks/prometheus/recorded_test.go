@@ -18,6 +18,12 @@ func TestRecordedAnswersOfARealServer(t *testing.T) {
 			q.hold(t, ask(t, server.URL, q.params, ""))
 		})
 	}
+	for name, p := range presets() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p.hold(t, run(t, "url: "+server.URL+"\n"+p.params))
+		})
+	}
 	t.Run("a wrong path", func(t *testing.T) {
 		t.Parallel()
 		want := question{status: checks.Failed, cause: checks.CauseBadRequest, blame: checks.BlameConfig, says: "404 Not Found with text that is not JSON"}

@@ -69,7 +69,77 @@ func questions() map[string]question {
 		"PromQL that cannot be run":    {params: "query: mistral_errors_total * on (job) mistral_errors_total", status: checks.Failed, cause: checks.CauseBadRequest, blame: checks.BlameConfig, says: "422 Unprocessable Entity, execution", values: none},
 		"a value above its limit":      {params: "query: sum(mistral_errors_total)\nunit: '{error}'\nabove: 9.5\nblame: provider", status: checks.Failed, cause: checks.CauseAssertion, blame: checks.BlameProvider, says: "10 {error}, want at most 9.5 {error}", values: map[string]float64{"": 10}},
 		"a value below its limit":      {params: "query: mistral_errors_total\nby: [status_code]\nbelow: 4", status: checks.Failed, cause: checks.CauseAssertion, blame: checks.BlameApplication, says: "3, want at least 4 (status_code=429)", values: map[string]float64{"429": 3, "500": 7}, age: [2]float64{0, 60}},
+		"the highest of an hour":       {params: "query: past\nrange: 2h\nstep: 1m\naggregate: max", values: map[string]float64{"": 60}, says: "1 series"},
+		"the lowest of an hour":        {params: "query: sum(past)\nrange: 2h\nstep: 1m\naggregate: min", values: map[string]float64{"": 1}},
+		"steps that are missing":       {params: "query: clamp_max(past, 1)\nrange: 2h\nstep: 1m\naggregate: avg", values: map[string]float64{"": 1}},
+		"a range without a series":     {params: "query: nobody_has_this\nrange: 5m\naggregate: sum", status: checks.Unknown, cause: checks.CauseEmptyContent, blame: checks.BlameOurs, says: "no series, which is not zero", values: none},
+		"a range of no numbers":        {params: "query: past / 0 - past / 0\nrange: 2h\naggregate: max", status: checks.Unknown, cause: checks.CauseAssertion, blame: checks.BlameOurs, says: "NaN is not", values: none},
+		"a range that is no vector":    {params: "query: '\"text\"'\nrange: 5m\naggregate: last", status: checks.Failed, cause: checks.CauseBadRequest, blame: checks.BlameConfig, says: "invalid expression type", values: none},
+		"a range by label":             {params: "query: mistral_errors_total * 2\nrange: 1s\nstep: 1s\naggregate: last\nby: [status_code]", values: map[string]float64{"429": 6, "500": 14}},
+		"a range above its limit":      {params: "query: past\nrange: 2h\nstep: 1m\naggregate: max\nabove: 59", status: checks.Failed, cause: checks.CauseAssertion, blame: checks.BlameApplication, says: "60, want at most 59", values: map[string]float64{"": 60}},
 		"a value on its limit is well": {params: "query: sum(mistral_errors_total)\nabove: 10\nbelow: 10", values: map[string]float64{"": 10}},
+	}
+}
+
+// preset is the checklist's preset with what it measures of the applications of live_test.go.
+type preset struct {
+	params string
+	status checks.Status
+	says   []string           // in the summary or the evidence
+	values map[string]float64 // by name; NaN is nothing
+}
+
+func presets() map[string]preset {
+	none := math.NaN()
+	return map[string]preset{
+		"the checklist's names, and no dollars": {
+			params: "preset: checklist", status: checks.Unknown,
+			says: []string{"cost_hour: no series, which is not zero", "the highest bucket of mistral_request_duration_ms is 0.1 s: a p95 above 5 s cannot be seen"},
+			values: map[string]float64{
+				"errors_5xx": 7, "errors_429": 3, "errors_401": 0, "error_share": none, "latency_p95": none, "latency_top": 0.1, "latency_beyond": none, "circuit_state": 0, "cost_hour": none,
+			},
+		},
+		"a metric that is switched off": {
+			params: "preset: checklist\nmetrics: {cost: \"\"}", status: checks.Degraded,
+			says: []string{"latency_top: the highest bucket"}, values: map[string]float64{"errors_429": 3, "cost_hour": none},
+		},
+		"other names, in seconds, and the first error of all": {
+			params: "preset: checklist\nmetrics: {errors: shop_failed, status_label: code, duration: shop_seconds, latency_unit: s, cost: shop_dollars, circuit_state: \"\", matchers: 'job=\"app\"'}\nqueries: [{name: mine, query: vector(4)}]",
+			says:   []string{"at least that: 50 % of the requests took longer than the highest bucket of 5 s"},
+			values: map[string]float64{
+				"errors_5xx": 0, "errors_429": 0, "errors_401": 0.2, "latency_p95": 5.000005, "latency_top": 5, "latency_beyond": 0.5, "circuit_state": none, "cost_hour": 1.5, "mine": 4,
+			},
+		},
+		"a query of one's own in the preset's place": {
+			params: "preset: checklist\nmetrics: {cost: \"\", latency_above: 100ms}\nqueries: [{name: errors_5xx, query: vector(99), above: 10, blame: provider}]", status: checks.Failed,
+			says: []string{"errors_5xx: 99, want at most 10"}, values: map[string]float64{"errors_5xx": 99, "errors_429": 3},
+		},
+	}
+}
+
+func (p preset) hold(t *testing.T, r checks.Result) {
+	t.Helper()
+	status := p.status
+	if status == checks.Unknown && len(p.says) == 1 {
+		status = checks.OK
+	}
+	if r.Status != status {
+		t.Errorf("got %s %q: %s, want %s\n%+v", r.Status, r.Cause, r.Summary, status, r.Evidence)
+	}
+	for _, text := range p.says {
+		if !strings.Contains(fmt.Sprint(r.Summary, r.Evidence), text) {
+			t.Errorf("got %q and %+v, want %q", r.Summary, r.Evidence, text)
+		}
+	}
+	got := map[string]float64{}
+	for _, m := range r.Measurements {
+		got[m.Name] = m.Value
+	}
+	for name, want := range p.values {
+		value, there := got["query."+name]
+		if there == math.IsNaN(want) || (there && math.Abs(value-want) > 1e-9) {
+			t.Errorf("%s is %v (%t), want %v", name, value, there, want)
+		}
 	}
 }
 

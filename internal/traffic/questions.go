@@ -61,7 +61,7 @@ func Questions(m Metrics) []Question {
 		all = append(all, Question{Name: CircuitState, PromQL: "max by (instance) (" + m.selector(m.Circuit) + ")", Blame: checks.BlameApplication, By: []string{"instance"}, Missing: true, Doc: "the application's breaker: 0 closed, 1 half-open, 2 open"})
 	}
 	if m.Cost != "" {
-		all = append(all, Question{Name: CostHour, PromQL: "sum(" + m.grown(m.selector(m.Cost), time.Hour) + ")", Unit: "USD", Blame: checks.BlameApplication, Missing: true, Doc: "what the application spent in the last hour"})
+		all = append(all, Question{Name: CostHour, PromQL: "sum(" + m.grown(m.selector(m.Cost), time.Hour) + ")", Blame: checks.BlameApplication, Missing: true, Doc: "what the application spent in the last hour"})
 	}
 	return all
 }

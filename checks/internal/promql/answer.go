@@ -48,31 +48,84 @@ type wireSeries struct {
 	Metric    map[string]string `json:"metric"`
 	Value     json.RawMessage   `json:"value"`
 	Histogram json.RawMessage   `json:"histogram"`
+
+	Values     []json.RawMessage `json:"values"` // of a range
+	Histograms json.RawMessage   `json:"histograms"`
+}
+
+// Matrix is what a range query gave. Steps at which a series had no sample are not there.
+type Matrix struct {
+	Series   []Series
+	Warnings []string
+	Infos    []string
+}
+
+// Series is one series of a range, oldest first.
+type Series struct {
+	Labels map[string]string
+	Points []Point
+}
+
+// Point is one number of a series.
+type Point struct {
+	At    time.Time
+	Value float64 // may be NaN or infinite
 }
 
 // read makes an answer of a whole HTTP answer, or says why there is none.
 func read(a *fetch.Answer) (Answer, *Problem) {
-	var w wire
-	err := json.Unmarshal(a.Body, &w)
-	if err != nil || (w.Status != "success" && w.Status != "error") {
-		return Answer{}, notOurs(a)
-	}
-	if w.Status == "error" || a.Status < 200 || a.Status > 299 {
-		return Answer{}, refused(a, w)
+	w, p := readWire(a)
+	if p != nil {
+		return Answer{}, p
 	}
 	out, p := w.answer()
 	if p != nil {
 		return Answer{}, p
 	}
-	out.Infos = w.Infos
+	out.Warnings, out.Infos = w.said()
+	return out, nil
+}
+
+// readMatrix is read for a range query.
+func readMatrix(a *fetch.Answer) (Matrix, *Problem) {
+	w, p := readWire(a)
+	if p != nil {
+		return Matrix{}, p
+	}
+	if w.Data.ResultType != "matrix" {
+		return Matrix{}, failed(checks.CauseMalformed, "a result type that nobody asked for, want a range of samples (matrix)")
+	}
+	out, p := w.matrix()
+	if p != nil {
+		return Matrix{}, p
+	}
+	out.Warnings, out.Infos = w.said()
+	return out, nil
+}
+
+func readWire(a *fetch.Answer) (wire, *Problem) {
+	var w wire
+	err := json.Unmarshal(a.Body, &w)
+	if err != nil || (w.Status != "success" && w.Status != "error") {
+		return wire{}, notOurs(a)
+	}
+	if w.Status == "error" || a.Status < 200 || a.Status > 299 {
+		return wire{}, refused(a, w)
+	}
+	return w, nil
+}
+
+// said is what the server said beside its numbers.
+func (w wire) said() (warnings, infos []string) {
+	infos = w.Infos
 	for _, text := range w.Warnings {
 		if strings.HasPrefix(text, infoPrefix) {
-			out.Infos = append(out.Infos, text)
+			infos = append(infos, text)
 			continue
 		}
-		out.Warnings = append(out.Warnings, text)
+		warnings = append(warnings, text)
 	}
-	return out, nil
+	return warnings, infos
 }
 
 // infoPrefix is how Prometheus 2.48 to 2.55 tells among the warnings what later ones tell as infos
@@ -155,6 +208,32 @@ func readVector(raw json.RawMessage) (Answer, *Problem) {
 			out.At = at
 		}
 		out.Samples = append(out.Samples, Sample{Labels: s.Metric, Value: value})
+	}
+	return out, nil
+}
+
+func (w wire) matrix() (Matrix, *Problem) {
+	var all []wireSeries
+	if err := json.Unmarshal(w.Data.Result, &all); err != nil || bytes.Equal(bytes.TrimSpace(w.Data.Result), []byte("null")) {
+		return Matrix{}, failed(checks.CauseMalformed, "a range of samples that cannot be read")
+	}
+	out := Matrix{Series: make([]Series, 0, len(all))}
+	for _, s := range all {
+		if len(s.Histograms) > 0 {
+			return Matrix{}, Unusable("native histograms, want numbers: use histogram_quantile() or histogram_count()")
+		}
+		one := Series{Labels: s.Metric, Points: make([]Point, 0, len(s.Values))}
+		for _, raw := range s.Values {
+			at, value, p := readValue(raw)
+			if p != nil {
+				return Matrix{}, p
+			}
+			if n := len(one.Points); n > 0 && !at.After(one.Points[n-1].At) {
+				return Matrix{}, failed(checks.CauseMalformed, "samples that are not in the order of their times")
+			}
+			one.Points = append(one.Points, Point{At: at, Value: value})
+		}
+		out.Series = append(out.Series, one)
 	}
 	return out, nil
 }

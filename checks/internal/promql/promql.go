@@ -1,5 +1,5 @@
-// Package promql asks a server that speaks the Prometheus HTTP API by instant queries, and reads what it answers. It
-// judges no number, and asks for nothing else: it cannot write.
+// Package promql asks a server that speaks the Prometheus HTTP API by instant and range queries, and reads what it
+// answers. It judges no number, and asks for nothing else: it cannot write.
 package promql
 
 import (
@@ -61,27 +61,60 @@ func honest(cause checks.Cause) checks.Blame {
 // Instant makes one instant query, evaluated at a time, or by the server's clock now where that is zero. The exchange is
 // never nil.
 func (s *Server) Instant(ctx context.Context, query string, at time.Time) (*fetch.Answer, Answer, *Problem) {
-	a := fetch.Do(ctx, s.Out, s.request(query, at))
-	if a.Cause != checks.CauseNone {
-		r := a.Result(ctx)
-		return a, Answer{}, &Problem{Status: r.Status, Cause: r.Cause, Blame: honest(r.Cause), Step: "query", Text: r.Summary}
+	values := url.Values{"query": {query}}
+	if !at.IsZero() {
+		values.Set("time", unix(at))
+	}
+	a, trouble := s.exchange(ctx, "/api/v1/query", values)
+	if trouble != nil {
+		return a, Answer{}, trouble
 	}
 	got, trouble := read(a)
 	return a, got, trouble
 }
 
-func (s *Server) request(query string, at time.Time) fetch.Request {
+// Span is the time that a range query looks at: steps from its end back.
+type Span struct {
+	End    time.Time
+	Length time.Duration
+	Step   time.Duration
+}
+
+// Range makes one range query. The exchange is never nil.
+func (s *Server) Range(ctx context.Context, query string, over Span) (*fetch.Answer, Matrix, *Problem) {
+	a, trouble := s.exchange(ctx, "/api/v1/query_range", url.Values{
+		"query": {query}, "start": {unix(over.End.Add(-over.Length))}, "end": {unix(over.End)},
+		"step": {strconv.FormatFloat(over.Step.Seconds(), 'f', -1, 64)},
+	})
+	if trouble != nil {
+		return a, Matrix{}, trouble
+	}
+	got, trouble := readMatrix(a)
+	return a, got, trouble
+}
+
+// unix is a time as the API reads it, to the millisecond.
+func unix(at time.Time) string {
+	return strconv.FormatFloat(float64(at.UnixMilli())/1000, 'f', -1, 64)
+}
+
+func (s *Server) exchange(ctx context.Context, path string, values url.Values) (*fetch.Answer, *Problem) {
+	a := fetch.Do(ctx, s.Out, s.request(path, values))
+	if a.Cause == checks.CauseNone {
+		return a, nil
+	}
+	r := a.Result(ctx)
+	return a, &Problem{Status: r.Status, Cause: r.Cause, Blame: honest(r.Cause), Step: "query", Text: r.Summary}
+}
+
+func (s *Server) request(path string, values url.Values) fetch.Request {
 	header := http.Header{"Accept": {"application/json"}}
 	for name, value := range s.Headers {
 		header.Set(name, value)
 	}
 	req := fetch.Request{
-		Method: http.MethodGet, URL: strings.TrimRight(s.URL, "/") + "/api/v1/query", Header: header,
+		Method: http.MethodGet, URL: strings.TrimRight(s.URL, "/") + path, Header: header,
 		Auth: s.Auth, TLS: s.TLS, MaxBody: maxBody,
-	}
-	values := url.Values{"query": {query}}
-	if !at.IsZero() {
-		values.Set("time", strconv.FormatFloat(float64(at.UnixMilli())/1000, 'f', -1, 64))
 	}
 	form := values.Encode()
 	if len(form) <= longestGet {
