@@ -6,7 +6,9 @@ import (
 	"github.com/windsock-monitor/windsock/exporters/alertmanager"
 	"github.com/windsock-monitor/windsock/exporters/datadog"
 	"github.com/windsock-monitor/windsock/exporters/otel"
+	"github.com/windsock-monitor/windsock/exporters/pagerduty"
 	"github.com/windsock-monitor/windsock/exporters/prometheus"
+	"github.com/windsock-monitor/windsock/exporters/slack"
 	"github.com/windsock-monitor/windsock/exporters/stdout"
 	"github.com/windsock-monitor/windsock/exporters/webhook"
 )
@@ -17,7 +19,9 @@ func Kinds() []exporters.Kind {
 		alertmanager.Kind(),
 		datadog.Kind(),
 		otel.Kind(),
+		pagerduty.Kind(),
 		prometheus.Kind(),
+		slack.Kind(),
 		stdout.Kind(),
 		webhook.Kind(),
 	}

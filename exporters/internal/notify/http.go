@@ -71,6 +71,7 @@ type Answer struct {
 
 // Post makes one attempt. It follows no redirect and uses a connection of its own. The error is made by exporters.Retry,
 // Hold, Split or Poison as exporters.OfHTTPStatus says, with the first words of what the backend said, and without a secret.
+// The answer that was no 2xx comes with it, as it was: a backend's own word may say more than the status.
 func (w *Way) Post(ctx context.Context, r Request) (Answer, error) {
 	if w.timeout > 0 {
 		var cancel context.CancelFunc
@@ -92,7 +93,7 @@ func (w *Way) Post(ctx context.Context, r Request) (Answer, error) {
 		if (answer.Status == http.StatusUnauthorized || answer.Status == http.StatusForbidden) && !r.Renew.IsZero() {
 			said += " (" + credential.Renew(ctx, r.Renew) + ")"
 		}
-		return Answer{}, &saying{fault, said}
+		return Answer{answer.Status, answer.Header, body}, &saying{fault, said}
 	}
 	if failure, ok := errors.AsType[*outbound.Failure](err); ok && failure.Cause != checks.CauseResponseTooLarge {
 		body = nil // 2xx is a success, whatever comes of the body
