@@ -97,7 +97,7 @@ func (p *pager) refused(ctx context.Context, key string, answer *notify.Answer, 
 }
 
 // plain is the text of an error, without its class.
-type plain struct{ err error } //nolint:errname // it takes something away from an error
+type plain struct{ err error }
 
 func (p plain) Error() string { return p.err.Error() }
 

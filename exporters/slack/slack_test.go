@@ -3,7 +3,9 @@ package slack_test
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -184,7 +186,7 @@ func TestNothingThatAnAlertSaysCallsAnybody(t *testing.T) {
 		"*bold*\n>quote\u2028<!channel>", strings.Repeat("<", 5000), strings.Repeat("&", 5000), "\xff<\x00!channel>", strings.Repeat("ünïcödé ", 2000),
 	}
 	for i, bad := range hostile {
-		t.Run(fmt.Sprint(i), func(t *testing.T) {
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
 			w := newWorld(t)
 			a := alert(bad, firing, checks.P1, 0)
 			a.Summary, a.Impact, a.Action, a.Diagnosis, a.Commander, a.Incident, a.Runbook = bad, bad, bad, bad, bad, bad, bad
@@ -278,9 +280,7 @@ func TestWhatSlackSays(t *testing.T) {
 func refuses(t *testing.T, w *world, e exporters.Exporter, status int, header http.Header, body string, want exportertest.Class) {
 	t.Helper()
 	w.say(func(out http.ResponseWriter, _ string) bool {
-		for name, values := range header {
-			out.Header()[name] = values
-		}
+		maps.Copy(out.Header(), header)
 		out.WriteHeader(status)
 		_, _ = io.WriteString(out, body)
 		return true

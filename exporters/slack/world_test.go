@@ -22,7 +22,7 @@ const key = "xoxb-canary-4711-Zq8fLm2pRt"
 
 // post is one message as it came.
 type post struct {
-	Method    string
+	Method    string  `json:"-"`
 	Channel   string  `json:"channel"`
 	TS        string  `json:"ts"`
 	ThreadTS  string  `json:"thread_ts"`
