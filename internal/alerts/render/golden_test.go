@@ -44,9 +44,15 @@ func told(remarks []render.Remark) string {
 	return out.String()
 }
 
+func inputs() map[string]render.Input {
+	return map[string]render.Input{"sample": sample(), "builtin": builtin()}
+}
+
 func TestTheRuleFileIsAsItWas(t *testing.T) {
 	t.Parallel()
-	out, remarks := render.Prometheus(sample())
-	golden(t, "sample.rules.yaml", string(out))
-	golden(t, "sample.rules.told", told(remarks))
+	for name, in := range inputs() {
+		out, remarks := render.Prometheus(in)
+		golden(t, name+".rules.yaml", string(out))
+		golden(t, name+".rules.told", told(remarks))
+	}
 }

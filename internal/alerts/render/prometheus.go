@@ -87,17 +87,14 @@ func (w *ruleFile) rule(r *alerts.Rule) []alerting {
 	if r.Inhibits != nil {
 		w.remark(false, r.Name, "what it silences (%s) is for the Alertmanager: inhibit_rules stand as a comment in the file", strings.Join(r.Inhibits.Rules, ", "))
 	}
-	group := []alerting{w.alert(r, r.Severity, base.text, false)}
-	for i := range r.Escalations {
-		e := &r.Escalations[i]
-		more, err := p.condition(&e.When)
-		if err != nil {
-			w.remark(true, r.Name, "PromQL cannot say when it rises to %[2]s (%[1]v): that is written on the agent's own verdict", err, e.Severity)
-			group = append(group, w.alert(r, e.Severity, fmt.Sprintf(ownState, strconv.Quote(r.Name)+", severity="+strconv.Quote(string(e.Severity))), true))
-			continue
+	var group []alerting
+	if !impossible(&r.When) {
+		group = append(group, w.alert(r, r.Severity, base.text, false))
+	}
+	for _, severity := range severities() {
+		if when, ok := rises(r, severity); ok {
+			group = append(group, w.escalation(p, base, severity, when))
 		}
-		both := join(vector{parens(base.text), base.attrs}, "and", more)
-		group = append(group, w.alert(r, e.Severity, both.text, false))
 	}
 	if !r.AbsentAfter.IsZero() {
 		group = append(group, w.noData(p)...)
@@ -105,9 +102,40 @@ func (w *ruleFile) rule(r *alerts.Rule) []alerting {
 	return group
 }
 
+// rises is when a rule comes to a severity.
+func rises(r *alerts.Rule, to checks.Severity) (*alerts.Condition, bool) {
+	var when []alerts.Condition
+	for i := range r.Escalations {
+		if r.Escalations[i].Severity == to {
+			when = append(when, r.Escalations[i].When)
+		}
+	}
+	if len(when) == 0 {
+		return nil, false
+	}
+	if len(when) == 1 {
+		return &when[0], true
+	}
+	return &alerts.Condition{Any: when}, true
+}
+
+// impossible is the condition of a rule that is there for what is absent.
+func impossible(c *alerts.Condition) bool {
+	return c.Metric == "probe.success" && c.Op == alerts.Below && c.Threshold <= 0
+}
+
+func (w *ruleFile) escalation(p promql, base vector, severity checks.Severity, when *alerts.Condition) alerting {
+	more, err := p.condition(when)
+	if err != nil {
+		w.remark(true, p.rule.Name, "PromQL cannot say when it rises to %s (%v): that is written on the agent's own verdict", severity, err)
+		return w.alert(p.rule, severity, fmt.Sprintf(ownState, strconv.Quote(p.rule.Name)+", severity="+strconv.Quote(string(severity))), true)
+	}
+	return w.alert(p.rule, severity, join(vector{parens(base.text), base.attrs}, "and", more).text, false)
+}
+
 // alert is a rule with one severity. What is the agent's verdict has waited already.
 func (w *ruleFile) alert(r *alerts.Rule, severity checks.Severity, expr string, verdict bool) alerting {
-	a := alerting{name: r.Name, expr: expr, labels: w.labels(r, severity), notes: notes(r)}
+	a := alerting{name: r.Name, expr: expr, labels: w.labels(r, severity), notes: notes(r, severity)}
 	if !verdict {
 		a.wait, a.keep = r.For, r.KeepFiringFor
 	}
@@ -125,14 +153,13 @@ func (w *ruleFile) labels(r *alerts.Rule, severity checks.Severity) map[string]s
 	return labels
 }
 
-func notes(r *alerts.Rule) map[string]string {
+func notes(r *alerts.Rule, severity checks.Severity) map[string]string {
 	out := map[string]string{}
-	metric := metricOf(&r.When)
 	for name, text := range map[string]string{"summary": r.Summary, "impact": r.Impact, "action": r.Action} {
 		if text == "" {
 			continue
 		}
-		if translated, ok := templated(r, metric, text); ok {
+		if translated, ok := templated(r, severity, text); ok {
 			out[name] = translated
 		} else if name != "summary" {
 			out[name] = plain(text)
@@ -157,9 +184,11 @@ func notes(r *alerts.Rule) map[string]string {
 func (w *ruleFile) noData(p promql) []alerting {
 	r := p.rule
 	made := func(expr string, wait time.Duration) alerting {
-		a := alerting{name: r.Name, expr: expr, wait: wait, labels: w.labels(r, r.Severity), notes: notes(r)}
+		a := alerting{name: r.Name, expr: expr, wait: wait, labels: w.labels(r, r.Severity), notes: notes(r, r.Severity)}
 		a.labels[labelState] = string(checks.AlertNoData)
-		a.notes["summary"] = "no data for " + plain(words(&r.When))
+		if !impossible(&r.When) {
+			a.notes["summary"] = "no data for " + plain(words(&r.When))
+		}
 		return a
 	}
 	if name, ok := strings.CutPrefix(metricOf(&r.When), traffic); ok {

@@ -108,24 +108,31 @@ func (p promql) leaf(c *alerts.Condition) (vector, error) {
 		v.text += compare(c)
 		return v, nil
 	}
-	return p.share(c, s, v), nil
+	return p.share(c, s, v, s.dropped(members))
 }
 
 func without(attrs, dropped []string) []string {
 	return slices.DeleteFunc(slices.Clone(attrs), func(a string) bool { return slices.Contains(dropped, a) })
 }
 
-// share counts the members of each group.
-func (p promql) share(c *alerts.Condition, s *scope, v vector) vector {
-	dropped := s.dropped(s.groupOf(p.rule))
-	holding := aggregateBy("count", dropped, parens(v.text)+compare(c))
+// share counts the members of each group: those for which the condition holds, of those that have samples enough.
+func (p promql) share(c *alerts.Condition, s *scope, v vector, gone []string) (vector, error) {
+	dropped := without(s.dropped(s.groupOf(p.rule)), gone)
 	out := vector{attrs: without(v.attrs, dropped)}
+	out.text = aggregateBy("count", dropped, v.text+compare(c))
 	if c.Share.AtLeast <= 0 {
-		out.text = holding + " > 0"
-		return out
+		out.text += " > 0"
+		return out, nil
 	}
-	out.text = holding + "\n/ " + aggregateBy("count", dropped, v.text) + " >= " + number(c.Share.AtLeast)
-	return out
+	all := v.text
+	if failsEnough(c) {
+		var err error
+		if all, err = p.enough(c, s, gone); err != nil {
+			return vector{}, err
+		}
+	}
+	out.text += "\n/ " + aggregateBy("count", dropped, all) + " >= " + number(c.Share.AtLeast)
+	return out, nil
 }
 
 // aggregateBy takes together what the attributes tell apart.
@@ -133,11 +140,7 @@ func aggregateBy(op string, dropped []string, text string) string {
 	if len(dropped) == 0 {
 		return op + " without () (" + text + ")"
 	}
-	labels := make([]string, len(dropped))
-	for i, attr := range dropped {
-		labels[i] = prometheus.LabelName(attr)
-	}
-	return op + " without (" + strings.Join(labels, ", ") + ") (" + text + ")"
+	return op + " without (" + strings.Join(labelNames(dropped), ", ") + ") (" + text + ")"
 }
 
 // pooled is aggregateBy, or the text itself where nothing is to be taken together.
@@ -160,29 +163,21 @@ func duration(d time.Duration) string { return model.Duration(d).String() }
 // aggregate is the number that is compared, for each member: what Prometheus is asked for differs by how often the check
 // runs.
 func (p promql) aggregate(c *alerts.Condition, s *scope, dropped []string) (string, error) {
-	classes := s.classes()
-	if c.Window.Runs <= 1 && c.Window.Time == 0 && s.metric.Kind == exporters.Gauge {
-		classes = []class{s.one()}
+	text, err := "", error(nil)
+	if s.metric.Kind == exporters.Gauge {
+		text, err = gauge(c, s, dropped)
+	} else {
+		text, err = counter(c, s, dropped)
 	}
-	counted := c.MinSamples > 1 || (c.MinSamples == 1 && s.metric.Kind != exporters.Gauge)
-	var parts []string
-	for _, k := range classes {
-		text, err := p.classed(c, s, k, dropped)
+	if err != nil {
+		return "", err
+	}
+	if needsEnough(c, s) && !failsEnough(c) {
+		enough, err := p.enough(c, s, dropped)
 		if err != nil {
 			return "", err
 		}
-		if counted {
-			enough, err := p.enough(c, s, k, dropped)
-			if err != nil {
-				return "", err
-			}
-			text = parens(text) + "\nand " + enough
-		}
-		parts = append(parts, text)
-	}
-	text := strings.Join(parts, "\nor ")
-	if len(parts) > 1 || counted {
-		text = parens(text)
+		text = parens(parens(text) + "\nand " + enough)
 	}
 	if c.Until {
 		text += " - time()"
@@ -190,28 +185,61 @@ func (p promql) aggregate(c *alerts.Condition, s *scope, dropped []string) (stri
 	return text, nil
 }
 
-func (p promql) classed(c *alerts.Condition, s *scope, k class, dropped []string) (string, error) {
-	if s.metric.Kind == exporters.Gauge {
-		return gauge(c, s, k, dropped)
-	}
-	return counter(c, s, k, dropped)
+// needsEnough reports whether a window can have too few samples: a gauge that has a value has one.
+func needsEnough(c *alerts.Condition, s *scope) bool {
+	return c.MinSamples > 1 || (c.MinSamples == 1 && s.metric.Kind != exporters.Gauge)
+}
+
+// failsEnough reports whether so many failures are asked for that there were runs enough.
+func failsEnough(c *alerts.Condition) bool {
+	return c.Metric == "probe.failures" && (c.Aggregate == alerts.Sum) && c.Op == alerts.Above && c.Threshold > float64(c.MinSamples-1)
 }
 
 // enough holds where the window has samples enough.
-func (p promql) enough(c *alerts.Condition, s *scope, k class, dropped []string) (string, error) {
+func (p promql) enough(c *alerts.Condition, s *scope, dropped []string) (string, error) {
+	least := " >= " + strconv.Itoa(c.MinSamples)
 	if s.metric.Kind == exporters.Gauge {
-		return pooled("sum", dropped, fmt.Sprintf("count_over_time(%s[%s])", selects(s, k, prometheus.Name(s.metric)), steps(c, k))) + " >= " + strconv.Itoa(c.MinSamples), nil
+		return pooled("sum", dropped, union(s.classes(), func(k class) string {
+			return fmt.Sprintf("count_over_time(%s[%s])", s.series(k), steps(c, k))
+		})) + least, nil
 	}
 	if s.metric.Self {
 		return "", cannot("the samples of %s cannot be counted", s.metric.Name)
 	}
-	group := slices.DeleteFunc(slices.Clone(dropped), func(a string) bool { return slices.Contains(s.metric.Attrs, a) })
-	group = append(group, "status")
-	ran := *s
-	ran.labels = slices.DeleteFunc(slices.Clone(s.labels), func(l selector) bool { return slices.Contains(s.metric.Attrs, l.attr) })
-	series := selects(&ran, k, runs, finished)
-	all := selects(&ran, k, runs, lifetime)
-	return grown(aggregateBy("sum", group, series), "0 * "+aggregateBy("sum", group, all), span(c, k)) + " >= " + strconv.Itoa(c.MinSamples), nil
+	own := s.common()
+	return s.growth(s.classes(), without(dropped, s.metric.Attrs), func(k class, by []string) string {
+		by = append(by, "status")
+		return grown(aggregateBy("sum", by, selects(own, k, runs, finished)), "0 * "+aggregateBy("sum", by, selects(own, k, runs, lifetime)), span(c, k))
+	}) + least, nil
+}
+
+// common is the scope without what only the metric itself says.
+func (s *scope) common() *scope {
+	own := *s
+	own.labels = slices.DeleteFunc(slices.Clone(s.labels), func(l selector) bool { return slices.Contains(s.metric.Attrs, l.attr) })
+	return &own
+}
+
+// union is the series of all classes.
+func union(classes []class, of func(class) string) string {
+	parts := make([]string, len(classes))
+	for i, k := range classes {
+		parts[i] = of(k)
+	}
+	if len(parts) == 1 {
+		return parts[0]
+	}
+	return parens(strings.Join(parts, "\nor "))
+}
+
+// growth adds up what counters grew by. What checks of one interval have in common is added up at once, the rest after
+// the classes have come together.
+func (s *scope) growth(classes []class, dropped []string, of func(k class, by []string) string) string {
+	if len(classes) == 1 {
+		return of(classes[0], dropped)
+	}
+	own := slices.DeleteFunc(slices.Clone(dropped), func(a string) bool { return slices.Contains(exporters.CommonAttrs(), a) })
+	return pooled("sum", without(dropped, own), union(classes, func(k class) string { return of(k, own) }))
 }
 
 // span is how far back a counter is compared.
@@ -263,190 +291,4 @@ func (l selector) promql() string {
 		}
 	}
 	return prometheus.LabelName(l.attr) + op + strconv.Quote(value)
-}
-
-// gauge is an aggregate of the values that a gauge had. The page shows a check's gauges as its last run left them.
-func gauge(c *alerts.Condition, s *scope, k class, dropped []string) (string, error) {
-	series := selects(s, k, prometheus.Name(s.metric))
-	var text string
-	windowed := c.Window.Runs > 1 || c.Window.Time > 0
-	switch c.Aggregate {
-	case alerts.Last, "":
-		return last(c, s, k, dropped)
-	case alerts.Min, alerts.Max:
-		text = series
-		if windowed {
-			text = fmt.Sprintf("%s_over_time(%s[%s])", c.Aggregate, series, duration(inForce(c, k)))
-		}
-		return pooled(string(c.Aggregate), dropped, text), nil
-	case alerts.Avg:
-		if len(dropped) > 0 && windowed {
-			return pooled("sum", dropped, fmt.Sprintf("sum_over_time(%s[%s])", series, steps(c, k))) + " / " +
-				pooled("sum", dropped, fmt.Sprintf("count_over_time(%s[%s])", series, steps(c, k))), nil
-		}
-		text = series
-		if windowed {
-			text = fmt.Sprintf("avg_over_time(%s[%s])", series, steps(c, k))
-		}
-		return pooled("avg", dropped, text), nil
-	case alerts.Sum, alerts.Count:
-		return pooled("sum", dropped, fmt.Sprintf("%s_over_time(%s[%s])", c.Aggregate, series, steps(c, k.orMinute()))), nil
-	case alerts.P50, alerts.P90, alerts.P95, alerts.P99:
-		if len(dropped) > 0 {
-			return "", cannot("a quantile over several series (%s) and a window", strings.Join(dropped, ", "))
-		}
-		if !windowed {
-			return series, nil
-		}
-		return fmt.Sprintf("quantile_over_time(%s, %s[%s])", quantile(c.Aggregate), series, steps(c, k)), nil
-	case alerts.Rate:
-	}
-	return "", cannot("%s of a gauge", c.Aggregate)
-}
-
-func (k class) orMinute() class {
-	if k.interval == 0 {
-		k.interval = time.Minute
-	}
-	return k
-}
-
-func quantile(a alerts.Aggregate) string {
-	return "0." + strings.TrimSuffix(strings.TrimPrefix(string(a), "p"), "0")
-}
-
-// last is the last value. Of several series there is no last one to be told.
-func last(c *alerts.Condition, s *scope, k class, dropped []string) (string, error) {
-	if len(dropped) > 0 {
-		return "", cannot("the last of several series (%s)", strings.Join(dropped, ", "))
-	}
-	series := selects(s, k, prometheus.Name(s.metric))
-	if c.Window.Runs > 1 || c.Window.Time > 0 {
-		return fmt.Sprintf("last_over_time(%s[%s])", series, duration(inForce(c, k))), nil
-	}
-	return series, nil
-}
-
-// inForce is the range in which the values of the window's runs were the present ones. A value stays until the next run,
-// so that of n runs the range is one interval shorter.
-func inForce(c *alerts.Condition, k class) time.Duration {
-	if c.Window.Time > 0 {
-		return c.Window.Time
-	}
-	return time.Duration(c.Window.Runs-1) * k.interval
-}
-
-// counter is what a counter grew by.
-func counter(c *alerts.Condition, s *scope, k class, dropped []string) (string, error) {
-	name, w := prometheus.Name(s.metric), span(c, k)
-	per := ""
-	switch c.Aggregate {
-	case alerts.Sum:
-	case alerts.Last, "":
-		if c.Window.Runs > 1 || c.Window.Time > 0 {
-			return "", cannot("the last of a counter within a window")
-		}
-	case alerts.Count:
-		if s.metric.Kind != exporters.Histogram {
-			return "", cannot("count of a counter")
-		}
-		name += "_count"
-	case alerts.Rate:
-		per = " / " + number(w.Seconds())
-	case alerts.P50, alerts.P90, alerts.P95, alerts.P99:
-		if s.metric.Kind != exporters.Histogram {
-			return "", cannot("%s of a counter", c.Aggregate)
-		}
-		series := fmt.Sprintf("increase(%s[%s])", selects(s, k, name+"_bucket"), duration(w))
-		return fmt.Sprintf("histogram_quantile(%s, %s)", quantile(c.Aggregate), pooled("sum", dropped, series)), nil
-	case alerts.Min, alerts.Max, alerts.Avg:
-		return "", cannot("%s of a counter", c.Aggregate)
-	}
-	if s.metric.Kind == exporters.Histogram && c.Aggregate != alerts.Count {
-		name += "_sum"
-	}
-	series := selects(s, k, name)
-	zero, ok := s.zero(k, dropped)
-	if !ok {
-		return pooled("sum", dropped, fmt.Sprintf("increase(%s[%s])", series, duration(w))) + per, nil
-	}
-	text := grown(pooled("sum", dropped, series), zero, w)
-	if per != "" {
-		text = parens(text) + per
-	}
-	return text, nil
-}
-
-// zero is 0 for every group of which the agent was heard, whether it counted anything or not. It is false where the
-// groups are told apart by what only the counter itself says.
-func (s *scope) zero(k class, dropped []string) (string, bool) {
-	for _, attr := range s.metric.Attrs {
-		if !slices.Contains(dropped, attr) {
-			return "", false
-		}
-	}
-	if s.metric.Self {
-		return "0 * " + uptime, true
-	}
-	group := slices.DeleteFunc(slices.Clone(dropped), func(a string) bool { return slices.Contains(s.metric.Attrs, a) })
-	own := *s
-	own.labels = slices.DeleteFunc(slices.Clone(s.labels), func(l selector) bool { return slices.Contains(s.metric.Attrs, l.attr) })
-	return "0 * " + aggregateBy("sum", append(group, "status"), selects(&own, k, runs)), true
-}
-
-// grown is what a counter grew by in a span, exactly. increase() would extrapolate, and would not see the first increment
-// of a counter that was born within the span. The zero is of the time when the span began, so that a counter that was not
-// scraped then says nothing.
-func grown(series, zero string, w time.Duration) string {
-	offset := " offset " + duration(w)
-	return series + "\n- (" + shifted(series, offset) + "\n  or " + shifted(zero, offset) + ")"
-}
-
-// shifted is the expression as it was before.
-func shifted(text, offset string) string {
-	if at := strings.LastIndex(text, ")"); at >= 0 && strings.HasSuffix(text, ")") { // "sum without (x) (series)"
-		return text[:at] + offset + ")"
-	}
-	return text + offset
-}
-
-// asked is a comparison with the answer to a question about the application's own metrics.
-func (p promql) asked(c *alerts.Condition, name string) (vector, error) {
-	if p.in.Traffic == nil {
-		return vector{}, cannot("%s is asked of the application's metrics, which are not known", c.Metric)
-	}
-	question, labels, ok := p.in.Traffic(name)
-	if !ok {
-		return vector{}, cannot("%s is no question of the checklist, so that its expression is not known", c.Metric)
-	}
-	if c.Share != nil || c.MinSamples > 1 {
-		return vector{}, cannot("share and min_samples of an answer")
-	}
-	text := parens(question)
-	w := span(c, p.readBy(c))
-	step := duration(p.readBy(c).interval)
-	switch c.Aggregate {
-	case alerts.Last, "":
-	case alerts.Min, alerts.Max, alerts.Avg:
-		if c.Window.Runs > 1 || c.Window.Time > 0 {
-			text = fmt.Sprintf("%s_over_time(%s[%s:%s])", c.Aggregate, text, duration(w-time.Millisecond), step)
-		}
-	case alerts.P50, alerts.P90, alerts.P95, alerts.P99:
-		text = fmt.Sprintf("quantile_over_time(%s, %s[%s:%s])", quantile(c.Aggregate), text, duration(w-time.Millisecond), step)
-	case alerts.Sum, alerts.Count, alerts.Rate:
-		return vector{}, cannot("%s of answers", c.Aggregate)
-	}
-	return vector{text + compare(c), labels}, nil
-}
-
-// readBy is the class of the checks that ask, one minute where there is none.
-func (p promql) readBy(c *alerts.Condition) class {
-	k := class{}
-	for i := range p.in.Checks {
-		check := &p.in.Checks[i]
-		if slices.Contains(check.Metrics, c.Metric) && (k.interval == 0 || check.Interval < k.interval) {
-			k.interval = check.Interval
-		}
-	}
-	return k.orMinute()
 }

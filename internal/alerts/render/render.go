@@ -74,15 +74,15 @@ func Inhibitions(rules []alerts.Rule) string {
 	var out strings.Builder
 	for _, layer := range layers(rules) {
 		for _, r := range ofLayer(rules, layer) {
-			for _, e := range r.Escalations {
-				fmt.Fprintf(&out, "  - source_matchers: ['alertname=%q', 'severity=%q']\n", r.Name, e.Severity)
-				fmt.Fprintf(&out, "    target_matchers: ['alertname=%q', 'severity=~%q']\n", r.Name, strings.Join(below(e.Severity), "|"))
-				fmt.Fprintf(&out, "    equal: [%s]\n", strings.Join(append(slices.Clone(r.GroupBy), "location"), ", "))
+			for _, severity := range severities() {
+				if _, ok := rises(&r, severity); ok {
+					inhibition(&out, r.Name, []string{string(severity)}, []string{r.Name, strings.Join(below(severity), "|")}, append(slices.Clone(r.GroupBy), "location"))
+				}
 			}
 			if i := r.Inhibits; i != nil && len(i.Rules) > 0 {
-				fmt.Fprintf(&out, "  - source_matchers: ['alertname=%q', 'severity=~%q']\n", r.Name, strings.Join(orWorse(i.Severity), "|"))
-				fmt.Fprintf(&out, "    target_matchers: ['alertname=~%q']\n", strings.Join(i.Rules, "|"))
-				fmt.Fprintf(&out, "    equal: [%s]\n", strings.Join(i.Equal, ", "))
+				own, asked := split(rules, i.Rules)
+				inhibition(&out, r.Name, orWorse(i.Severity), own, i.Equal)
+				inhibition(&out, r.Name, orWorse(i.Severity), asked, nil)
 			}
 		}
 	}
@@ -90,6 +90,39 @@ func Inhibitions(rules []alerts.Rule) string {
 		return ""
 	}
 	return "inhibit_rules:\n" + out.String()
+}
+
+// split are the rules that have our labels, and those whose series are the application's, which have none of them.
+func split(rules []alerts.Rule, names []string) (own, asked []string) {
+	for _, name := range names {
+		if slices.ContainsFunc(rules, func(r alerts.Rule) bool { return r.Name == name && r.Layer == alerts.LayerTraffic }) {
+			asked = append(asked, name)
+		} else {
+			own = append(own, name)
+		}
+	}
+	if len(own) > 0 {
+		own = []string{strings.Join(own, "|")}
+	}
+	if len(asked) > 0 {
+		asked = []string{strings.Join(asked, "|")}
+	}
+	return own, asked
+}
+
+// inhibition is one rule; target is the names of the alerts and, where it is of some only, their severities.
+func inhibition(out *strings.Builder, name string, severity, target, equal []string) {
+	if len(target) == 0 {
+		return
+	}
+	fmt.Fprintf(out, "  - source_matchers: ['alertname=%q', 'severity=~%q']\n    target_matchers: ['alertname=~%q'", name, strings.Join(severity, "|"), target[0])
+	if len(target) > 1 {
+		fmt.Fprintf(out, ", 'severity=~%q'", target[1])
+	}
+	out.WriteString("]\n")
+	if len(equal) > 0 {
+		fmt.Fprintf(out, "    equal: [%s]\n", strings.Join(equal, ", "))
+	}
 }
 
 func severities() []checks.Severity {

@@ -6,6 +6,7 @@ import (
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/alerts"
 	"github.com/windsock-monitor/windsock/internal/alerts/render"
+	"github.com/windsock-monitor/windsock/internal/traffic"
 )
 
 // sample is one of each sort of rule, over checks of different intervals.
@@ -36,7 +37,9 @@ func questions(name string) (promql string, labels []string, ok bool) {
 	return "", nil, false
 }
 
-func match(attr string, values ...string) alerts.Matcher { return alerts.Matcher{Attr: attr, In: values} }
+func match(attr string, values ...string) alerts.Matcher {
+	return alerts.Matcher{Attr: attr, In: values}
+}
 
 func rules() []alerts.Rule {
 	provider := []string{"provider"}
@@ -114,4 +117,26 @@ func rules() []alerts.Rule {
 			When: alerts.Condition{Metric: "windsock.heartbeat.failed", Aggregate: alerts.Sum, Window: alerts.Window{Time: 5 * time.Minute}, Op: alerts.Above, Threshold: 2},
 		},
 	}
+}
+
+// builtin is the built-in rules over checks as they ship, with those that are optional.
+func builtin() render.Input {
+	minute, five := time.Minute, 5*time.Minute
+	return render.Input{Rules: alerts.Builtin(), Location: "par1", Heartbeat: minute, Traffic: checklist, Checks: []alerts.Check{
+		{Name: "app", Kind: "app", Interval: minute},
+		{Name: "chat-small", Kind: "chat", Provider: "mistral", Paid: true, Interval: minute},
+		{Name: "egress", Kind: "egress", Interval: five},
+		{Name: "embeddings", Kind: "embeddings", Provider: "mistral", Paid: true, Interval: five},
+		{Name: "keys", Kind: "credentials", Provider: "mistral", Interval: five},
+		{Name: "models", Kind: "models", Provider: "mistral", Interval: minute},
+		{Name: "spend", Kind: "spend", Interval: five},
+		{Name: "status-page", Kind: "status_page", Interval: five},
+		{Name: "traffic", Kind: "prometheus", Interval: minute},
+		{Name: "usable", Kind: "usable", Provider: "mistral", Paid: true, Interval: 3 * time.Hour},
+	}}
+}
+
+func checklist(name string) (promql string, labels []string, ok bool) {
+	q, ok := traffic.Find(traffic.Checklist(), name)
+	return q.PromQL, q.By, ok
 }

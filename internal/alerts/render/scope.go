@@ -22,6 +22,8 @@ type scope struct {
 	narrow bool            // the labels alone would select more checks
 	pinned map[string]bool // attributes of which one value is selected
 	attrs  []string        // of the metric's series, sorted
+
+	success string // what probe_success must be for a gauge to count: "0", "1", or "" for either
 }
 
 // selector is one condition on a label, in words that both PromQL and Datadog can be given.
@@ -77,6 +79,9 @@ func attrsOf(m exporters.Metric) []string {
 }
 
 func (s *scope) match(by alerts.Matcher) error {
+	if by.Attr == "cause" && s.metric.Name == "probe.failures" {
+		return s.outcome(by)
+	}
 	if slices.Contains(s.attrs, by.Attr) {
 		s.label(by.Attr, by)
 		s.keep(by.Attr, by)
@@ -144,30 +149,60 @@ func (s *scope) outcome(by alerts.Matcher) error {
 	case "probe.skips":
 		own = "reason"
 	default:
-		return cannot("the series of %s do not say with which %s a run ended", s.metric.Name, by.Attr)
+		return s.ended(by)
 	}
-	switch by.Attr {
-	case "status":
+	if by.Attr == "status" {
 		if status == "" || !by.Matches(status) {
 			return cannot("the series of %s do not say with which status a run ended", s.metric.Name)
 		}
 		return nil
-	case "cause":
-		s.label(own, by)
+	}
+	s.causes(own, func(row checks.CauseInfo) bool {
+		if by.Attr == "cause" {
+			return by.Matches(string(row.Cause))
+		}
+		return by.Matches(string(row.Blame))
+	})
+	if by.Attr == "cause" {
 		return nil
 	}
-	var causes []string
-	for _, row := range checks.Causes() {
-		if by.Matches(string(row.Blame)) {
-			causes = append(causes, string(row.Cause))
-		}
-	}
-	slices.Sort(causes)
-	s.labels = append(s.labels, selector{attr: own, values: causes})
 	if !by.Matches(string(checks.BlameApplication)) { // their failures are the application's, whatever the cause
 		kinds := []string{"app", "exec", "prometheus", "spend"}
 		s.keep("kind", alerts.Matcher{In: kinds, Not: true})
 		s.labels = append(s.labels, selector{attr: "kind", values: kinds, not: true})
+	}
+	return nil
+}
+
+// causes selects those causes that every matcher takes. A failure is never one that was skipped.
+func (s *scope) causes(attr string, takes func(checks.CauseInfo) bool) {
+	at := slices.IndexFunc(s.labels, func(l selector) bool { return l.attr == attr && !l.not && l.regexp == "" })
+	var values []string
+	for _, row := range checks.Causes() {
+		failure := row.Blame != checks.BlameSkipped || attr == "reason"
+		if failure && takes(row) && (at < 0 || slices.Contains(s.labels[at].values, string(row.Cause))) {
+			values = append(values, string(row.Cause))
+		}
+	}
+	slices.Sort(values)
+	if at >= 0 {
+		s.labels[at].values = values
+		return
+	}
+	s.labels = append(s.labels, selector{attr: attr, values: values})
+}
+
+// ended selects the values of a gauge by how the run ended, where probe_success can tell.
+func (s *scope) ended(by alerts.Matcher) error {
+	good, bad := by.Matches(checks.OK.String()), by.Matches(checks.Failed.String())
+	if by.Attr != "status" || s.metric.Kind != exporters.Gauge || good != by.Matches(checks.Degraded.String()) || (!good && !bad) {
+		return cannot("the series of %s do not say with which %s a run ended", s.metric.Name, by.Attr)
+	}
+	switch {
+	case good && !bad:
+		s.success = "1"
+	case bad && !good:
+		s.success = "0"
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"text/template/parse"
 
+	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/alerts"
 )
 
@@ -42,12 +43,12 @@ func plain(text string) string {
 
 // templated is a rule's text in the words of Prometheus's templates: .Value and .Labels are alike, functions have other
 // names, and what the rule knows is put in. It is false for a text that names what Prometheus does not know.
-func templated(r *alerts.Rule, metric, text string) (string, bool) {
+func templated(r *alerts.Rule, severity checks.Severity, text string) (string, bool) {
 	t, err := alerts.Text(text)
 	if err != nil {
 		return "", false
 	}
-	known := map[string]string{"Rule": r.Name, "Severity": string(r.Severity), "Metric": metric}
+	known := map[string]string{"Rule": r.Name, "Severity": string(severity), "Metric": metricOf(&r.When)}
 	tr := translator{known: known, threshold: threshold(&r.When)}
 	if !tr.list(t.Root) {
 		return "", false
@@ -96,6 +97,8 @@ func (tr translator) node(n parse.Node) bool {
 		return true
 	case *parse.ActionNode:
 		return tr.pipe(n.Pipe)
+	case *parse.WithNode:
+		return tr.pipe(n.Pipe) && tr.list(n.List) && tr.list(n.ElseList)
 	case *parse.IfNode:
 		return tr.pipe(n.Pipe) && tr.list(n.List) && tr.list(n.ElseList)
 	}
