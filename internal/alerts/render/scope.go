@@ -58,7 +58,7 @@ func measuring(all []alerts.Check, metric string) []alerts.Check {
 	for _, of := range []struct{ prefix, kind string }{
 		{"spend.", "spend"}, {"probe.key.", "credentials"}, {"probe.status_page.", "status_page"}, {"probe.exec.", "exec"},
 		{"probe.prometheus.", "prometheus"}, {"probe.app.", "app"}, {"probe.llm.embedding.", "embeddings"}, {"probe.dns.", "egress"},
-		{"probe.ssl.", "egress"}, {"probe.egress.", "egress"}, {"probe.llm.model.usable", "usable"}, {"probe.llm.model.", "models"},
+		{"query.", "prometheus"}, {"probe.ssl.", "egress"}, {"probe.egress.", "egress"}, {"probe.llm.model.usable", "usable"}, {"probe.llm.model.", "models"},
 	} {
 		if strings.HasPrefix(metric, of.prefix) {
 			return slices.DeleteFunc(slices.Clone(all), func(c alerts.Check) bool { return c.Kind != of.kind })

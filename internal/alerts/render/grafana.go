@@ -1,0 +1,4 @@
+package render
+
+// Grafana is a dashboard.
+func Grafana(Input) ([]byte, []Remark) { return nil, nil }
