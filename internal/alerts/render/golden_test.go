@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -54,5 +55,59 @@ func TestTheRuleFileIsAsItWas(t *testing.T) {
 		out, remarks := render.Prometheus(in)
 		golden(t, name+".rules.yaml", string(out))
 		golden(t, name+".rules.told", told(remarks))
+	}
+}
+
+func TestTheMonitorsAreAsTheyWere(t *testing.T) {
+	t.Parallel()
+	for name, in := range inputs() {
+		out, remarks := render.Datadog(in)
+		golden(t, name+".monitors.json", string(out))
+		golden(t, name+".monitors.told", told(remarks))
+	}
+}
+
+func TestTheDashboardIsAsItWas(t *testing.T) {
+	t.Parallel()
+	out, remarks := render.Grafana(builtin())
+	golden(t, "builtin.dashboard.json", string(out))
+	if got := told(remarks); got != "" {
+		t.Errorf("told %q, want nothing", got)
+	}
+}
+
+func TestTheOrderOfTheRulesChangesNothing(t *testing.T) {
+	t.Parallel()
+	for name, write := range map[string]func(render.Input) ([]byte, []render.Remark){
+		"prometheus": render.Prometheus, "datadog": render.Datadog,
+	} {
+		in := builtin()
+		want, wantTold := write(in)
+		slices.Reverse(in.Rules)
+		slices.Reverse(in.Checks)
+		got, gotTold := write(in)
+		if diff := cmp.Diff(string(got), string(want)); diff != "" {
+			t.Errorf("%s: got - want +:\n%s", name, diff)
+		}
+		if diff := cmp.Diff(told(gotTold), told(wantTold)); diff != "" {
+			t.Errorf("%s: got - want +:\n%s", name, diff)
+		}
+	}
+}
+
+// Every rule is in the output, whatever became of it.
+func TestNoRuleIsDropped(t *testing.T) {
+	t.Parallel()
+	for name, in := range inputs() {
+		rules, _ := render.Prometheus(in)
+		monitors, _ := render.Datadog(in)
+		for _, r := range in.Rules {
+			if !strings.Contains(string(rules), "alert: "+r.Name+"\n") {
+				t.Errorf("%s: %s is not in the rule file", name, r.Name)
+			}
+			if !strings.Contains(string(monitors), `"rule:`+r.Name+`"`) {
+				t.Errorf("%s: %s is not in the monitors", name, r.Name)
+			}
+		}
 	}
 }
