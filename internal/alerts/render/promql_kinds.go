@@ -135,7 +135,12 @@ func (s *scope) grew(c *alerts.Condition, k class, dropped []string, name string
 	w, series := span(c, k), selects(s, k, name)
 	text := pooled("sum", dropped, fmt.Sprintf("increase(%s[%s])", series, duration(w)))
 	if zero, ok := s.zero(k, dropped); ok {
-		text = grown(pooled("sum", dropped, series), zero, w)
+		exact := grown(pooled("sum", dropped, series), zero, w)
+		if c.Window.Time > 0 { // as much as was seen, until there is a past as long as the window
+			text = parens(exact + "\nor " + text)
+		} else {
+			text = exact
+		}
 	}
 	if c.Aggregate == alerts.Rate {
 		text = parens(text) + " / " + number(w.Seconds())
