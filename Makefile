@@ -5,7 +5,7 @@ LDFLAGS = -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 10s
 SOAK ?= 10m
 
-.PHONY: build test race lint tidy fresh generate fmt demo verify test-interop test-prometheus test-plugins test-faults fuzz soak
+.PHONY: build test race lint tidy fresh generate fmt demo verify test-interop test-prometheus test-datadog test-plugins test-faults fuzz soak
 
 build: ## the binary, ./windsock
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o windsock ./cmd/agent
@@ -61,4 +61,4 @@ fuzz: ## every fuzz target for FUZZTIME
 		done; \
 	done
 
-verify: tidy lint race fresh test-interop test-prometheus test-plugins test-faults ## all that CI runs after the tests
+verify: tidy lint race fresh test-interop test-prometheus test-datadog test-plugins test-faults ## all that CI runs after the tests

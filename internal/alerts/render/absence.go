@@ -57,11 +57,12 @@ func (p promql) silentOf(s *scope, k class) string {
 	status := []string{"status"}
 	said := aggregateBy("sum", status, selects(s, k, runs, alive))
 	all := "0 * " + aggregateBy("sum", status, selects(s, k, runs, lifetime)+offset)
-	text := all + "\nunless (" + said + "\n  - (" + shifted(said, offset) + "\n  or " + all + ") > 0)"
+	var out strings.Builder
+	out.WriteString(all + "\nunless (" + said + "\n  - (" + shifted(said, offset) + "\n  or " + all + ") > 0)")
 	for _, name := range k.checks {
-		text += fmt.Sprintf("\nor absent_over_time(%s{check=%q}[%s]) and on () (%s and %s%s)", runs, name, duration(p.absence(k)), uptime, uptime, offset)
+		fmt.Fprintf(&out, "\nor absent_over_time(%s{check=%q}[%s]) and on () (%s and %s%s)", runs, name, duration(p.absence(k)), uptime, uptime, offset)
 	}
-	return text
+	return out.String()
 }
 
 // first is the first comparison of a condition.

@@ -72,8 +72,8 @@ type monitors struct {
 	remarks []Remark
 }
 
-func (w *monitors) remark(lost bool, rule, format string, args ...any) {
-	w.remarks = append(w.remarks, Remark{rule, fmt.Sprintf(format, args...), lost})
+func (w *monitors) lose(rule, format string, args ...any) {
+	w.remarks = append(w.remarks, Remark{rule, fmt.Sprintf(format, args...), true})
 }
 
 // ask is a query with what belongs to it.
@@ -87,7 +87,7 @@ type ask struct {
 func (w *monitors) rule(r *alerts.Rule) {
 	asks, err := w.asks(r)
 	if err != nil {
-		w.remark(true, r.Name, "a monitor cannot say it (%v): written on the agent's own verdict", err)
+		w.lose(r.Name, "a monitor cannot say it (%v): written on the agent's own verdict", err)
 		asks = []ask{w.verdict(r, "")}
 	}
 	for i := range asks {
@@ -95,13 +95,13 @@ func (w *monitors) rule(r *alerts.Rule) {
 	}
 	for _, severity := range severities() {
 		if _, ok := rises(r, severity); ok {
-			w.remark(true, r.Name, "a monitor cannot say when it rises to %s: that is written on the agent's own verdict", severity)
+			w.lose(r.Name, "a monitor cannot say when it rises to %s: that is written on the agent's own verdict", severity)
 			a := w.verdict(r, severity)
 			w.add(r, severity, &a)
 		}
 	}
 	if r.Inhibits != nil {
-		w.remark(true, r.Name, "monitors in a file cannot silence each other: %s are told of too", strings.Join(r.Inhibits.Rules, ", "))
+		w.lose(r.Name, "monitors in a file cannot silence each other: %s are told of too", strings.Join(r.Inhibits.Rules, ", "))
 	}
 }
 
@@ -244,7 +244,7 @@ func (w *monitors) itself() {
 		span := max(heartbeats*w.in.Heartbeat, downFor)
 		last, err := window(span)
 		if err != nil {
-			w.remark(true, r.Name, "a monitor cannot say it (%v)", err)
+			w.lose(r.Name, "a monitor cannot say it (%v)", err)
 			return
 		}
 		a := ask{kind: typeQuery, query: "sum(" + last + "):sum:windsock.heartbeat.sent{" + w.here() + "}" + w.by(nil) + ".as_count() < 1", critical: 1, silence: 2 * minutes(span)}

@@ -247,27 +247,23 @@ func aggregators(r *alerts.Rule, c *alerts.Condition, s *scope) (inTime, inSpace
 
 // filter is what stands in braces.
 func filter(s *scope, k class, more ...string) (string, error) {
-	var terms []string
-	checks := k.checks
+	names := k.checks
 	for _, l := range s.labels {
-		if l.regexp != "" {
-			if !slices.Contains(exporters.CommonAttrs(), l.attr) {
-				return "", cannot("a pattern on %s", l.attr)
-			}
-			if checks == nil {
-				for i := range s.checks {
-					checks = append(checks, s.checks[i].Name)
-				}
-			}
+		if l.regexp != "" && !slices.Contains(exporters.CommonAttrs(), l.attr) {
+			return "", cannot("a pattern on %s", l.attr)
+		}
+		if l.regexp != "" && names == nil {
+			names = s.names()
 		}
 	}
+	var terms []string
 	for _, l := range s.labels {
-		if l.regexp == "" && (checks == nil || !slices.Contains(exporters.CommonAttrs(), l.attr)) {
+		if l.regexp == "" && (names == nil || !slices.Contains(exporters.CommonAttrs(), l.attr)) {
 			terms = append(terms, l.datadog())
 		}
 	}
-	if checks != nil {
-		terms = append(terms, selector{attr: "check", values: checks}.datadog())
+	if names != nil {
+		terms = append(terms, selector{attr: "check", values: names}.datadog())
 	}
 	terms = append(terms, more...)
 	if len(terms) == 0 {

@@ -14,14 +14,18 @@ import (
 
 // monitor is what the tests read of a monitor.
 type monitor struct {
-	Name, Type, Query, Message string
-	Tags                       []string
-	Priority                   int
-	Options                    struct {
-		Thresholds      struct{ Critical, OK *float64 }
+	Name     string `json:"name"`
+	Type     string `json:"type"`
+	Query    string `json:"query"`
+	Message  string `json:"message"`
+	Priority int    `json:"priority"`
+	Options  struct {
+		Thresholds struct {
+			Critical *float64 `json:"critical"`
+		} `json:"thresholds"`
 		NotifyNoData    bool `json:"notify_no_data"`
 		NoDataTimeframe int  `json:"no_data_timeframe"`
-	}
+	} `json:"options"`
 }
 
 func readMonitors(t *testing.T, in render.Input) []monitor {

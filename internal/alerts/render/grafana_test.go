@@ -17,17 +17,29 @@ type board struct {
 	SchemaVersion int `json:"schemaVersion"`
 	Templating    struct {
 		List []struct {
-			Name, Type, Query string
-		}
-	}
+			Name  string `json:"name"`
+			Type  string `json:"type"`
+			Query string `json:"query"`
+		} `json:"list"`
+	} `json:"templating"`
 	Panels []struct {
-		ID         int
-		Type       string
-		Title      string
-		GridPos    struct{ X, Y, W, H int }
-		Datasource *struct{ Type, UID string }
-		Targets    []struct{ RefID, Expr string }
-	}
+		ID      int    `json:"id"`
+		Type    string `json:"type"`
+		Title   string `json:"title"`
+		GridPos struct {
+			X int `json:"x"`
+			Y int `json:"y"`
+			W int `json:"w"`
+			H int `json:"h"`
+		} `json:"gridPos"`
+		Datasource *struct {
+			UID string `json:"uid"`
+		} `json:"datasource"`
+		Targets []struct {
+			RefID string `json:"refId"`
+			Expr  string `json:"expr"`
+		} `json:"targets"`
+	} `json:"panels"`
 }
 
 func readBoard(t *testing.T) board {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/exporters"
 	"github.com/windsock-monitor/windsock/exporters/prometheus"
 	"github.com/windsock-monitor/windsock/internal/alerts"
 )
@@ -19,6 +20,7 @@ const (
 	heartbeatGone  = "windsock-heartbeat"
 	downFor        = 5 * time.Minute
 	heartbeats     = 3 // so many may be missed
+	bridge         = time.Minute
 	labelState     = "state"
 	prometheusHead = `# Written by "windsock alerts render --format prometheus". Write it again when the configuration changes.
 `
@@ -138,8 +140,23 @@ func (w *ruleFile) alert(r *alerts.Rule, severity checks.Severity, expr string, 
 	a := alerting{name: r.Name, expr: expr, labels: w.labels(r, severity), notes: notes(r, severity)}
 	if !verdict {
 		a.wait, a.keep = r.For, r.KeepFiringFor
+		if countsRuns(&r.When) {
+			a.keep = max(a.keep, bridge)
+		}
 	}
 	return a
+}
+
+// countsRuns reports whether a condition counts over a window of runs. Runs that end just before a scrape in one interval
+// and just after it in the next leave such a window one run short until the scrape after.
+func countsRuns(c *alerts.Condition) bool {
+	for _, of := range [][]alerts.Condition{c.All, c.Any} {
+		if slices.ContainsFunc(of, func(c alerts.Condition) bool { return countsRuns(&c) }) {
+			return true
+		}
+	}
+	m, ok := exporters.Lookup(c.Metric)
+	return ok && m.Kind == exporters.Counter && !m.Self && c.Window.Time == 0
 }
 
 func (w *ruleFile) labels(r *alerts.Rule, severity checks.Severity) map[string]string {

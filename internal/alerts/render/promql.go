@@ -163,12 +163,11 @@ func duration(d time.Duration) string { return model.Duration(d).String() }
 // aggregate is the number that is compared, for each member: what Prometheus is asked for differs by how often the check
 // runs.
 func (p promql) aggregate(c *alerts.Condition, s *scope, dropped []string) (string, error) {
-	text, err := "", error(nil)
+	of := counter
 	if s.metric.Kind == exporters.Gauge {
-		text, err = gauge(c, s, dropped)
-	} else {
-		text, err = counter(c, s, dropped)
+		of = gauge
 	}
+	text, err := of(c, s, dropped)
 	if err != nil {
 		return "", err
 	}
@@ -275,20 +274,16 @@ func selects(s *scope, k class, name string, more ...string) string {
 }
 
 func (l selector) promql() string {
-	op, value := "=", ""
+	yes, no, value := "=~", "!~", alternation(l.values)
 	switch {
 	case l.regexp != "":
-		op, value = "=~", l.regexp
+		value = l.regexp
 	case len(l.values) == 1:
-		value = l.values[0]
-	default:
-		op, value = "=~", alternation(l.values)
+		yes, no, value = "=", "!=", l.values[0]
 	}
+	op := yes
 	if l.not {
-		op = "!" + strings.TrimPrefix(op, "=")
-		if op == "!" {
-			op = "!="
-		}
+		op = no
 	}
 	return prometheus.LabelName(l.attr) + op + strconv.Quote(value)
 }

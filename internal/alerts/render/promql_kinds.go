@@ -33,49 +33,60 @@ func labelNames(attrs []string) []string {
 
 // gauge is an aggregate of the values that a gauge had. The page shows a check's gauges as its last run left them.
 func gauge(c *alerts.Condition, s *scope, dropped []string) (string, error) {
-	windowed := c.Window.Runs > 1 || c.Window.Time > 0
-	over := func(function string) string { // each run once
-		return union(s.classes(), func(k class) string { return function + s.series(k) + "[" + steps(c, k) + "])" })
-	}
-	shown := func(function string) string { // whatever was shown
-		if !windowed {
-			return s.series(s.one())
-		}
-		if s.success != "" {
-			return over(function)
-		}
-		return union(s.shown(c), func(k class) string { return function + s.series(k) + "[" + duration(inForce(c, k)) + "])" })
-	}
+	v := values{c, s}
 	many := strings.Join(dropped, ", ")
 	switch c.Aggregate {
 	case alerts.Last, "":
 		if many != "" {
 			return "", cannot("the last of several series (%s)", many)
 		}
-		return shown("last_over_time("), nil
+		return v.shown("last_over_time("), nil
 	case alerts.Min, alerts.Max:
-		return pooled(string(c.Aggregate), dropped, shown(string(c.Aggregate)+"_over_time(")), nil
+		return pooled(string(c.Aggregate), dropped, v.shown(string(c.Aggregate)+"_over_time(")), nil
 	case alerts.Avg:
-		if windowed && many != "" {
-			return pooled("sum", dropped, over("sum_over_time(")) + " / " + pooled("sum", dropped, over("count_over_time(")), nil
+		if v.windowed() && many != "" {
+			return pooled("sum", dropped, v.each("sum_over_time(")) + " / " + pooled("sum", dropped, v.each("count_over_time(")), nil
 		}
-		if windowed {
-			return over("avg_over_time("), nil
-		}
-		return pooled("avg", dropped, s.series(s.one())), nil
+		return pooled("avg", dropped, v.each("avg_over_time(")), nil
 	case alerts.Sum, alerts.Count:
-		return pooled("sum", dropped, over(string(c.Aggregate)+"_over_time(")), nil
+		return pooled("sum", dropped, v.over(string(c.Aggregate)+"_over_time(")), nil
 	case alerts.P50, alerts.P90, alerts.P95, alerts.P99:
 		if many != "" {
 			return "", cannot("a quantile of several series (%s) in a window", many)
 		}
-		if !windowed {
-			return s.series(s.one()), nil
-		}
-		return over("quantile_over_time(" + quantile(c.Aggregate) + ", "), nil
+		return v.each("quantile_over_time(" + quantile(c.Aggregate) + ", "), nil
 	case alerts.Rate:
 	}
 	return "", cannot("%s of a gauge", c.Aggregate)
+}
+
+// values are those of a gauge in the window of a condition.
+type values struct {
+	c *alerts.Condition
+	s *scope
+}
+
+func (v values) windowed() bool { return v.c.Window.Runs > 1 || v.c.Window.Time > 0 }
+
+// over takes each run once.
+func (v values) over(function string) string {
+	return union(v.s.classes(), func(k class) string { return function + v.s.series(k) + "[" + steps(v.c, k) + "])" })
+}
+
+// each is over, or the value itself where there is one run.
+func (v values) each(function string) string {
+	if !v.windowed() {
+		return v.s.series(v.s.one())
+	}
+	return v.over(function)
+}
+
+// shown takes whatever was shown, however long.
+func (v values) shown(function string) string {
+	if !v.windowed() || v.s.success != "" {
+		return v.each(function)
+	}
+	return union(v.s.shown(v.c), func(k class) string { return function + v.s.series(k) + "[" + duration(inForce(v.c, k)) + "])" })
 }
 
 // shown are the classes of a window: one of all where it is a time.

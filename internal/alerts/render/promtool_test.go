@@ -323,3 +323,19 @@ func TestPrometheusAndTheEngineAgree(t *testing.T) {
 		}
 	}
 }
+
+// TestPromtoolTakesEveryQueryOfTheDashboard parses each query as Prometheus does, as a rule that records it.
+func TestPromtoolTakesEveryQueryOfTheDashboard(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("groups:\n  - name: dashboard\n    rules:\n")
+	for i, p := range readBoard(t).Panels {
+		for _, q := range p.Targets {
+			fmt.Fprintf(&b, "      - record: panel_%d_%s\n        expr: %q\n", i, strings.ToLower(q.RefID), q.Expr)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "dashboard.yaml")
+	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	promtool(t, "check", "rules", path)
+}

@@ -56,9 +56,19 @@ func measuring(all []alerts.Check, metric string) []alerts.Check {
 		return some
 	}
 	for _, of := range []struct{ prefix, kind string }{
-		{"spend.", "spend"}, {"probe.key.", "credentials"}, {"probe.status_page.", "status_page"}, {"probe.exec.", "exec"},
-		{"probe.prometheus.", "prometheus"}, {"probe.app.", "app"}, {"probe.llm.embedding.", "embeddings"}, {"probe.dns.", "egress"},
-		{"query.", "prometheus"}, {"probe.ssl.", "egress"}, {"probe.egress.", "egress"}, {"probe.llm.model.usable", "usable"}, {"probe.llm.model.", "models"},
+		{"spend.", "spend"},
+		{"probe.key.", "credentials"},
+		{"probe.status_page.", "status_page"},
+		{"probe.exec.", "exec"},
+		{"probe.prometheus.", "prometheus"},
+		{"probe.app.", "app"},
+		{"probe.llm.embedding.", "embeddings"},
+		{"probe.dns.", "egress"},
+		{"query.", "prometheus"},
+		{"probe.ssl.", "egress"},
+		{"probe.egress.", "egress"},
+		{"probe.llm.model.usable", "usable"},
+		{"probe.llm.model.", "models"},
 	} {
 		if strings.HasPrefix(metric, of.prefix) {
 			return slices.DeleteFunc(slices.Clone(all), func(c alerts.Check) bool { return c.Kind != of.kind })
@@ -142,12 +152,11 @@ func attrOf(c *alerts.Check, attr string) string {
 
 // outcome selects by what became of the run. A counter of failures or skips says that in its own label; a gauge cannot.
 func (s *scope) outcome(by alerts.Matcher) error {
-	own, status := "", ""
+	own, status := "reason", ""
 	switch s.metric.Name {
 	case "probe.failures":
 		own, status = "cause", checks.Failed.String()
 	case "probe.skips":
-		own = "reason"
 	default:
 		return s.ended(by)
 	}
@@ -240,11 +249,15 @@ func (s *scope) one() class {
 	if !s.narrow {
 		return class{}
 	}
-	names := make([]string, 0, len(s.checks))
+	return class{checks: s.names()}
+}
+
+func (s *scope) names() []string {
+	names := make([]string, len(s.checks))
 	for i := range s.checks {
-		names = append(names, s.checks[i].Name)
+		names[i] = s.checks[i].Name
 	}
-	return class{checks: names}
+	return names
 }
 
 // implied are the attributes that follow from others: a check has one kind, provider and location.
