@@ -20,7 +20,7 @@ import (
 type counters map[string]float64
 
 // snapshotEvery is a minute: the agent's own telemetry travels the same road as every result.
-func (a *Agent) snapshotEvery() time.Duration { return time.Minute }
+func (a *Agent) snapshotEvery() time.Duration { return a.o.Config.Snapshot }
 
 // snapshot stores the agent's own state.
 func (a *Agent) snapshot(ctx context.Context) {

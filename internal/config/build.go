@@ -79,7 +79,7 @@ func (b *builder) pairsOf(section string) []pair {
 
 func (b *builder) build() {
 	f, c := &b.file, b.cfg
-	c.Location, c.Labels, c.Grace, c.Secrets = f.Location, f.Labels, f.Grace, b.named
+	c.Location, c.Labels, c.Grace, c.Secrets, c.Snapshot = f.Location, f.Labels, f.Grace, b.named, time.Minute
 	if f.StateDir != "" {
 		c.StateDir = b.absolute(f.StateDir)
 	}

@@ -10,7 +10,7 @@ import (
 
 // Compress returns cfg with its time running n times faster: schedules, timeouts, confirm, degraded_above, the breaker's
 // reset, the stall limit, every duration in the parameters of checks, and the times of rules, the latencies that they compare with
-// included, of maintenance, the heartbeat and incidents. The times of delivery, of the store and of
+// included, of maintenance, the heartbeat, incidents and the agent's own snapshot. The times of delivery, of the store and of
 // the shutdown stay, because the disk and the network do not run faster. cfg is left as it is; n of 1 or less is a copy.
 func Compress(cfg *Config, n float64) *Config {
 	out := *cfg
@@ -32,6 +32,7 @@ func Compress(cfg *Config, n float64) *Config {
 		c.IncidentSchedule = c.IncidentSchedule.Compress(n)
 		c.With = compressed{c.With, n}
 	}
+	out.Snapshot = max(divide(out.Snapshot, n), time.Second)
 	compressAlerts(&out, n)
 	return &out
 }

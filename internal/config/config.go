@@ -65,6 +65,7 @@ type Config struct {
 	Concurrency Concurrency
 	Grace       time.Duration
 	Scrubber    *secret.Scrubber // knows every value of the file's secrets that was read
+	Snapshot    time.Duration    // how often the agent tells of itself: a minute, which Compress divides
 	Warnings    []Problem        // what works and should not stay, in the order of the file
 }
 
