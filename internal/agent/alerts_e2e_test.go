@@ -1,0 +1,140 @@
+package agent_test
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/windsock-monitor/windsock/checks"
+)
+
+// playAll plays stories side by side: most of their time is waiting.
+func playAll(t *testing.T, play func(w *alertWorld, s story)) {
+	t.Helper()
+	var playing sync.WaitGroup
+	for _, s := range stories() {
+		name := strings.TrimSpace(s.rule + " " + s.name)
+		if only := os.Getenv("STORY"); only != "" && only != s.rule {
+			continue
+		}
+		if s.speed == 0 {
+			s.speed = 60
+		}
+		w := newAlertWorld(t, name, s.speed, s.checks, s.extra)
+		if s.prepare != nil {
+			s.prepare(w)
+		}
+		playing.Go(func() { play(w, s) })
+	}
+	playing.Wait()
+}
+
+// TestEveryBuiltinRuleFiresAndResolves: the real agent, and a webhook that is told of each once.
+func TestEveryBuiltinRuleFiresAndResolves(t *testing.T) {
+	t.Parallel()
+	playAll(t, func(w *alertWorld, s story) {
+		reload, stop, err := w.start()
+		if err != nil {
+			t.Errorf("%s: %v", w.name, err)
+			return
+		}
+		defer stop()
+		if !w.wellFirst(s) || !w.fires(s, reload) {
+			return
+		}
+		w.mend(s, reload)
+		if w.until("the sink hears of the end", func() bool { return slices.Contains(w.sink.of(s.rule), "resolved") }) {
+			w.onceEach(s)
+		}
+	})
+}
+
+// TestEveryEndIsToldWhereTheNotifierWasDownOverARestart: the webhook is down when the alert begins, the agent is started
+// again, the world mends, and then the webhook is back.
+func TestEveryEndIsToldWhereTheNotifierWasDownOverARestart(t *testing.T) {
+	t.Parallel()
+	playAll(t, func(w *alertWorld, s story) {
+		reload, stop, err := w.start()
+		if err != nil {
+			t.Errorf("%s: %v", w.name, err)
+			return
+		}
+		if !w.wellFirst(s) {
+			stop()
+			return
+		}
+		w.sink.setDown(true)
+		s.breaks(w, reload)
+		fired := w.until("it fires", func() bool { return w.state(s.rule).Open() })
+		stop()
+		if !fired {
+			return
+		}
+		reload, stop, err = w.start()
+		if err != nil {
+			t.Errorf("%s: after the restart: %v", w.name, err)
+			return
+		}
+		defer stop()
+		w.mend(s, reload)
+		if !w.until("it resolves", func() bool { return w.state(s.rule) == checks.AlertResolved }) {
+			return
+		}
+		w.sink.setDown(false)
+		if w.until("the sink hears of the end", func() bool { return slices.Contains(w.sink.of(s.rule), "resolved") }) {
+			w.onceEach(s)
+		}
+	})
+}
+
+// wellFirst waits for a first look at a world that is well.
+func (w *alertWorld) wellFirst(s story) bool {
+	return w.until("a first result", func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.reports > 1
+	})
+}
+
+func (w *alertWorld) fires(s story, reload chan<- os.Signal) bool {
+	if state := w.state(s.rule); state.Open() {
+		w.t.Errorf("%s: it fires in a world that is well: %v", w.name, w.sink.brief())
+		return false
+	}
+	s.breaks(w, reload)
+	return w.until("the sink hears of it, as severe as it is", func() bool {
+		return slices.Contains(w.sink.of(s.rule), "opened") && w.last(s.rule).Severity == s.severity
+	}) && w.says(s)
+}
+
+func (w *alertWorld) says(s story) bool {
+	a := w.last(s.rule)
+	if a.Summary == "" || a.Fingerprint == "" || !strings.Contains(a.Diagnosis+a.Summary, s.says) {
+		w.t.Errorf("%s: the alert says %q, %q; want %q in it", w.name, a.Summary, a.Diagnosis, s.says)
+		return false
+	}
+	return true
+}
+
+func (w *alertWorld) mend(s story, reload chan<- os.Signal) {
+	if !s.passes {
+		s.mends(w, reload)
+	}
+}
+
+// onceEach wants what the sink was told of each alert to be a beginning and an end, in turn.
+func (w *alertWorld) onceEach(s story) {
+	w.sink.mu.Lock()
+	defer w.sink.mu.Unlock()
+	open := map[string]bool{}
+	for _, a := range w.sink.got {
+		switch {
+		case a.kind == "opened" && open[a.Fingerprint], a.kind == "resolved" && !open[a.Fingerprint]:
+			w.t.Errorf("%s: the sink was told %s of %s out of turn", w.name, a.kind, a.Labels["alertname"])
+		case a.kind == "opened", a.kind == "resolved":
+			open[a.Fingerprint] = a.kind == "opened"
+		}
+	}
+}
