@@ -37,9 +37,10 @@ demo:
 test-interop: ## the official TypeScript client against the simulator; needs Node and npm
 	cd internal/simulator/interop && npm ci --silent && $(GO) test -tags interop -count=1 ./...
 
-test-prometheus: ## the prometheus check, the source of the spend check, the questions about traffic and the rules that are written, against a real server and promtool; needs Debian's package, and installs it where it is missing
+test-prometheus: ## the prometheus check, the source of the spend check, the questions about traffic, the rules that are written and the alertmanager exporter, against real servers and promtool; needs Debian's packages, and installs them where they are missing
 	command -v prometheus >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends prometheus; }
-	$(GO) test -tags prometheus -count=1 ./checks/prometheus ./checks/spend/internal/promsource ./internal/traffic ./internal/alerts/render
+	command -v prometheus-alertmanager >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends prometheus-alertmanager; }
+	$(GO) test -tags prometheus -count=1 ./checks/prometheus ./checks/spend/internal/promsource ./internal/traffic ./internal/alerts/render ./exporters/alertmanager
 
 test-datadog: ## the monitors that are written, decoded by Datadog's own client
 	$(GO) test -tags datadog -count=1 ./internal/alerts/render
