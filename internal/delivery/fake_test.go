@@ -29,6 +29,7 @@ type memory struct {
 	dropped   []delivery.Position
 	commitErr error
 	readErr   error
+	committed func() // told of each
 }
 
 func newMemory() *memory {
@@ -115,6 +116,9 @@ func (m *memory) Commit(ctx context.Context, exporter string, cursor delivery.Cu
 		cursor.State = m.cursors[exporter].State
 	}
 	m.cursors[exporter] = cursor
+	if m.committed != nil {
+		m.committed()
+	}
 	total := m.totals[exporter]
 	total.Sent += counts.Sent
 	for reason, n := range counts.Rejected {
