@@ -347,6 +347,15 @@ func (c *courier) stop() error {
 	return err
 }
 
+// halt ends it at once; where it stood is in the books.
+func (c *courier) halt() {
+	c.t.Helper()
+	c.kill()
+	if err := <-c.ended; err != nil {
+		c.t.Errorf("Run: %v", err)
+	}
+}
+
 func (c *courier) mustStop() {
 	c.t.Helper()
 	if err := c.stop(); err != nil {

@@ -231,8 +231,7 @@ func TestProgressWithoutARecordKeepsTheState(t *testing.T) {
 		if cursor, counts := m.books("x"); cursor.Pos != 0 || string(cursor.State) != "told ahead" || counts.Sent != 0 {
 			t.Errorf("at %d with %q and %+v, want the state only", cursor.Pos, cursor.State, counts)
 		}
-		c.kill()
-		_ = <-c.ended
+		c.halt()
 	})
 }
 
@@ -260,8 +259,7 @@ func TestProgressOfAnAttemptThatTheEndCutsOffIsKept(t *testing.T) {
 		m.alert("a", checks.AlertFiring)
 		m.alert("b", checks.AlertFiring)
 		c := notify(t, m, n, nil, delivery.Options{})
-		c.kill()
-		_ = <-c.ended
+		c.halt()
 		if cursor, counts := m.books("x"); cursor.Pos != 1 || string(cursor.State) != "one" || counts.Sent != 1 {
 			t.Errorf("at %d with %q and %+v, want the first done", cursor.Pos, cursor.State, counts)
 		}
@@ -307,8 +305,7 @@ func TestRefreshComesOnceAMinuteWhateverWaits(t *testing.T) {
 				if got := strings.Count(c.logged(), "refresh failed"); got != 1 {
 					t.Errorf("the log tells of it %d times, want once", got)
 				}
-				c.kill()
-				_ = <-c.ended
+				c.halt()
 			})
 		})
 	}

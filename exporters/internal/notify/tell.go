@@ -182,7 +182,7 @@ func (n *Notifier) send(ctx context.Context, kind Kind, group string, items []it
 			n.told.end(it.alert.Fingerprint)
 			continue
 		}
-		n.told.Open[it.alert.Fingerprint] = entry{Alert: it.alert, Group: group, Severity: it.alert.Severity}
+		n.told.Open[it.alert.Fingerprint] = entry{Alert: it.alert, Group: group, Severity: it.alert.Severity, Key: m.Key}
 		delete(n.told.Ended, it.alert.Fingerprint)
 	}
 	return nil
@@ -213,13 +213,14 @@ func (n *Notifier) message(kind Kind, group string, items []item) Message {
 	return m
 }
 
-// key is the same for the same message.
+// key is the same for the same message after the same messages: where a beginning is told again in other company, after the
+// agent was killed, its end must not be taken for the end that was told before.
 func (n *Notifier) key(m Message) string {
 	h := sha256.New()
 	_, _ = fmt.Fprintf(h, "%q %q %q", n.name, m.Kind, m.Group)
 	for i := range m.Alerts {
 		a := &m.Alerts[i]
-		_, _ = fmt.Fprintf(h, " %q %d %q", a.Fingerprint, a.At.UnixNano(), a.State)
+		_, _ = fmt.Fprintf(h, " %q %d %q %q", a.Fingerprint, a.At.UnixNano(), a.State, n.told.Open[a.Fingerprint].Key)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }

@@ -36,6 +36,7 @@ type entry struct {
 	Alert    checks.Alert    `json:"alert"` // as it is known now
 	Group    string          `json:"group"`
 	Severity checks.Severity `json:"severity"`          // as it was told
+	Key      string          `json:"key,omitempty"`     // of the last message about it
 	Refused  int             `json:"refused,omitempty"` // how often its end was refused
 }
 
