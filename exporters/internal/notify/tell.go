@@ -119,7 +119,7 @@ func (n *Notifier) judge(a *checks.Alert) (Kind, string) {
 			return "", ""
 		}
 		return Opened, n.params.group(a)
-	case !a.At.After(known.Alert.At) && a.Severity >= known.Severity:
+	case !a.At.After(known.Alert.At): // Refresh was ahead of the records
 		return "", ""
 	case a.Severity < known.Severity:
 		return Changed, known.Group
