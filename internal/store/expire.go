@@ -187,6 +187,9 @@ func (e *expiry) run(ctx context.Context, db *sql.DB) error {
 			return err
 		}
 	}
+	if err := dropEvents(ctx, db, e.now); err != nil {
+		return err
+	}
 	e.tooBig = e.dropped > 0 && e.bytes > e.maxBytes
 	return e.vacuum(ctx, db)
 }

@@ -234,24 +234,34 @@ func (l *loaded) loadLedger(ctx context.Context, db *sql.DB) error {
 	if err := eachRow(ctx, db, entry, "SELECT at, coalesce(cost, reserved) FROM ledger"); err != nil {
 		return err
 	}
-	if current, err := isCurrent(ctx, db); err != nil || !current {
+	if current, err := knowsSpending(ctx, db); err != nil || !current {
 		return err
 	}
 	return eachRow(ctx, db, entry, "SELECT until, sum(cost) FROM ledger_hours GROUP BY until")
 }
 
-// isCurrent is false for a database of an older version, which is read as it is while it cannot be written.
-func isCurrent(ctx context.Context, db *sql.DB) (bool, error) {
+// The versions since which a database knows something. One of an older version is read as it is while it cannot be written.
+const (
+	spendingSince = 3
+	eventsSince   = 4
+)
+
+func versionOf(ctx context.Context, db *sql.DB) (int, error) {
 	var version int
 	if err := db.QueryRowContext(ctx, "SELECT user_version FROM pragma_user_version").Scan(&version); err != nil {
-		return false, fmt.Errorf("reading the schema version: %w", err)
+		return 0, fmt.Errorf("reading the schema version: %w", err)
 	}
-	return version == len(migrations()), nil
+	return version, nil
+}
+
+func knowsSpending(ctx context.Context, db *sql.DB) (bool, error) {
+	version, err := versionOf(ctx, db)
+	return version >= spendingSince, err
 }
 
 func (l *loaded) loadSpending(ctx context.Context, db *sql.DB) error {
 	query := "SELECT hour, \"check\", provider, model, run_by, runs, cost, reserved, prompt, cached, completion, unpriced FROM spending"
-	if current, err := isCurrent(ctx, db); err != nil {
+	if current, err := knowsSpending(ctx, db); err != nil {
 		return err
 	} else if !current {
 		query = `SELECT at, "check", provider, model, run_by, 1, coalesce(cost, reserved), iif(cost IS NULL, reserved, 0), 0, 0, 0, 0 FROM ledger`

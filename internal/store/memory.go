@@ -34,6 +34,7 @@ type stateRow struct {
 type dirty struct {
 	cursors, states, runs map[string]struct{}
 	meta                  bool // instance, boot id and voids
+	events                []eventRow
 }
 
 func newDirty() dirty {
@@ -46,6 +47,7 @@ func (d *dirty) merge(other dirty) {
 	maps.Copy(d.states, other.states)
 	maps.Copy(d.runs, other.runs)
 	d.meta = d.meta || other.meta
+	d.events = append(slices.Clip(other.events), d.events...)
 }
 
 // memory is all that the store knows without the disk. The disk is a copy of it, as soon as it works.

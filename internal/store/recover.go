@@ -173,6 +173,7 @@ func (s *Store) replace(ctx context.Context, cause error) error {
 	if s.known == nil {
 		s.salvage(ctx, moved)
 	}
+	s.rescueEvents(ctx, moved)
 	s.mu.Lock()
 	s.mem.health.CorruptMoved = moved
 	s.mem.health.Corrupt++

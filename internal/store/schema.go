@@ -41,6 +41,17 @@ SELECT until / 3600000000 * 3600000000, "check", provider, model, run_by, runs, 
 FROM ledger_hours;
 `
 
+// timelineSchema is version 4: what happened, for people. Nothing is decided by it.
+const timelineSchema = `
+CREATE TABLE events (
+	id       TEXT PRIMARY KEY,
+	at       INTEGER NOT NULL,
+	incident TEXT NOT NULL,
+	data     TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX events_at ON events (at, incident);
+`
+
 // migrations brings a database from version i to i+1. Entries are never changed, only added.
 func migrations() []string {
 	return []string{`
@@ -85,7 +96,7 @@ CREATE INDEX ledger_at ON ledger (at);
 DROP INDEX records_at;
 DROP INDEX records_check; -- it grew in as many places as there are checks, which cost more than all the rest of a record
 CREATE INDEX records_at ON records (at, "check");
-`, spendingSchema}
+`, spendingSchema, timelineSchema}
 }
 
 // migrate brings the schema up to date, each version in its own transaction.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/delivery"
+	"github.com/windsock-monitor/windsock/internal/incident"
 )
 
 const drainChunk = 1000 // records of the ring in one transaction
@@ -21,6 +22,7 @@ const drainChunk = 1000 // records of the ring in one transaction
 type request struct {
 	staged  []*staged
 	states  []stateRow // nil data: deleted
+	events  []eventRow
 	done    chan struct{}
 	within  time.Duration // how long after the last write it may wait for others
 	durable bool          // everything that was dirty when the request came is on disk
@@ -55,8 +57,19 @@ func (s *Store) append(ctx context.Context, within time.Duration, records []chec
 //
 // wait must be called, once, by whoever may wait: it is the rest of Append, or of Gather where within is above zero.
 func (s *Store) Begin(within time.Duration, states map[string][]byte, records ...checks.Record) (wait func(ctx context.Context) error) {
-	var errs []error
-	req := &request{done: make(chan struct{}), within: within}
+	return s.BeginWith(within, Along{States: states}, records...)
+}
+
+// Along is what is kept together with records, or without any.
+type Along struct {
+	States map[string][]byte
+	Events []incident.Event
+}
+
+// BeginWith is Begin with the timeline's events, which the disk has with the records as well.
+func (s *Store) BeginWith(within time.Duration, along Along, records ...checks.Record) (wait func(ctx context.Context) error) {
+	rows, errs := encodeEvents(along.Events)
+	req := &request{done: make(chan struct{}), within: within, events: rows}
 	for _, record := range records {
 		e, err := encode(record)
 		if err != nil {
@@ -65,10 +78,10 @@ func (s *Store) Begin(within time.Duration, states map[string][]byte, records ..
 		}
 		req.staged = append(req.staged, &staged{entry: e})
 	}
-	for key, data := range states {
+	for key, data := range along.States {
 		req.states = append(req.states, stateRow{key, bytes.Clone(data)})
 	}
-	if len(req.staged)+len(req.states) == 0 {
+	if len(req.staged)+len(req.states)+len(req.events) == 0 {
 		return func(context.Context) error { return errors.Join(errs...) }
 	}
 	if err := s.enqueue(req); err != nil {
@@ -186,6 +199,7 @@ func (s *Store) adoptStates(reqs []*request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, req := range reqs {
+		s.mem.addEvents(req.events)
 		for _, row := range req.states {
 			s.mem.setState(row)
 			s.mem.dirty.states[row.key] = struct{}{}
@@ -334,6 +348,7 @@ func (t *transaction) run(ctx context.Context) error {
 	if !t.last { // records that the states belong to may still wait: take those that are due only
 		s.mem.dirty.states, changes.dirty.states = changes.dirty.states, nil
 		changes.states, changes.gone = latest(t.ring)
+		s.mem.dirty.events, changes.dirty.events = changes.dirty.events, nil
 	}
 	s.mu.Unlock()
 	changes.high = t.high
@@ -456,6 +471,9 @@ func (c *changes) write(w *writer, meta map[string]string) error {
 	}
 	for _, key := range c.gone {
 		w.do("DELETE FROM states WHERE key = ?", key)
+	}
+	for _, row := range c.dirty.events {
+		w.do("INSERT OR IGNORE INTO events (id, at, incident, data) VALUES (?, ?, ?, CAST(? AS TEXT))", row.id, row.at, row.incident, row.data)
 	}
 	for _, row := range c.runs {
 		w.put(putRun, row.check, row.lastRun, row.lastPos)
