@@ -238,13 +238,13 @@ func (k *Keeper) keep(now time.Time, s step) (wait func(context.Context) error) 
 			s.said = append(s.said, k.o.Book.Saw(now, s.record.Report))
 		}
 	}
-	states := map[string][]byte{}
+	along := store.Along{States: map[string][]byte{}}
 	var records []checks.Record
 	if s.record != nil {
 		records = append(records, *s.record)
 	}
 	for i, a := range moved {
-		states[alertKey+a.Fingerprint] = s.changed[i].State
+		along.States[alertKey+a.Fingerprint] = s.changed[i].State
 		records = append(records, k.told(a))
 	}
 	for _, out := range s.said {
@@ -252,8 +252,9 @@ func (k *Keeper) keep(now time.Time, s step) (wait func(context.Context) error) 
 			records = append(records, k.told(&out.Reminders[i]))
 		}
 		for key, state := range out.States {
-			states[incidentKey+key] = state
+			along.States[incidentKey+key] = state
 		}
+		along.Events = append(along.Events, out.Events...)
 		if k.o.Noted != nil {
 			k.o.Noted(out)
 		}
@@ -261,7 +262,7 @@ func (k *Keeper) keep(now time.Time, s step) (wait func(context.Context) error) 
 	if len(records) > 1 { // people wait for it
 		s.within = 0
 	}
-	return k.o.Store.Begin(s.within, states, records...)
+	return k.o.Store.BeginWith(s.within, along, records...)
 }
 
 // told is the record of a transition or a reminder.

@@ -38,6 +38,7 @@ type Book struct {
 	byAlert map[string]*open    // by fingerprint
 	paths   map[string]wellness // of the checks that may end an incident, by name
 	verdict map[string]checks.Status
+	renewed bool // Configure was called since the last Step
 }
 
 // open is an open incident with its alerts, by fingerprint. Incident.Alerts is empty.
@@ -67,6 +68,7 @@ func (b *Book) Configure(targets []Target, o Options) {
 		o.Entropy = rand.Reader
 	}
 	b.o, b.entropy = o, ulid.Monotonic(o.Entropy, 0)
+	b.renewed = true
 	b.targets = make(map[string]Target, len(targets))
 	providers := map[string]bool{}
 	for _, t := range targets {
@@ -98,6 +100,19 @@ func (b *Book) Event(now time.Time, kind EventKind, subject, text string) Event 
 	return Event{ID: b.NewID(now), At: now.UTC(), Kind: kind, Subject: subject, Text: clip(text)}
 }
 
+// Note is an event about a provider that is none of an alert: of its worst open incident, where it has one. "" is about
+// all of the agent.
+func (b *Book) Note(now time.Time, kind EventKind, provider, text string) Outcome {
+	e := b.Event(now, kind, provider, text)
+	var worst *open
+	for _, o := range b.open {
+		if provider != "" && o.Provider == provider && (worst == nil || worse(o.Severity, worst.Severity)) {
+			worst, e.Incident = o, o.ID
+		}
+	}
+	return Outcome{Events: []Event{e}}
+}
+
 func clip(text string) string {
 	if len(text) <= textLimit {
 		return text
@@ -108,7 +123,8 @@ func clip(text string) string {
 // Step takes the transitions of alerts that came together (none where only the time has moved on), and gives each its
 // Incident, RespondBy and Commander in place.
 func (b *Book) Step(now time.Time, changed []*checks.Alert) Outcome {
-	var out Outcome
+	out := Outcome{Changed: b.renewed && len(b.open) > 0}
+	b.renewed = false
 	first := inOrder(changed)
 	for _, a := range first {
 		b.take(now, a, &out)

@@ -32,6 +32,20 @@ type Breakers struct {
 	mu         sync.Mutex // guards the rest
 	byProvider map[string]*breaker.Breaker
 	saved      map[string][]byte
+	moved      func(Move)
+}
+
+// Move is a change of a provider's breaker.
+type Move struct {
+	Provider, From, To string
+	Cause              checks.Cause // why it opened
+}
+
+// Follow has moved told of every change, in order. It must not call back. It is called before the first run, once.
+func (b *Breakers) Follow(moved func(Move)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.moved = moved
 }
 
 // NewBreakers makes an empty set; Configure fills it.
@@ -121,6 +135,9 @@ func (b *Breakers) change(ctx context.Context, provider string, event func(*brea
 	before := was.State()
 	if after := one.Status(); after.State != before {
 		b.log.Warn("breaker changed", "provider", provider, "from", before.String(), "to", after.State.String(), "cause", string(after.Cause))
+		if b.moved != nil {
+			b.moved(Move{provider, before.String(), after.State.String(), after.Cause})
+		}
 	}
 	snapshot := one.Snapshot()
 	if bytes.Equal(snapshot, b.saved[provider]) {

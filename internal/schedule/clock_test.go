@@ -2,6 +2,8 @@ package schedule_test
 
 import (
 	"context"
+	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -362,4 +364,34 @@ func TestFault06TheYear2038IsAYear(t *testing.T) {
 		}
 		w.end()
 	})
+}
+
+// TestSwapOfTheScheduleLosesNoSlot changes a check's interval there and back, often at the very moment of a slot.
+func TestSwapOfTheScheduleLosesNoSlot(t *testing.T) {
+	for seed := range uint64(20) {
+		synctest.Test(t, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 5))
+			specs := []schedule.Entry{aligned(t, "a", "@every 5m"), aligned(t, "a", "@every 30s"), aligned(t, "a", "*/2 * * * *")}
+			current := specs[0]
+			w := newWorld(t, schedule.Options{}, nil, current)
+			var want []time.Time
+			for from := w.began; from.Sub(w.began) < 3*time.Hour; {
+				time.Sleep(time.Duration(1+r.IntN(40)) * 15 * time.Second) // the loop may or may not have looked at what is due now
+				next := specs[r.IntN(len(specs))]
+				swap(t, w, next)
+				now := time.Now()
+				step := current.Spec.Interval()
+				for at := from.Truncate(step).Add(step); !at.After(now); at = at.Add(step) {
+					want = append(want, at.UTC())
+				}
+				from, current = now, next
+			}
+			w.pass(0)
+			w.end()
+			if got := w.times("a"); !slices.EqualFunc(got, want, time.Time.Equal) {
+				t.Errorf("seed %d: %d slots ran, want %d", seed, len(got), len(want))
+			}
+			w.wantGaps()
+		})
+	}
 }

@@ -168,14 +168,20 @@ func New(entries []Entry, o Options) (*Scheduler, error) {
 }
 
 // Swap replaces the entries, before or while the scheduler runs. An entry that keeps its name keeps its running run and
-// the slot that waits; one that keeps name, spec and NoSpread keeps its slots as well: none is lost, none comes twice.
-// A removed entry's run is left to end, its waiting slot is missed. Wrong entries change nothing.
+// the slot that waits; one that keeps name, spec and NoSpread keeps its slots as well. One with another spec has its old slots
+// up to now and its new ones from now on: none is lost, none comes twice. A removed entry's run is left to end, its waiting slot is missed. Wrong entries change nothing.
 func (s *Scheduler) Swap(entries []Entry) error {
 	if err := validate(entries); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.clock != nil { // what is due and has not been looked at is the old entries'
+		now, changed := s.clock.follow()
+		s.noteChange(now, changed)
+		s.join(now)
+		s.collect(now, changed)
+	}
 	current := make(map[string]*entry, len(entries))
 	for _, en := range entries {
 		e := s.adopt(en)
