@@ -20,6 +20,7 @@ import (
 	"github.com/windsock-monitor/windsock/exporters"
 	"github.com/windsock-monitor/windsock/internal/alerting"
 	"github.com/windsock-monitor/windsock/internal/config"
+	"github.com/windsock-monitor/windsock/internal/incident"
 	"github.com/windsock-monitor/windsock/internal/pipeline"
 	"github.com/windsock-monitor/windsock/internal/schedule"
 	"github.com/windsock-monitor/windsock/internal/status"
@@ -57,6 +58,8 @@ type Agent struct {
 	breakers  *pipeline.Breakers
 	headrooms *pipeline.Headrooms
 	alerts    *alerting.Keeper
+	pace      *pace
+	spend     hourSpend // of the loop
 	pipeline  *pipeline.Pipeline
 	scheduler *schedule.Scheduler
 	server    *status.Server // nil where nothing is served
@@ -123,7 +126,10 @@ func (a *Agent) assemble(ctx context.Context) error {
 	a.breakers.Configure(ctx, gen.breakers)
 	a.headrooms.Configure(ctx, headroomsOf(gen, gen.cfg.Providers))
 	a.remember(ctx)
+	a.pace = newPace(incident.New())
+	a.pace.foresee(time.Now(), gen, a.store.States(alerting.IncidentKey))
 	a.alerts = a.newKeeper(gen)
+	a.breakers.Follow(a.breakerMoved)
 	a.previous = a.toldTotals(ctx)
 	a.pipeline = pipeline.New(gen.plan, pipeline.Options{
 		Store: recorder{a}, Ledger: a.store.Ledger(), Breakers: a.breakers, Headroom: a.headrooms, Log: a.o.Log.With("part", "pipeline"),
@@ -257,6 +263,9 @@ func (a *Agent) turn(ctx, base context.Context, reload <-chan os.Signal) {
 			}
 		case <-minute.C:
 			a.snapshot(base)
+			a.noteSpend(base, time.Now())
+		case <-a.pace.changed:
+			a.keepPace(base)
 		case <-watchdog.C:
 			a.feed()
 		}

@@ -14,7 +14,8 @@ import (
 
 func (a *Agent) newKeeper(gen *generation) *alerting.Keeper {
 	return alerting.New(gen.alerting(), alerting.Options{
-		Store: a.store, Log: a.o.Log.With("part", "alerts"), Book: incident.New(), Live: a.breakerPoints,
+		Store: a.store, Log: a.o.Log.With("part", "alerts"), Book: a.pace.book, Live: a.breakerPoints,
+		Noted: a.pace.noted,
 	})
 }
 

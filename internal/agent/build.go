@@ -171,7 +171,7 @@ func (a *Agent) job(gen *generation, check *config.Check, clients map[string]*pr
 
 // entries is the schedule of a configuration, with the memory of what ran before.
 func (a *Agent) entries(ctx context.Context, cfg *config.Config) []schedule.Entry {
-	runs := a.lastSlots(ctx)
+	runs, now := a.lastSlots(ctx), time.Now()
 	hosts := map[string]string{}
 	for _, p := range cfg.Providers {
 		if u, err := url.Parse(p.BaseURL); err == nil {
@@ -182,8 +182,8 @@ func (a *Agent) entries(ctx context.Context, cfg *config.Config) []schedule.Entr
 	for i := range cfg.Checks {
 		c := &cfg.Checks[i]
 		entries = append(entries, schedule.Entry{
-			Name: c.Name, Spec: c.Schedule, Overlap: c.Overlap, Missed: c.Missed, RunAtStart: c.RunAtStart,
-			Host: hosts[c.Provider], LastRun: lastSlot(runs[c.Name], c.Schedule),
+			Name: c.Name, Spec: a.pace.of(c), Overlap: c.Overlap, Missed: c.Missed, RunAtStart: c.RunAtStart,
+			Host: hosts[c.Provider], LastRun: lastSlot(runs[c.Name], a.pace.of(c), now),
 		})
 	}
 	return entries
@@ -214,13 +214,16 @@ func (a *Agent) lastSlots(ctx context.Context) map[string]slots {
 	return out
 }
 
-// lastSlot is the newest slot that a record stands for.
-func lastSlot(s slots, spec schedule.Spec) time.Time {
+// lastSlot is the newest slot that a record stands for. Where its slots came at another pace they do not lead past now.
+func lastSlot(s slots, spec schedule.Spec, now time.Time) time.Time {
 	at := s.from
 	if at.IsZero() || s.count <= 1 {
 		return at
 	}
-	return spec.Advance(at, s.count)
+	if last := spec.Advance(at, s.count); last.Before(now) || at.After(now) {
+		return last
+	}
+	return now
 }
 
 func (a *Agent) closeGeneration() {

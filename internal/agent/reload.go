@@ -11,6 +11,7 @@ import (
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/config"
+	"github.com/windsock-monitor/windsock/internal/incident"
 	"github.com/windsock-monitor/windsock/internal/pipeline"
 	"github.com/windsock-monitor/windsock/internal/status"
 )
@@ -38,6 +39,7 @@ func (a *Agent) handleReload(ctx, base context.Context) {
 	} else {
 		a.o.Log.Info("reloaded", "checks", count)
 	}
+	a.note(base, incident.EventReload, "", told)
 	if a.o.Notify != nil {
 		a.o.Notify.Ready(told)
 	}

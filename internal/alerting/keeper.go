@@ -26,7 +26,7 @@ import (
 // The keys of what the store keeps for a Keeper.
 const (
 	alertKey    = "alert/"    // by fingerprint: the engine's
-	incidentKey = "incident/" // the book's
+	IncidentKey = "incident/" // what the book keeps
 	silencesKey = "silences"
 )
 
@@ -76,7 +76,7 @@ func (k *Keeper) Start(ctx context.Context, last []*checks.Report) error {
 	k.mu.Lock()
 	now := time.Now()
 	silencesErr := k.restoreSilences(ctx)
-	restored := k.o.Book.Restore(now, k.o.Store.States(incidentKey))
+	restored := k.o.Book.Restore(now, k.o.Store.States(IncidentKey))
 	for _, report := range last {
 		k.o.Book.Recall(report)
 	}
@@ -252,7 +252,7 @@ func (k *Keeper) keep(now time.Time, s step) (wait func(context.Context) error) 
 			records = append(records, k.told(&out.Reminders[i]))
 		}
 		for key, state := range out.States {
-			along.States[incidentKey+key] = state
+			along.States[IncidentKey+key] = state
 		}
 		along.Events = append(along.Events, out.Events...)
 		if k.o.Noted != nil {
