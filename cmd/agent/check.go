@@ -143,7 +143,7 @@ func controlOfRunning(ctx context.Context, cfg *config.Config) string {
 
 func askRunning(ctx context.Context, socket string, names []string, each func(*checks.Report)) error {
 	for _, name := range names {
-		report, err := agent.Ask(ctx, socket, name)
+		report, err := agent.NewClient(socket).Run(ctx, name)
 		if err != nil {
 			return err
 		}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -41,13 +40,10 @@ func (a *Agent) control(ctx context.Context) {
 	a.mu.Lock()
 	a.socket = listener.Addr().String()
 	a.mu.Unlock()
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST /v1/checks/{name}/run", a.runByHand)
 	server := &http.Server{
-		Handler: mux, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10,
+		Handler: a.controlRoutes(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			a.logPeer(c)
-			return ctx
+			return context.WithValue(ctx, peerKey{}, a.logPeer(c))
 		},
 	}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
@@ -78,21 +74,77 @@ func (a *Agent) openControl(ctx context.Context) (net.Listener, error) {
 	return listener, nil
 }
 
-// logPeer notes who asks.
-func (a *Agent) logPeer(c net.Conn) {
+// peerKey is where a request's context has the name of who asks.
+type peerKey struct{}
+
+// logPeer notes who asks, and returns a name for it: "uid 1000".
+func (a *Agent) logPeer(c net.Conn) (name string) {
+	name = "somebody"
 	conn, ok := c.(*net.UnixConn)
 	if !ok {
-		return
+		return name
 	}
 	raw, err := conn.SyscallConn()
 	if err != nil {
-		return
+		return name
 	}
 	_ = raw.Control(func(fd uintptr) {
 		if peer, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
 			a.o.Log.Info("control request", "uid", peer.Uid, "gid", peer.Gid, "pid", peer.Pid)
+			name = fmt.Sprintf("uid %d", peer.Uid)
 		}
 	})
+	return name
+}
+
+func (a *Agent) controlRoutes() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /v1/checks/{name}/run", a.byHand(a.runByHand))
+	mux.HandleFunc("GET /v1/alerts", a.listAlerts)
+	mux.HandleFunc("POST /v1/alerts/ack", a.byHand(a.ackAlert))
+	mux.HandleFunc("POST /v1/silences", a.byHand(a.silence))
+	mux.HandleFunc("DELETE /v1/silences/{id}", a.byHand(a.endSilence))
+	return mux
+}
+
+// byHand serves what changes the agent, while it is not stopping, and waits for that at the end.
+func (a *Agent) byHand(serve http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !a.enterByHand() {
+			http.Error(w, "the agent is stopping", http.StatusServiceUnavailable)
+			return
+		}
+		defer a.hand.Done()
+		serve(w, r)
+	}
+}
+
+// mostBody is how much a request may hold.
+const mostBody = 64 << 10
+
+// readBody decodes what was asked, and answers itself where it cannot.
+func readBody(w http.ResponseWriter, r *http.Request, into any) bool {
+	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, mostBody))
+	decoder.DisallowUnknownFields()
+	err := decoder.Decode(into)
+	if err == nil && decoder.More() {
+		err = errors.New("there is more than one value")
+	}
+	if err == nil {
+		return true
+	}
+	status := http.StatusBadRequest
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		status = http.StatusRequestEntityTooLarge
+	}
+	http.Error(w, "reading the request: "+err.Error(), status)
+	return false
+}
+
+func answer(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
 }
 
 // enterByHand takes part in the shutdown's waiting; it reports false where that has begun.
@@ -107,47 +159,10 @@ func (a *Agent) enterByHand() bool {
 }
 
 func (a *Agent) runByHand(w http.ResponseWriter, r *http.Request) {
-	if !a.enterByHand() {
-		http.Error(w, "the agent is stopping", http.StatusServiceUnavailable)
-		return
-	}
-	defer a.hand.Done()
 	report, err := a.pipeline.Once(r.Context(), r.PathValue("name"), checks.TriggerManual)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusNotFound)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(checks.OfReport(report))
-}
-
-// Ask has the running agent make one run by hand, through its own breaker, budget and store.
-func Ask(ctx context.Context, socket, check string) (*checks.Report, error) {
-	client := &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
-		},
-	}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://agent/v1/checks/"+check+"/run", nil)
-	if err != nil {
-		return nil, fmt.Errorf("asking the running agent: %w", err)
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("asking the running agent: %w", err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 4<<20))
-	if err != nil {
-		return nil, fmt.Errorf("reading the running agent's answer: %w", err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the running agent refused: %s", body)
-	}
-	var record checks.Record
-	if err := json.Unmarshal(body, &record); err != nil || record.Report == nil {
-		return nil, fmt.Errorf("the running agent's answer is not a report: %w", err)
-	}
-	return record.Report, nil
+	answer(w, http.StatusOK, checks.OfReport(report))
 }

@@ -313,14 +313,17 @@ func (k *Keeper) View() View {
 }
 
 // Ack notes who answers an incident, which target names: by its id, the rule or the fingerprint of one of its alerts. The
-// error is the book's where it knows no such incident.
+// error wraps ErrNone where the book knows no such incident, and ErrInvalid where by or note are no line.
 func (k *Keeper) Ack(ctx context.Context, target, by, note string) error {
+	if !line(by) || !line(note) {
+		return fmt.Errorf("%w: by and note must be one line each of at most %d bytes", ErrInvalid, longestText)
+	}
 	k.mu.Lock()
 	now := time.Now()
 	out, err := k.o.Book.Ack(now, target, by, note)
 	if err != nil {
 		k.mu.Unlock()
-		return err //nolint:wrapcheck // it says all
+		return &unknownError{err}
 	}
 	wait := k.keep(now, step{said: []incident.Outcome{out}})
 	k.mu.Unlock()

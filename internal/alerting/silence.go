@@ -28,8 +28,14 @@ const (
 // ErrInvalid is what a silence that cannot be made is.
 var ErrInvalid = errors.New("invalid")
 
-// ErrNone means that there is no such silence.
-var ErrNone = errors.New("there is no such silence")
+// ErrNone means that there is nothing of that name.
+var ErrNone = errors.New("there is no such thing")
+
+// unknownError is an ErrNone in somebody else's words.
+type unknownError struct{ error }
+
+func (e *unknownError) Is(target error) bool { return target == ErrNone } //nolint:errorlint // that is what Is compares
+func (e *unknownError) Unwrap() error        { return e.error }
 
 // Silence keeps people from being told of alerts for a while. Match is over an alert's labels, "rule" and "severity"; all must
 // match. A value is one of several, or with ! in front none of them; a single one with ~ in front is a regular expression
@@ -146,13 +152,13 @@ func (k *Keeper) Silence(ctx context.Context, s Silence) (Silence, error) {
 	return s, wait(ctx)
 }
 
-// EndSilence ends a silence. The error is ErrNone where there is none with that id.
+// EndSilence ends a silence. The error wraps ErrNone where there is none with that id.
 func (k *Keeper) EndSilence(ctx context.Context, id string) error {
 	k.mu.Lock()
 	at := slices.IndexFunc(k.silences, func(s silenced) bool { return s.ID == id })
 	if at < 0 {
 		k.mu.Unlock()
-		return ErrNone
+		return fmt.Errorf("silence %q: %w", id, ErrNone)
 	}
 	k.silences = slices.Delete(k.silences, at, at+1)
 	wait := k.silencesChanged(time.Now())

@@ -1,0 +1,83 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/windsock-monitor/windsock/checks"
+)
+
+// mostAnswer is how much of an answer is read.
+const mostAnswer = 16 << 20
+
+// Client asks the running agent through its control socket.
+type Client struct{ socket string }
+
+// NewClient makes a client of the agent that listens there. It connects when it is asked for something.
+func NewClient(socket string) *Client { return &Client{socket} }
+
+// RefusedError is the running agent's refusal.
+type RefusedError struct {
+	Status int // of HTTP: 404 where there is no such thing, 400 where it was asked wrongly
+	Text   string
+}
+
+func (e *RefusedError) Error() string { return e.Text }
+
+// Call makes one request; body and into may be nil. The error is a *RefusedError where the agent answered and refused.
+func (c *Client) Call(ctx context.Context, method, path string, body, into any) error {
+	var payload io.Reader
+	if body != nil {
+		data, err := json.Marshal(body)
+		if err != nil {
+			return fmt.Errorf("asking the running agent: %w", err)
+		}
+		payload = bytes.NewReader(data)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://agent"+path, payload)
+	if err != nil {
+		return fmt.Errorf("asking the running agent: %w", err)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: c.dial}}
+	resp, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("asking the running agent: %w", err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, mostAnswer))
+	switch {
+	case err != nil:
+		return fmt.Errorf("reading the running agent's answer: %w", err)
+	case resp.StatusCode/100 != 2:
+		return &RefusedError{resp.StatusCode, strings.TrimSpace(string(data))}
+	case into == nil:
+		return nil
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		return fmt.Errorf("reading the running agent's answer: %w", err)
+	}
+	return nil
+}
+
+func (c *Client) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	return (&net.Dialer{}).DialContext(ctx, "unix", c.socket)
+}
+
+// Run has the running agent make one run by hand, through its own breaker, budget and store.
+func (c *Client) Run(ctx context.Context, check string) (*checks.Report, error) {
+	var record checks.Record
+	if err := c.Call(ctx, http.MethodPost, "/v1/checks/"+url.PathEscape(check)+"/run", nil, &record); err != nil {
+		return nil, fmt.Errorf("running %q in the running agent: %w", check, err)
+	}
+	if record.Report == nil {
+		return nil, fmt.Errorf("the running agent's answer is not a report of %q", check)
+	}
+	return record.Report, nil
+}
