@@ -79,6 +79,8 @@ func (d *decoder) special(n ast.Node, v reflect.Value) bool {
 	switch into := v.Addr().Interface().(type) {
 	case *section:
 		into.node = n
+	case *Section:
+		into.node = n
 	case *providers:
 		into.node = n
 	case *condition:
