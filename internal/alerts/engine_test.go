@@ -79,10 +79,7 @@ func (r *rig) wait(d time.Duration) {
 }
 
 func (r *rig) report(check string) *checks.Report {
-	i := slices.IndexFunc(r.targets, func(c alerts.Check) bool { return c.Name == check })
-	if i < 0 {
-		i = 0
-	}
+	i := max(0, slices.IndexFunc(r.targets, func(c alerts.Check) bool { return c.Name == check }))
 	c := r.targets[i]
 	return &checks.Report{
 		ID: "01", Check: check, Kind: c.Kind, Provider: c.Provider, Location: c.Location, Labels: c.Labels, ScheduledAt: r.now.Add(-time.Second),
@@ -178,7 +175,7 @@ func TestStatesFollowTheRule(t *testing.T) {
 		"two failures and a good run between do not fire":         {when: down(), script: "ffoffof"},
 		"a skipped slot is no run":                                {when: down(), script: "ffkkf", want: []string{"r firing"}},
 		"a failure of the account is not the provider's":          {when: down(), script: "ffaff"},
-		"our own error is a run that counted no failure":          {when: down(), script: "ffeff"},
+		"our own error says nothing of the target":                {when: down(), script: "ffeufeueo", want: []string{"r firing", "r resolved"}},
 		"the last run decides where nothing else is said":         {when: last, script: "6661", want: []string{"r firing", "r resolved"}},
 		"with fewer samples than asked for nothing fires":         {when: slow(), script: "99"},
 		"with samples enough it fires":                            {when: slow(), script: "999", want: []string{"r firing"}},

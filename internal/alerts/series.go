@@ -92,9 +92,9 @@ func (s *source) sign() bool {
 	return s.report.Status == checks.Skipped && s.report.Cause != checks.CauseMissed && s.report.Cause != checks.CauseOverlap
 }
 
-// counted reports whether a counter that has nothing in the source counted 0.
+// counted reports whether a counter that has nothing in the source counted 0. Where the target was not judged nobody knows.
 func (s *source) counted() bool {
-	return s.report != nil && s.report.Final && s.report.Status != checks.Skipped
+	return s.report != nil && s.report.Final && s.report.Status.Reached()
 }
 
 // attr is an attribute of a sample; "" where it has none.
@@ -296,41 +296,48 @@ func (t *target) remember(l *leaf, w *window) {
 
 // zeros counts 0 wherever the run counted nothing, and takes a slot that was skipped for a sign of life.
 func (e *Engine) zeros(s *source) {
-	if !s.counted() {
-		if s.report.Status == checks.Skipped {
-			for _, inst := range s.t.instances {
-				e.take(s, inst)
-			}
+	if s.report.Status == checks.Skipped {
+		for _, inst := range s.t.instances {
+			e.take(s, inst)
 		}
+	}
+	if !s.counted() {
 		return
 	}
 	for _, l := range e.countersOf(s.t) {
-		if !l.manners(s) {
-			continue
-		}
-		if l.note != nil {
+		switch {
+		case !l.manners(s):
+		case l.note != nil:
 			l.note.nothing(e, s)
-			continue
-		}
-		if !l.fixed {
+		case l.fixed:
+			e.zero(s, e.own(s, l))
+		default:
 			for _, w := range s.t.windows[l] {
-				w.freshen(s)
-				e.grow(w, 0)
-				e.take(s, w.group)
+				e.zero(s, w)
 			}
-			continue
-		}
-		inst := e.place(s, l, &exporters.Point{})
-		if inst == nil {
-			continue
-		}
-		if w := e.window(s, l, &exporters.Point{}, inst); w != nil {
-			w.freshen(s)
-			e.grow(w, 0)
-			e.take(s, inst)
-			inst.learn(s, nil)
 		}
 	}
+}
+
+// zero counts 0 in a window; nil is none.
+func (e *Engine) zero(s *source, w *window) {
+	if w == nil {
+		return
+	}
+	w.freshen(s)
+	e.grow(w, 0)
+	e.take(s, w.group)
+	w.group.learn(s, nil)
+}
+
+// own is the check's window of a comparison whose groups are known without a sample; nil where there are too many.
+func (e *Engine) own(s *source, l *leaf) *window {
+	var none exporters.Point
+	inst := e.place(s, l, &none)
+	if inst == nil {
+		return nil
+	}
+	return e.window(s, l, &none, inst)
 }
 
 // place is the group that the sample belongs to; nil where the rule has too many.

@@ -355,7 +355,7 @@ func (l *leaf) compare(value float64) bool {
 	case Below:
 		return value < l.Threshold
 	case Equals:
-		return value == l.Threshold //nolint:staticcheck // what was asked for
+		return value == l.Threshold
 	}
 	return false
 }
