@@ -83,6 +83,7 @@ func TestEveryKeyArrives(t *testing.T) {
 		Prices:      config.Prices{MaxAge: 90 * 24 * time.Hour},
 		Log:         config.Log{Level: slog.LevelWarn, Format: "json"},
 		Concurrency: config.Concurrency{Global: 10, PerHost: 2},
+		Snapshot:    time.Minute,
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }), specs(), cmp.Comparer(func(a, b checks.Secret) bool { return a.Where() == b.Where() })); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
