@@ -1,12 +1,14 @@
 package agent_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"database/sql"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -24,6 +26,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	_ "modernc.org/sqlite" // the driver
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/alerts"
@@ -107,7 +111,10 @@ func providerStories() []story {
 			rule: "api-down", name: "no capacity is not the account's", checks: chatEvery, severity: checks.P1, mends: clearFaults,
 			breaks: failWith(simulator.Fault{Route: simulator.RouteChat, Error: "capacity"}),
 		},
-		{rule: "circuit-open", checks: chatEvery, breaks: failWith(down), mends: clearFaults, severity: checks.P2},
+		{
+			rule: "circuit-open", checks: chatEvery, severity: checks.P2, mends: clearFaults, // no outage explains it
+			breaks: failWith(simulator.Fault{Route: simulator.RouteChat, Error: "rate_limited"}),
+		},
 		{rule: "app-down", checks: appEvery, breaks: setBroken(true), mends: setBroken(false), severity: checks.P1},
 		{
 			rule: "check-failing", checks: chatEvery, mends: clearFaults, severity: checks.P3,
@@ -150,6 +157,8 @@ func accountStories() []story {
 		},
 		{
 			rule: "quota-exhausted", checks: chatEvery, severity: checks.P1, mends: clearFaults,
+			// a pause for the sake of a month's allowance is looked at again in an hour
+			prepare: func(w *alertWorld) { w.change("fallback_api_key:", "headroom: {pause_below: 0}, fallback_api_key:") },
 			breaks: failWith(simulator.Fault{Route: simulator.RouteChat, Error: "rate_limited", Headers: map[string]string{
 				"X-Ratelimit-Limit-Tokens-Month": "1000", "X-Ratelimit-Remaining-Tokens-Month": "0",
 			}}),
@@ -185,8 +194,8 @@ func moneyStories() []story {
     schedule: "@every 60s"
     timeout: 50s
     run_at_start: true
-    with: {above_per_hour: 0, spike_above: 0, sources: [{usage_log: {path: usage.jsonl, start: beginning, max_lag: 100000h, fields: {time: .ts, model: .model, cost: .usd}}}]}` + "\n"
-	recent := func(w *alertWorld) { w.usage(time.Now().Add(-time.Minute), 0.01) }
+    with: {above_per_hour: 0, spike_above: 0, sources: [{usage_log: {path: "USAGE/usage.jsonl", start: beginning, max_lag: 100000h, fields: {time: .ts, model: .model, cost: .usd}}}]}` + "\n"
+	recent := func(w *alertWorld) { w.change("USAGE", w.dir); w.usage(time.Now().Add(-time.Minute), 0.01) }
 	// what was spent almost an hour ago is soon no more of the last hour
 	spends := func(w *alertWorld, _ chan<- os.Signal) { w.usage(time.Now().Add(-59*time.Minute-30*time.Second), 20) }
 	return []story{
@@ -225,13 +234,17 @@ func modelStories() []story {
 				to := &url.URL{Scheme: "http", Host: w.urls["SIMULATOR"]}
 				proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to) }}
 				list := func(rw http.ResponseWriter, r *http.Request) {
-					if r.URL.Path != "/v1/models" || !retires.Load() {
+					if r.URL.Path != "/v1/models" {
 						proxy.ServeHTTP(rw, r)
 						return
 					}
+					left := 200 * 24 * time.Hour
+					if retires.Load() {
+						left = 20 * 24 * time.Hour
+					}
 					rw.Header().Set("Content-Type", "application/json")
 					_, _ = fmt.Fprintf(rw, `{"object":"list","data":[{"id":"mistral-small-latest","object":"model","name":"mistral-small-latest","deprecation":%q,`+
-						`"capabilities":{"completion_chat":true}}]}`, time.Now().Add(20*24*time.Hour).UTC().Format(time.RFC3339))
+						`"capabilities":{"completion_chat":true}}]}`, time.Now().Add(left).UTC().Format(time.RFC3339))
 				}
 				w.serve("SIMULATOR", http.HandlerFunc(list))
 			},
@@ -280,17 +293,13 @@ func ownStories() []story {
 			},
 		},
 		{
-			rule: "export-behind", checks: chatEvery, extra: collector, breaks: setBroken(true), severity: checks.P3,
+			rule: "export-behind", checks: chatEvery, extra: collector + "alerts: {rules: [{name: export-behind, above: 5s}]}\n", breaks: setBroken(true), severity: checks.P3,
 			mends: func(w *alertWorld, reload chan<- os.Signal) {
 				w.setBroken(false)
 				reload <- syscall.SIGHUP
 			},
 		},
-		{
-			rule: "store-degraded", checks: chatEvery, severity: checks.P2,
-			breaks: func(w *alertWorld, _ chan<- os.Signal) { w.moveStore("windsock.db", "kept") },
-			mends:  func(w *alertWorld, _ chan<- os.Signal) { w.moveStore("kept", "windsock.db") },
-		},
+		storeStory(),
 		{
 			rule: "reload-refused", checks: chatEvery, severity: checks.P4,
 			breaks: rewrite("kind: chat", "kind: chatt"), mends: rewrite("kind: chatt", "kind: chat"),
@@ -302,21 +311,32 @@ func ownStories() []story {
 	}
 }
 
-// moveStore puts a directory where the database was, or the database back.
-func (w *alertWorld) moveStore(from, to string) {
-	dir := filepath.Join(w.dir, "state")
-	var err error
-	if to == "windsock.db" {
-		err = os.Remove(filepath.Join(dir, to))
-	}
-	if err == nil {
-		err = os.Rename(filepath.Join(dir, from), filepath.Join(dir, to))
-	}
-	if err == nil && from == "windsock.db" {
-		err = os.Mkdir(filepath.Join(dir, from), 0o700)
-	}
+// holdStore is an operator whose shell holds the database, until release is called.
+func (w *alertWorld) holdStore() (release func()) {
+	db, err := sql.Open("sqlite", filepath.Join(w.dir, "state", "windsock.db")+"?_txlock=immediate&_busy_timeout=20000")
 	if err != nil {
 		w.t.Errorf("%s: %v", w.name, err)
+		return func() {}
+	}
+	tx, err := db.BeginTx(context.Background(), nil)
+	if err != nil {
+		w.t.Errorf("%s: %v", w.name, err)
+	}
+	return func() {
+		if tx != nil {
+			_ = tx.Rollback()
+		}
+		_ = db.Close()
+	}
+}
+
+// storeStory has the database held by somebody else.
+func storeStory() story {
+	release := func() {}
+	return story{
+		rule: "store-degraded", checks: chatEvery, severity: checks.P2,
+		breaks: func(w *alertWorld, _ chan<- os.Signal) { release = w.holdStore() },
+		mends:  func(*alertWorld, chan<- os.Signal) { release() },
 	}
 }
 

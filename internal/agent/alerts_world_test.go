@@ -57,7 +57,7 @@ func newAlertWorld(t *testing.T, name string, speed float64, checksText, extra s
 		env: map[string]string{"KEY": "k-0123456789", "OTHER": "k-9876543210"}, queries: map[string]float64{},
 	}
 	w.serve("SIMULATOR", w.sim.Handler())
-	w.serve("APP", w.unlessBroken(`{"status":"ok"}`))
+	w.serve("APP", w.unlessBroken(`{"status":"healthy"}`))
 	w.serve("COLLECTOR", w.unlessBroken(""))
 	w.serve("PROMETHEUS", http.HandlerFunc(w.answerQuery))
 	w.env["SINK"] = w.serve("SINK", w.sink)
@@ -250,7 +250,7 @@ func (w *alertWorld) until(what string, holds func() bool) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	tail := w.log.Bytes()
-	w.t.Errorf("%s: never: %s; told %v; the sink has %v; the log ends:\n%s", w.name, what, brief(w.told), w.sink.brief(), tail[max(0, len(tail)-6000):])
+	w.t.Errorf("%s: never: %s; told %v; the sink has %v; the log ends:\n%s", w.name, what, brief(w.told), w.sink.brief(), tail[max(0, len(tail)-1500):])
 	return false
 }
 
