@@ -31,7 +31,10 @@ type Transition struct {
 // windows; they neither begin nor end an alert before a sample of this process has come to the same window.
 //
 // Reports of checks that are not among the targets are not looked at. A rule has at most 10,000 groups and a window at most
-// 65,536 samples.
+// 65,536 samples. A group without a sample for a week, or for twice the longest window, is forgotten.
+//
+// An alert of a rule without absent_after resolves where its checks went well three times and did not measure what it is
+// about: a model that is not asked for any more, a series that is not there any more.
 type Engine struct {
 	programs []*program
 	rules    map[string]*program
@@ -46,6 +49,7 @@ type Engine struct {
 	mutes     []Mute
 	remute    bool  // who is muted is to be found anew
 	nextMute  int64 // when a mute begins or ends next
+	forgetAt  int64 // when to look for groups that nobody needs next
 
 	seq     uint64 // of the record that is or was fed
 	touched []*instance
@@ -187,6 +191,9 @@ func (e *Engine) look(now time.Time, s *source, points []exporters.Point) []Tran
 
 func (e *Engine) tick(now time.Time) []Transition {
 	at := nanos(now)
+	if at >= e.forgetAt {
+		e.forget(at)
+	}
 	for _, inst := range e.instances {
 		if inst.next <= at {
 			e.evaluate(inst, now)

@@ -21,7 +21,6 @@ type saved struct {
 	Group   map[string]string `json:"group,omitempty"`
 	Checks  []string          `json:"checks,omitempty"`
 	Held    []savedHeld       `json:"held,omitempty"`
-	HeldAt  time.Time         `json:"held_at,omitzero"` // when the condition held last
 	Fired   bool              `json:"fired,omitempty"`
 }
 
@@ -45,9 +44,6 @@ func (inst *instance) save() []byte {
 
 func (inst *instance) saved() saved {
 	s := saved{Version: stateVersion, Alert: inst.alert, Group: inst.attributes(), Fired: inst.fired}
-	if inst.held > 0 {
-		s.HeldAt = time.Unix(0, inst.held).UTC()
-	}
 	for _, c := range inst.checks {
 		s.Checks = append(s.Checks, c.t.Name)
 	}
@@ -155,14 +151,12 @@ func (e *Engine) concerned(p *program, names []string) []*target {
 	return out
 }
 
-// resume puts the alert where it was. Time that it was pending does not count.
+// resume puts the alert where it was. Time that it was pending does not count, and nobody knows when the condition held
+// last: it is kept from now on.
 func (inst *instance) resume(s *saved, now time.Time) {
 	inst.alert, inst.state, inst.restored, inst.fired = s.Alert, s.Alert.State, true, s.Fired
 	inst.live, inst.blame = s.Alert.Value, s.Alert.Blame
-	inst.since = nanos(now)
-	if !s.HeldAt.IsZero() {
-		inst.held = min(nanos(s.HeldAt), nanos(now))
-	}
+	inst.since, inst.held = nanos(now), nanos(now)
 	if rule := inst.program.rule; rank(rule.Severity) < rank(inst.alert.Severity) {
 		inst.alert.Severity = rule.Severity
 	}

@@ -12,6 +12,13 @@ import (
 // threshold may change. Where it reads others, an open alert stays until they say something.
 func (e *Engine) Replace(now time.Time, before *Engine) []Transition {
 	e.mutes, e.remute, e.seq = before.mutes, true, before.seq
+	places := make(map[*program][]int)
+	for _, old := range before.programs {
+		if p := e.rules[old.rule.Name]; p != nil {
+			places[old] = alike(p.leaves, old.leaves)
+			e.recall(old, p)
+		}
+	}
 	var out []Transition
 	for _, old := range before.instances {
 		s := old.saved()
@@ -19,18 +26,13 @@ func (e *Engine) Replace(now time.Time, before *Engine) []Transition {
 			out = append(out, Transition{Alert: gone(old.alert, now)})
 			continue
 		}
-		e.inherit(old)
-	}
-	for _, p := range before.programs {
-		if q := e.rules[p.rule.Name]; q != nil {
-			e.recall(p, q)
-		}
+		e.inherit(old, places[old.program])
 	}
 	return append(out, e.settle(now)...)
 }
 
-// inherit takes over what a group has seen.
-func (e *Engine) inherit(old *instance) {
+// inherit takes over what a group has seen. places are those of the comparisons before.
+func (e *Engine) inherit(old *instance, places []int) {
 	p := e.rules[old.program.rule.Name]
 	if p == nil || !slices.Equal(p.groupBy, old.program.groupBy) {
 		return
@@ -57,7 +59,7 @@ func (e *Engine) inherit(old *instance) {
 	inst.since, inst.held, inst.fired, inst.live = old.since, old.held, old.fired, old.live
 	inst.refresh()
 	same := true
-	for i, j := range alike(p.leaves, old.program.leaves) {
+	for i, j := range places {
 		if j < 0 {
 			same = false
 			continue

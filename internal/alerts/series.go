@@ -13,6 +13,7 @@ const (
 	maxGroups  = 10_000 // of one rule; samples of further ones are not looked at
 	maxMembers = 1_000  // of one share, and series of one note
 	maxValue   = 128    // bytes of an attribute's value, as Points has it
+	missedRuns = 3      // good runs without a sample, after which what an alert was about is gone
 )
 
 // target is a check with what the rules want of it.
@@ -63,8 +64,9 @@ func (t *target) emits(metric string) bool {
 
 // contributor is a check with its last sign of life in a group.
 type contributor struct {
-	t    *target
-	sign int64
+	t      *target
+	sign   int64
+	missed int // good runs in a row without a sample
 }
 
 // cell is what a group has of one leaf.
@@ -237,6 +239,23 @@ func (e *Engine) feed(s *source, points []exporters.Point) {
 	}
 	for _, w := range e.growing {
 		w.push(sample{s.at, e.seq, w.growing})
+	}
+	if s.fresh && s.counted() && s.report.Status != checks.Failed {
+		e.miss(s.t)
+	}
+}
+
+// miss counts a good run of the check for the alerts that it had nothing for.
+func (e *Engine) miss(t *target) {
+	for _, inst := range t.instances {
+		if inst.state == inactive || inst.stamp == e.seq || !inst.program.rule.AbsentAfter.IsZero() {
+			continue
+		}
+		inst.join(t).missed++
+		inst.gone = !slices.ContainsFunc(inst.checks, func(c contributor) bool { return c.missed < missedRuns })
+		if inst.gone {
+			e.touched = append(e.touched, inst)
+		}
 	}
 }
 
@@ -427,6 +446,9 @@ func (e *Engine) take(s *source, inst *instance) {
 	inst.stamp = e.seq
 	e.touched = append(e.touched, inst)
 	c := inst.join(s.t)
+	if c != nil {
+		c.missed = 0
+	}
 	if !s.fresh || !s.sign() {
 		return
 	}

@@ -41,6 +41,7 @@ type instance struct {
 	since    int64 // of pending
 	held     int64 // when the condition held last
 	fired    bool  // before there was no data
+	gone     bool  // its checks run well and do not measure it any more
 	restored bool  // of a process before
 	lead     finding
 	live     float64
@@ -62,6 +63,12 @@ func (inst *instance) refresh() { inst.absent = 0 }
 // evaluate judges the group and moves its alert.
 func (e *Engine) evaluate(inst *instance, now time.Time) {
 	at := nanos(now)
+	if inst.gone {
+		e.move(inst, now, checks.AlertResolved)
+		inst.gone, inst.cells = false, make([]cell, len(inst.cells)) // a sample that comes again begins anew
+		inst.next = inst.deadline(at, no)
+		return
+	}
 	f := inst.judge(&inst.program.when, at)
 	inst.note(f)
 	if f.verdict == yes {

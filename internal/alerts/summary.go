@@ -98,6 +98,9 @@ func (inst *instance) made(state checks.AlertState) string {
 		fmt.Fprintf(&b, "%d of %d by %s: ", inst.lead.part, inst.lead.of, strings.Join(l.Share.Of, ", "))
 	}
 	b.WriteString(l.what())
+	if inst.gone {
+		return exporters.Clean(b.String()+" is not measured any more", maxText)
+	}
 	if !inst.lead.known {
 		return exporters.Clean(b.String()+" is not known", maxText)
 	}
