@@ -110,11 +110,11 @@ func nanos(t time.Time) int64 { return t.UnixNano() }
 func (e *Engine) Warm(record checks.Record) {
 	switch {
 	case record.Report != nil:
-		if s := e.sourceOf(record.Report, record.Report.At()); s != nil {
+		if s := e.sourceOf(record.Report, time.Unix(0, e.began)); s != nil {
 			e.feed(s, exporters.Points(record))
 		}
 	case record.Agent != nil:
-		e.feed(&source{at: nanos(record.At)}, exporters.Points(record))
+		e.feed(&source{at: min(nanos(record.At), e.began)}, exporters.Points(record))
 	}
 }
 

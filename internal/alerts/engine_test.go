@@ -79,8 +79,10 @@ func (r *rig) wait(d time.Duration) {
 }
 
 func (r *rig) report(check string) *checks.Report {
-	i := max(0, slices.IndexFunc(r.targets, func(c alerts.Check) bool { return c.Name == check }))
-	c := r.targets[i]
+	c := every(check)
+	if i := slices.IndexFunc(r.targets, func(c alerts.Check) bool { return c.Name == check }); i >= 0 {
+		c = r.targets[i]
+	}
 	return &checks.Report{
 		ID: "01", Check: check, Kind: c.Kind, Provider: c.Provider, Location: c.Location, Labels: c.Labels, ScheduledAt: r.now.Add(-time.Second),
 		StartedAt: r.now.Add(-time.Second), Took: time.Second, Trigger: checks.TriggerSchedule, Attempt: 1, Final: true, Slots: 1,
@@ -126,7 +128,9 @@ func outcome(c rune) func(*checks.Report) {
 			rep.Result = checks.Undetermined(checks.CauseInternal, "who knows")
 		case 'o':
 		default:
+			end := rep.At()
 			rep.Took = time.Duration(c-'0') * time.Second
+			rep.StartedAt = end.Add(-rep.Took)
 		}
 	}
 }
