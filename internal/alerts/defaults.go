@@ -13,7 +13,7 @@ import (
 // What counts runs by their cause or blame counts failures: probe.failures says 0 for a run that went well, while a gauge
 // with such a match would say nothing.
 func Builtin() []Rule {
-	rules := slices.Concat(probeRules(), accountRules(), moneyRules(), modelRules(), trafficRules(), agentRules())
+	rules := slices.Concat(outageRules(), checkRules(), accountRules(), moneyRules(), modelRules(), trafficRules(), agentRules())
 	for i := range rules {
 		r := &rules[i]
 		r.Builtin = true
@@ -54,7 +54,8 @@ func failing(least, runs int, match ...Matcher) Condition {
 	return c
 }
 
-func probeRules() []Rule {
+// outageRules are of what does not work at all.
+func outageRules() []Rule {
 	outage := []Matcher{only("blame", string(checks.BlameProvider), string(checks.BlameNetwork)), but(byCause, string(checks.CauseAssertion))}
 	last := failing(1, 1, slices.Concat(outage, []Matcher{callKinds()})...)
 	last.Share.AtLeast = 1
@@ -95,6 +96,12 @@ func probeRules() []Rule {
 			Impact:  "what this check stands for does not work",
 			Action:  "run `windsock check` with the name of the check and read what it found",
 		},
+	}
+}
+
+// checkRules are of what works badly, will not work for long, or says nothing.
+func checkRules() []Rule {
+	return []Rule{
 		{
 			Name: "high-latency", Layer: LayerProbe, Severity: checks.P2, For: 5 * time.Minute, GroupBy: []string{byCheck},
 			Doc: "Checklist: high latency, p95 above 5 s for 5 minutes, here of the last five calls that were answered.",
