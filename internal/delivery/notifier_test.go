@@ -206,7 +206,7 @@ func TestProgressIsCommittedAndNotSentAgain(t *testing.T) {
 					m.alert(strconv.Itoa(i), checks.AlertFiring)
 				}
 				c := notify(t, m, n, nil, delivery.Options{})
-				pass(100 * time.Millisecond)
+				synctest.Wait() // before the first wait, which may be as short as 100ms, is over
 				if cursor, counts := m.books("x"); !exporters.IsPoison(fault) && !exporters.IsSplit(fault) && (cursor.Pos != 6 || string(cursor.State) != "three" || counts.Sent != 2 || counts.Rejected["refused"] != 1) {
 					t.Errorf("at %d with %q and %+v, want the first three done, one of them rejected", cursor.Pos, cursor.State, counts)
 				}
