@@ -83,8 +83,13 @@ func printAlert(w io.Writer, a *checks.Alert, now time.Time) {
 	}
 	fmt.Fprintf(w, ", for %s\n", max(now.Sub(a.Since), 0).Round(time.Second))
 	for _, more := range []struct{ word, text string }{
-		{"", a.Summary}, {"", a.Diagnosis}, {"do: ", a.Action}, {"runbook: ", a.Runbook}, {"muted: ", a.Muted},
-		{"incident: ", a.Incident}, {"commander: ", a.Commander},
+		{"", a.Summary},
+		{"", a.Diagnosis},
+		{"do: ", a.Action},
+		{"runbook: ", a.Runbook},
+		{"muted: ", a.Muted},
+		{"incident: ", a.Incident},
+		{"commander: ", a.Commander},
 	} {
 		if more.text != "" {
 			fmt.Fprintf(w, "          %s%s\n", more.word, more.text)

@@ -104,6 +104,7 @@ func (a *Agent) controlRoutes() *http.ServeMux {
 	mux.HandleFunc("POST /v1/alerts/ack", a.byHand(a.ackAlert))
 	mux.HandleFunc("POST /v1/silences", a.byHand(a.silence))
 	mux.HandleFunc("DELETE /v1/silences/{id}", a.byHand(a.endSilence))
+	a.incidentRoutes(mux)
 	return mux
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 )
 
 // View reads a state directory that may be another process's. It takes no lock, writes no record and migrates nothing;
@@ -49,6 +50,22 @@ func (v *View) State(ctx context.Context, key string) ([]byte, error) {
 		return nil, fmt.Errorf("reading the state %q: %w", key, err)
 	}
 	return data, nil
+}
+
+// States are the states whose keys begin with prefix, by what follows it.
+func (v *View) States(ctx context.Context, prefix string) (map[string][]byte, error) {
+	found := map[string][]byte{}
+	err := eachRow(ctx, v.db, func(scan func(...any) error) error {
+		var key string
+		var data []byte
+		err := scan(&key, &data)
+		found[strings.TrimPrefix(key, prefix)] = data
+		return err
+	}, "SELECT key, data FROM states WHERE substr(key, 1, length(?1)) = ?1", prefix)
+	if err != nil {
+		return nil, fmt.Errorf("reading the states %q: %w", prefix, err)
+	}
+	return found, nil
 }
 
 // Memory is what a check remembers; nil where that is nothing.
