@@ -219,5 +219,7 @@ func (k *Keeper) mute(now time.Time, always bool) []alerts.Transition {
 		return nil
 	}
 	k.mutes = mutes
-	return k.setup.Engine.Mute(now, mutes)
+	changed := k.setup.Engine.Mute(now, mutes)
+	k.o.Book.Hush(k.setup.Engine.Alerts())
+	return changed
 }

@@ -231,6 +231,21 @@ func (b *Book) Fill(a *checks.Alert) {
 	}
 }
 
+// Hush tells the book of alerts that are muted otherwise than their last transition said: nobody is reminded of them.
+func (b *Book) Hush(alerts []checks.Alert) {
+	for i := range alerts {
+		a := &alerts[i]
+		o := b.byAlert[a.Fingerprint]
+		if o == nil {
+			continue
+		}
+		if m, known := o.members[a.Fingerprint]; known {
+			m.Muted = a.Muted
+			o.members[a.Fingerprint] = m
+		}
+	}
+}
+
 // deadline begins the time to respond.
 func (o *open) deadline(opts *Options, now time.Time) {
 	o.RespondFrom, o.RespondBy = now.UTC(), opts.respondBy(now, o.Severity).UTC()

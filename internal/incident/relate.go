@@ -65,7 +65,7 @@ func (b *Book) explaining(a *checks.Alert) *open {
 		return nil
 	}
 	names := map[string]bool{}
-	for _, word := range strings.FieldsFunc(a.Muted, func(r rune) bool {
+	for _, word := range strings.FieldsFunc(strings.TrimPrefix(a.Muted, "explained by "), func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_-.", r)
 	}) {
 		names[word] = true
