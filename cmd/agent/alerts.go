@@ -15,7 +15,7 @@ import (
 func newAlerts(p process) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "alerts",
-		Short: "List, silence and acknowledge the running agent's alerts",
+		Short: "List, silence and acknowledge the running agent's alerts; render and test rules",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return exit(exitUsage, errors.Join(errors.New("alerts: name a verb"), cmd.Help()))
@@ -25,6 +25,7 @@ func newAlerts(p process) *cobra.Command {
 	cmd.AddCommand(newAlertsSilence(p))
 	cmd.AddCommand(newAlertsAck(p))
 	cmd.AddCommand(newAlertsRender(p))
+	cmd.AddCommand(newAlertsTest(p))
 	return cmd
 }
 

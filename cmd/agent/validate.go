@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"time"
 
@@ -112,6 +113,17 @@ func refuse(p process, asJSON bool, result validation, err error) error {
 	return exit(exitUsage, nil)
 }
 
+func printFinding(out io.Writer, finding agent.Finding) {
+	mark := "✓"
+	if !finding.OK {
+		mark = "✗"
+	}
+	fmt.Fprintf(out, "%s %s: %s\n", mark, finding.Subject, finding.Detail)
+	if finding.Hint != "" {
+		fmt.Fprintf(out, "  hint: %s\n", finding.Hint)
+	}
+}
+
 func printValidation(p process, v validation) {
 	for _, w := range v.Warnings {
 		fmt.Fprintf(p.stdout, "warning: %s:%d: %s\n", w.File, w.Line, w.Message)
@@ -120,14 +132,7 @@ func printValidation(p process, v validation) {
 		fmt.Fprintf(p.stdout, "warning: %s\n", text)
 	}
 	for _, finding := range v.Online {
-		mark := "✓"
-		if !finding.OK {
-			mark = "✗"
-		}
-		fmt.Fprintf(p.stdout, "%s %s: %s\n", mark, finding.Subject, finding.Detail)
-		if finding.Hint != "" {
-			fmt.Fprintf(p.stdout, "  hint: %s\n", finding.Hint)
-		}
+		printFinding(p.stdout, finding)
 	}
 	fmt.Fprintf(p.stdout, "%s: %d checks, usable\n", v.File, v.Checks)
 	if c := v.Cost; c.WorstPerDay > 0 {

@@ -67,10 +67,7 @@ func targets(cfg *config.Config, jobs []*pipeline.Job) []alerts.Check {
 	all := make([]alerts.Check, 0, len(cfg.Checks))
 	for i := range cfg.Checks {
 		c := &cfg.Checks[i]
-		all = append(all, alerts.Check{
-			Name: c.Name, Kind: c.Kind, Provider: c.Provider, Location: cfg.Location, Labels: pipeline.Labels(cfg.Labels, c.Labels), Paid: paid[c.Name],
-			Interval: c.Schedule.Interval(), Due: dueOf(c),
-		})
+		all = append(all, alertCheck(cfg, c, paid[c.Name]))
 	}
 	return all
 }

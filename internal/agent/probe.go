@@ -159,25 +159,30 @@ func probeExporter(ctx context.Context, cfg *config.Config, e *config.Exporter, 
 	finding := Finding{Subject: "exporter " + e.Name}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	for _, kind := range o.Registry.Exporters {
-		if kind.Name != e.Kind {
-			continue
-		}
-		built, err := kind.New(e.With, exporters.Env{
-			Log: o.Log, Name: e.Name, Version: o.Version, Instance: "validate", Location: cfg.Location, Labels: cfg.Labels,
-			Network: network, Stdout: discard{}, Getenv: o.Getenv, Probing: true,
-		})
-		if err == nil {
-			_, err = built.Export(ctx, []checks.Record{probeRecord(o.Version, ulid.Make().String())})
-			closeExporter(built)
-		}
-		if err != nil {
-			finding.Detail, finding.Hint = err.Error(), hint(err)
-			return finding
-		}
+	built, err := buildToTry(cfg, e, network, o)
+	if err == nil {
+		_, err = built.Export(ctx, []checks.Record{probeRecord(o.Version, ulid.Make().String())})
+		closeExporter(built)
+	}
+	if err != nil {
+		finding.Detail, finding.Hint = err.Error(), hint(err)
+		return finding
 	}
 	finding.OK, finding.Detail = true, "took one record"
 	return finding
+}
+
+// buildToTry builds an exporter that keeps nothing.
+func buildToTry(cfg *config.Config, e *config.Exporter, network *outbound.Network, o ProbeOptions) (exporters.Exporter, error) {
+	for _, kind := range o.Registry.Exporters {
+		if kind.Name == e.Kind {
+			return kind.New(e.With, exporters.Env{
+				Log: o.Log, Name: e.Name, Version: o.Version, Instance: "validate", Location: cfg.Location, Labels: cfg.Labels,
+				Network: network, Stdout: discard{}, Getenv: o.Getenv, Probing: true,
+			})
+		}
+	}
+	return nil, fmt.Errorf("exporter %q: no kind %q", e.Name, e.Kind)
 }
 
 func hint(err error) string {

@@ -84,5 +84,11 @@ func New(p Params, env exporters.Env, s Sender) (*Notifier, error) {
 	return &Notifier{params: p, route: matching, sender: s, log: log, name: env.Name, told: state, spoilt: map[string]bool{}}, nil
 }
 
+// Tells reports whether people were told of the alert, and not yet of its end.
+func (n *Notifier) Tells(fingerprint string) bool {
+	_, told := n.told.Open[fingerprint]
+	return told
+}
+
 // Wants implements exporters.Selective.
 func (n *Notifier) Wants(t checks.RecordType) bool { return t == checks.TypeAlert }
