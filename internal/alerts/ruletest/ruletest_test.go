@@ -3,6 +3,7 @@ package ruletest_test
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -212,6 +213,52 @@ func TestTheConfigurationIsBelowTheFolderOfTheFile(t *testing.T) {
 	}
 }
 
+func TestTheExampleOfThePageIsWell(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../../docs/alert-tests.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "```yaml\n")
+	example, _, _ := strings.Cut(rest, "```")
+	file, err := ruletest.Read("docs/x.yaml", []byte(example), func(string) (ruletest.Setup, error) { return builtin(), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, err := file.Run(t.Context())
+	if err != nil || len(results) != 2 {
+		t.Fatalf("got %+v, %v, want two tests", results, err)
+	}
+	for _, r := range results {
+		if !r.OK {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
+// builtin are the built-in rules with checks that they read.
+func builtin() ruletest.Setup {
+	check := func(name, kind, provider string) alerts.Check {
+		return alerts.Check{
+			Name: name, Kind: kind, Provider: provider, Interval: time.Minute, Paid: kind == "chat",
+			Due: func(last time.Time, n int) time.Time { return last.Add(time.Duration(n) * time.Minute) },
+		}
+	}
+	return ruletest.Setup{Rules: alerts.Builtin(), Checks: []alerts.Check{check("traffic", "prometheus", ""), check("chat", "chat", "mistral")}}
+}
+
+func BenchmarkAWeek(b *testing.B) {
+	file, err := ruletest.Read("x.yaml", []byte("tests: [{name: a, runs: [{check: chat, count: 10080}], expect: [{at: 167h, rules: [api-down]}]}]"), func(string) (ruletest.Setup, error) { return builtin(), nil })
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if results, err := file.Run(b.Context()); err != nil || !results[0].OK {
+			b.Fatalf("%+v, %v", results, err)
+		}
+	}
+}
+
 func TestATestEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	file, err := ruletest.Read("x.yaml", []byte(rules+"tests: [{name: a, expect: [{at: 168h}]}]"), nobody)
@@ -227,11 +274,6 @@ func TestATestEndsWithItsContext(t *testing.T) {
 
 func TestEveryBuiltInRuleCanBeTested(t *testing.T) {
 	t.Parallel()
-	every := 10 * time.Minute
-	setup := ruletest.Setup{Rules: alerts.Builtin(), Checks: []alerts.Check{{
-		Name: "traffic", Kind: "prometheus", Interval: time.Minute,
-		Due: func(last time.Time, n int) time.Time { return last.Add(time.Duration(n) * every) },
-	}}}
 	file, err := ruletest.Read("x.yaml", []byte(`tests:
   - name: the first 401 fires at once
     series: [{metric: query.errors_401, check: traffic, values: 0 0.2x5 0x5}]
@@ -239,7 +281,7 @@ func TestEveryBuiltInRuleCanBeTested(t *testing.T) {
   - name: a p95 above the highest bucket of 5 s is above 5 s
     series: [{metric: query.latency_p95, check: traffic, values: 5x6 5.000005x6}]
     expect: [{at: 6m, rules: [traffic-high-latency]}, {at: 12m, alerts: [{rule: traffic-high-latency, state: firing}]}]
-`), func(string) (ruletest.Setup, error) { return setup, nil })
+`), func(string) (ruletest.Setup, error) { return builtin(), nil })
 	if err != nil {
 		t.Fatal(err)
 	}
