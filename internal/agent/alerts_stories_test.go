@@ -47,6 +47,7 @@ type story struct {
 	severity checks.Severity // as it is worst
 	says     string          // in diagnosis or summary
 	passes   bool            // it mends by itself
+	stays    bool            // not over a restart: what a store that cannot be written holds in memory ends with the process
 }
 
 const (
@@ -334,7 +335,7 @@ func (w *alertWorld) holdStore() (release func()) {
 func storeStory() story {
 	release := func() {}
 	return story{
-		rule: "store-degraded", checks: chatEvery, severity: checks.P2,
+		rule: "store-degraded", checks: chatEvery, severity: checks.P2, stays: true,
 		breaks: func(w *alertWorld, _ chan<- os.Signal) { release = w.holdStore() },
 		mends:  func(*alertWorld, chan<- os.Signal) { release() },
 	}
