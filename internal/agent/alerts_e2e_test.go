@@ -75,13 +75,18 @@ func TestEveryEndIsToldWhereTheNotifierWasDownOverARestart(t *testing.T) {
 		if !fired {
 			return
 		}
+		if s.heals {
+			w.mend(s, make(chan os.Signal, 1))
+		}
 		reload, stop, err = w.start()
 		if err != nil {
 			t.Errorf("%s: after the restart: %v", w.name, err)
 			return
 		}
 		defer stop()
-		w.mend(s, reload)
+		if !s.heals {
+			w.mend(s, reload)
+		}
 		if !w.until("it resolves", func() bool { return w.state(s.rule) == checks.AlertResolved }) {
 			return
 		}

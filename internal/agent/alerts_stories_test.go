@@ -47,6 +47,7 @@ type story struct {
 	severity checks.Severity // as it is worst
 	says     string          // in diagnosis or summary
 	passes   bool            // it mends by itself
+	heals    bool            // it is mended before the restart: what breaks it would not start again
 	stays    bool            // not over a restart: what a store that cannot be written holds in memory ends with the process
 }
 
@@ -302,7 +303,7 @@ func ownStories() []story {
 		},
 		storeStory(),
 		{
-			rule: "reload-refused", checks: chatEvery, severity: checks.P4,
+			rule: "reload-refused", checks: chatEvery, severity: checks.P4, heals: true,
 			breaks: rewrite("kind: chat", "kind: chatt"), mends: rewrite("kind: chatt", "kind: chat"),
 		},
 		{

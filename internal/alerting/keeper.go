@@ -248,7 +248,6 @@ func (k *Keeper) keep(now time.Time, s step) (wait func(context.Context) error) 
 		records = append(records, k.told(a))
 	}
 	for _, out := range s.said {
-		k.muteReminders(out.Reminders)
 		for i := range out.Reminders {
 			records = append(records, k.told(&out.Reminders[i]))
 		}
@@ -264,23 +263,6 @@ func (k *Keeper) keep(now time.Time, s step) (wait func(context.Context) error) 
 		s.within = 0
 	}
 	return k.o.Store.BeginWith(s.within, along, records...)
-}
-
-// muteReminders mutes those of alerts that are muted now: a mute that begins while an alert is open is no transition, so that
-// the book does not know of it.
-func (k *Keeper) muteReminders(reminders []checks.Alert) {
-	if len(reminders) == 0 {
-		return
-	}
-	muted := map[string]string{}
-	for _, a := range k.setup.Engine.Alerts() {
-		muted[a.Fingerprint] = a.Muted
-	}
-	for i := range reminders {
-		if now, known := muted[reminders[i].Fingerprint]; known {
-			reminders[i].Muted = now
-		}
-	}
 }
 
 // told is the record of a transition or a reminder.
