@@ -48,7 +48,7 @@ type story struct {
 	says     string          // in diagnosis or summary
 	passes   bool            // it mends by itself
 	heals    bool            // it is mended before the restart: what breaks it would not start again
-	stays    bool            // not over a restart: what a store that cannot be written holds in memory ends with the process
+	loses    bool            // the records of then end with the process; people are told before that
 }
 
 const (
@@ -336,7 +336,7 @@ func (w *alertWorld) holdStore() (release func()) {
 func storeStory() story {
 	release := func() {}
 	return story{
-		rule: "store-degraded", checks: chatEvery, severity: checks.P2, stays: true,
+		rule: "store-degraded", checks: chatEvery, severity: checks.P2, loses: true,
 		breaks: func(w *alertWorld, _ chan<- os.Signal) { release = w.holdStore() },
 		mends:  func(*alertWorld, chan<- os.Signal) { release() },
 	}

@@ -36,7 +36,8 @@ type loaded struct {
 	spending   spending
 	shifted    int64 // what its entries were moved by
 	knowsShift bool
-	salvaged   bool // from a database that was moved aside
+	spared     int64 // of the last episode of the spare file that is in it
+	salvaged   bool  // from a database that was moved aside
 }
 
 // load reads a file. Where it fails the rest is read all the same: after a corruption every row counts.
@@ -98,6 +99,8 @@ func (l *loaded) loadMeta(ctx context.Context, db *sql.DB) error {
 		case "shifted":
 			shifted, err := strconv.ParseInt(value, 10, 64)
 			l.shifted, l.knowsShift = shifted, err == nil
+		case "spare":
+			l.spared, _ = strconv.ParseInt(value, 10, 64)
 		case "runs":
 			to, _ := strconv.ParseInt(value, 10, 64)
 			l.runsTo = delivery.Position(to)

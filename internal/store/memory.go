@@ -60,8 +60,11 @@ type memory struct {
 	states   map[string][]byte
 	runs     map[string]runRow
 	dirty    dirty
-	runsAt   time.Time     // when the disk was last told of runs
-	changed  chan struct{} // closed at the next append
+	along    map[string]struct{} // the states that came with records since the disk was told last
+	urgent   bool                // something changed that the spare file must have while the disk fails
+	spared   int64               // of the last episode of the spare file
+	runsAt   time.Time           // when the disk was last told of runs
+	changed  chan struct{}       // closed at the next append
 	health   Health
 	retryAt  time.Time // no earlier try of a disk that failed
 	wait     time.Duration
@@ -75,6 +78,7 @@ func (m *memory) init(o Options) {
 	m.runs = map[string]runRow{}
 	m.dirty = newDirty()
 	m.dirty.meta = true
+	m.along = map[string]struct{}{}
 	m.changed = make(chan struct{})
 }
 
@@ -208,6 +212,7 @@ func (s *Store) adopt(l *loaded) {
 		m.instance = l.instance
 	}
 	m.adoptPlaces(l)
+	m.spared = max(m.spared, l.spared)
 	for _, row := range l.cursors {
 		m.adoptCursor(row, l.unread[row.exporter])
 	}

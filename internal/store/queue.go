@@ -59,6 +59,7 @@ func (s *Store) Commit(ctx context.Context, exporter string, cursor delivery.Cur
 	row := s.mem.cursors[exporter]
 	row.exporter, row.pos = exporter, cursor.Pos
 	if cursor.State != nil {
+		s.mem.urgent = s.mem.urgent || len(cursor.State) <= spareState && !bytes.Equal(row.state, cursor.State)
 		row.state = bytes.Clone(cursor.State)
 	}
 	row.counts.Sent += counts.Sent

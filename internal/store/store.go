@@ -111,6 +111,7 @@ type Store struct {
 	last   delivery.Position // the mark's at the start; 0 where there is no mark
 	moved  error             // why the database must be moved aside before it is used again; guarded by token
 	mark   mark
+	spare  spare // guarded by token
 
 	fileMu sync.RWMutex // held for reading while file is in use
 	file   *file        // nil while there is none
@@ -140,7 +141,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	s.mem.init(o)
 	s.ledger = newLedger(s)
-	s.mark.path = filepath.Join(o.Dir, markName)
+	s.mark.path, s.spare.path = filepath.Join(o.Dir, markName), filepath.Join(o.Dir, spareName)
 	if err := s.start(ctx); err != nil {
 		s.release()
 		return nil, err
@@ -162,6 +163,7 @@ func (s *Store) start(ctx context.Context) error {
 		s.degrade(now, err)
 	}
 	s.placeStart(now, last)
+	s.adoptSpare()
 	s.settleMoney(now, last, marked)
 	err = s.writeMark(func(p *page) { p.Clean = false })
 	if err != nil {
@@ -169,6 +171,9 @@ func (s *Store) start(ctx context.Context) error {
 	}
 	if s.healthy() {
 		s.flush(ctx)
+		if err := s.spare.reserve(); err != nil {
+			s.log.Warn("no room for alerts beside the database, should that fail", "err", err)
+		}
 	}
 	return nil
 }
@@ -273,6 +278,7 @@ func (s *Store) Close() error {
 func (s *Store) release() {
 	s.closeFile()
 	s.mark.close()
+	s.spare.close()
 	if s.lock != nil {
 		unlock(s.lock)
 		s.lock = nil

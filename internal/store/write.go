@@ -52,8 +52,9 @@ func (s *Store) append(ctx context.Context, within time.Duration, records []chec
 }
 
 // Begin hands over records, and states that become true with them (nil bytes: deleted), and returns at once. What was
-// begun first is kept first. The disk has the records and their states, or neither, whenever the process is killed; only
-// where memory is so full that it drops a record do its states outlive it. LoadState may know the states before the disk does.
+// begun first is kept first. The disk has the records and their states, or neither, whenever the process is killed; but
+// while the database cannot be written the states are in the spare file, and outlive a process whose records were in memory
+// only, and those that memory dropped because it was full. LoadState may know the states before the disk does.
 //
 // wait must be called, once, by whoever may wait: it is the rest of Append, or of Gather where within is above zero.
 func (s *Store) Begin(within time.Duration, states map[string][]byte, records ...checks.Record) (wait func(ctx context.Context) error) {
@@ -203,6 +204,7 @@ func (s *Store) adoptStates(reqs []*request) {
 		for _, row := range req.states {
 			s.mem.setState(row)
 			s.mem.dirty.states[row.key] = struct{}{}
+			s.mem.along[row.key], s.mem.urgent = struct{}{}, true
 		}
 		if n := len(req.staged); n > 0 {
 			req.staged[n-1].states = req.states
@@ -222,6 +224,7 @@ func (s *Store) serve(ctx context.Context, batch []*staged) bool {
 			s.degrade(now, err)
 		}
 	}
+	s.saveSpare(durable)
 	s.keep(batch, durable)
 	s.markServed(now, durable)
 	return durable
@@ -348,12 +351,17 @@ func (t *transaction) run(ctx context.Context) error {
 	if !t.last { // records that the states belong to may still wait: take those that are due only
 		s.mem.dirty.states, changes.dirty.states = changes.dirty.states, nil
 		changes.states, changes.gone = latest(t.ring)
+		s.mem.dirty.meta = true
 		s.mem.dirty.events, changes.dirty.events = changes.dirty.events, nil
 	}
 	s.mu.Unlock()
 	changes.high = t.high
 	changes.owed = s.ledger.take()
-	err = changes.write(&writer{ctx: ctx, tx: tx, stmts: s.file.stmts, prepared: map[int]*sql.Stmt{}}, s.meta())
+	meta := s.meta()
+	if !t.last { // the states are not all there yet
+		delete(meta, spareMeta)
+	}
+	err = changes.write(&writer{ctx: ctx, tx: tx, stmts: s.file.stmts, prepared: map[int]*sql.Stmt{}}, meta)
 	if err == nil {
 		err = tx.Commit()
 	}
@@ -418,7 +426,7 @@ func (s *Store) meta() map[string]string {
 	defer s.mu.RUnlock()
 	return map[string]string{
 		"instance": s.mem.instance, "boot_id": s.o.BootID, "assumed_at": strconv.FormatInt(s.ledger.assumed(), 10),
-		"high": strconv.FormatInt(int64(s.mem.next-1), 10),
+		"high": strconv.FormatInt(int64(s.mem.next-1), 10), spareMeta: strconv.FormatInt(s.mem.spared, 10),
 	}
 }
 

@@ -1,0 +1,139 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/windsock-monitor/windsock/internal/delivery"
+	"github.com/windsock-monitor/windsock/internal/store"
+)
+
+// spareUntilKilled makes steps that the database cannot take, and says what it was told of.
+func spareUntilKilled(ctx context.Context, dir string, out io.Writer) error {
+	s, err := store.Open(ctx, store.Options{Dir: dir})
+	if err != nil {
+		return err
+	}
+	if _, err := s.Cursor(ctx, "pager", false); err != nil {
+		return err
+	}
+	if err := judge(s, "old", 1)(ctx); err != nil {
+		return err
+	}
+	if err := limitFiles(1 << 20); err != nil { // what is there can be written, and does not grow
+		return err
+	}
+	for n := 0; s.Health().OK; n++ {
+		if err := s.Append(ctx, reports(100)...); err != nil {
+			return err
+		}
+	}
+	if err := judge(s, "new", 7)(ctx); err != nil {
+		return err
+	}
+	if err := s.Begin(0, map[string][]byte{"alert/old": nil})(ctx); err != nil {
+		return err
+	}
+	var end delivery.Position
+	err = s.Each(ctx, 0, func(e delivery.Entry) error { end = e.Pos; return nil })
+	if err != nil {
+		return err
+	}
+	if err := s.Commit(ctx, "pager", delivery.Cursor{Pos: end, State: []byte("told of new")}, delivery.Counts{Sent: 1}); err != nil {
+		return err
+	}
+	if err := s.SaveState(ctx, "check/a", []byte("can be measured again")); err != nil {
+		return err
+	}
+	fmt.Fprintln(out, "kept", end)
+	<-ctx.Done()
+	return nil
+}
+
+// TestWhatPeopleWereToldOutlivesAProcessThatCouldNotWrite: killed while the database does not take any more, the next
+// process knows which alerts are open and who was told of them.
+func TestWhatPeopleWereToldOutlivesAProcessThatCouldNotWrite(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cmd, lines := spawn(t, "spare", dir)
+	var end delivery.Position
+	for lines.Scan() {
+		if _, err := fmt.Sscanf(lines.Text(), "kept %d", &end); err == nil || strings.HasPrefix(lines.Text(), "error") {
+			break
+		}
+	}
+	kill(t, cmd, lines)
+	if end == 0 {
+		t.Fatal("nothing was kept")
+	}
+	for range 2 { // from the spare file, then from the database
+		s := open(t, store.Options{Dir: dir})
+		same(t, "alerts", s.States("alert/"), map[string][]byte{"new": []byte("7"), "old/odd": []byte("odd"), "new/odd": []byte("odd")})
+		c, err := s.Cursor(t.Context(), "pager", false)
+		if err != nil || string(c.State) != "told of new" || c.Pos != end {
+			t.Errorf("cursor %+v, %v; want that of before at %d", c, err, end)
+		}
+		shut(t, s)
+	}
+	s := open(t, store.Options{Dir: dir})
+	add(t, s, reports(1)...)
+	if got, _, err := read(t.Context(), s, end); err != nil || len(got) != 1 {
+		t.Errorf("records after %d: %v, %v; want the new one", end, got, err)
+	}
+	shut(t, s)
+}
+
+// TestTheSpareFileIsNotReadTwice: what the database has learned since is newer, even where the file could not be cleared.
+func TestTheSpareFileIsNotReadTwice(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cmd, lines := spawn(t, "spare", dir)
+	for lines.Scan() && !strings.HasPrefix(lines.Text(), "kept") {
+	}
+	kill(t, cmd, lines)
+	old, err := os.ReadFile(filepath.Join(dir, "windsock.spare"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, store.Options{Dir: dir})
+	if err := s.Begin(0, map[string][]byte{"alert/new": []byte("8")})(t.Context()); err != nil {
+		t.Error(err)
+	}
+	shut(t, s)
+	if err := os.WriteFile(filepath.Join(dir, "windsock.spare"), old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, store.Options{Dir: dir})
+	if got := string(s.States("alert/")["new"]); got != "8" {
+		t.Errorf("state %q, want what the database was told last", got)
+	}
+	shut(t, s)
+}
+
+// TestADamagedSpareFileIsPassedOver: it never keeps the store from starting.
+func TestADamagedSpareFileIsPassedOver(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"empty": "", "zeros": strings.Repeat("\x00", 1<<20), "text": "hello world\n", "wrong sum": "00000000 {\"number\":9e15}\n",
+		"cut": "1234567", "no line": "12345678 {",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "windsock.spare"), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s := open(t, store.Options{Dir: dir})
+			add(t, s, reports(3)...)
+			if h := s.Health(); !h.OK || len(s.States("")) != 0 {
+				t.Errorf("%+v, states %v", h, s.States(""))
+			}
+			shut(t, s)
+		})
+	}
+}
