@@ -130,6 +130,9 @@ func printHealth(w io.Writer, h *status.Health) {
 		}
 		fmt.Fprintln(w)
 	}
+	if h.Heartbeat != nil {
+		printHeartbeat(w, h.Now, h.Heartbeat)
+	}
 	for _, b := range h.Budget {
 		fmt.Fprintf(w, "budget    %s $%.6f of $%.6f\n", strings.ReplaceAll(b.Window, "_", " "), b.SpentUSD, b.LimitUSD)
 	}
@@ -147,6 +150,21 @@ func printHealthCheck(w io.Writer, now time.Time, c *status.Check) {
 		fmt.Fprintf(w, "  %s (%s): %s", c.Cause, c.Blame, c.Summary)
 	}
 	fmt.Fprintln(w)
+}
+
+func printHeartbeat(w io.Writer, now time.Time, b *status.Heartbeat) {
+	word, why := "well", ""
+	switch {
+	case b.Withheld != "":
+		word, why = "withheld", ", "+b.Withheld+": "+b.Why
+	case b.Problem != "":
+		word, why = "failing", ", "+b.Problem
+	}
+	last := "never sent"
+	if !b.LastSentAt.IsZero() {
+		last = "sent " + now.Sub(b.LastSentAt).Round(time.Second).String() + " ago"
+	}
+	fmt.Fprintf(w, "heartbeat %-10s %s (%d sent, %d failed, %d withheld)%s\n", word, last, b.Sent, b.Failed, b.WithheldCount, why)
 }
 
 func state(held bool, problem string) string {

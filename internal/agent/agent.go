@@ -20,6 +20,7 @@ import (
 	"github.com/windsock-monitor/windsock/exporters"
 	"github.com/windsock-monitor/windsock/internal/alerting"
 	"github.com/windsock-monitor/windsock/internal/config"
+	"github.com/windsock-monitor/windsock/internal/heartbeat"
 	"github.com/windsock-monitor/windsock/internal/incident"
 	"github.com/windsock-monitor/windsock/internal/pipeline"
 	"github.com/windsock-monitor/windsock/internal/schedule"
@@ -58,6 +59,7 @@ type Agent struct {
 	breakers  *pipeline.Breakers
 	headrooms *pipeline.Headrooms
 	alerts    *alerting.Keeper
+	heartbeat *heartbeat.Sender
 	pace      *pace
 	spend     hourSpend // of the loop
 	pipeline  *pipeline.Pipeline
@@ -129,6 +131,8 @@ func (a *Agent) assemble(ctx context.Context) error {
 	a.pace = newPace(incident.New())
 	a.pace.foresee(time.Now(), gen, a.store.States(alerting.IncidentKey))
 	a.alerts = a.newKeeper(gen)
+	a.heartbeat = a.newHeart()
+	a.heartbeat.Configure(gen.heartbeat())
 	a.breakers.Follow(a.breakerMoved)
 	a.previous = a.toldTotals(ctx)
 	a.pipeline = pipeline.New(gen.plan, pipeline.Options{
@@ -239,8 +243,11 @@ func (a *Agent) Run(ctx context.Context, reload <-chan os.Signal) error {
 	background.Go(func() { a.alerts.Run(base) })
 	scheduled := make(chan error, 1)
 	go func() { scheduled <- a.scheduler.Run(ctx) }()
+	var beating sync.WaitGroup
+	beating.Go(func() { a.heartbeat.Run(ctx) })
 	a.becomeReady()
 	a.turn(ctx, base, reload)
+	beating.Wait() // an agent that is stopping is not well
 	err := a.drain(base, scheduled)
 	end()
 	background.Wait()

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -41,7 +42,7 @@ func (a *Agent) Health(ctx context.Context) status.Health {
 			RingDropped: kept.RingDropped, Expired: kept.Expired, CorruptMoved: kept.CorruptMoved,
 		},
 		Budget: a.budget(ctx, now), Breakers: a.breakers.Words(), Exporters: a.exporterStates(ctx, now),
-		Checks: a.checkStates(now), Services: a.services(now),
+		Checks: a.checkStates(now), Services: a.services(now), Heartbeat: a.heart(),
 	}
 	a.mu.Lock()
 	h.Location, h.Ready, h.Control = a.gen.cfg.Location, a.ready, a.socket
@@ -90,6 +91,9 @@ func (a *Agent) problems(h *status.Health) []status.Problem {
 		if what, hint := trouble(&h.Exporters[i]); what != "" {
 			say(status.Degraded, "exporter "+h.Exporters[i].Name, what, hint)
 		}
+	}
+	if h.Heartbeat != nil && h.Heartbeat.Problem != "" {
+		say(status.Degraded, "heartbeat", h.Heartbeat.Problem, "whoever waits for it will believe that the agent is dead")
 	}
 	return out
 }
@@ -222,10 +226,16 @@ func (a *Agent) budget(ctx context.Context, now time.Time) []status.Budget {
 }
 
 func (a *Agent) exporterStates(ctx context.Context, now time.Time) []status.Exporter {
-	totals, err := a.store.Deliveries(ctx)
+	states, err := a.deliveryStates(ctx, now)
 	if err != nil {
 		a.o.Log.Warn("reading the cursors", "error", err)
 	}
+	return states
+}
+
+// deliveryStates is where every exporter stands. Where the store says nothing their numbers are missing, and the error says so.
+func (a *Agent) deliveryStates(ctx context.Context, now time.Time) ([]status.Exporter, error) {
+	totals, err := a.store.Deliveries(ctx)
 	a.mu.Lock()
 	deliveries := slices.Clone(a.gen.deliveries)
 	a.mu.Unlock()
@@ -240,14 +250,15 @@ func (a *Agent) exporterStates(ctx context.Context, now time.Time) []status.Expo
 				continue
 			}
 			state.Sent, state.Rejected, state.Expired = t.Counts.Sent, maps.Clone(t.Counts.Rejected), maps.Clone(t.Counts.Expired)
-			n, oldest, err := a.store.Backlog(ctx, t.Cursor.Pos)
-			if err == nil && n > 0 {
+			n, oldest, failed := a.store.Backlog(ctx, t.Cursor.Pos)
+			if failed == nil && n > 0 {
 				state.Queue, state.QueueAge = n, max(now.Sub(oldest).Seconds(), 0)
 			}
+			err = cmp.Or(err, failed)
 		}
 		out = append(out, state)
 	}
-	return out
+	return out, err
 }
 
 var _ status.Source = (*Agent)(nil)

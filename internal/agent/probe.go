@@ -102,6 +102,9 @@ func Probe(ctx context.Context, cfg *config.Config, o ProbeOptions) []Finding {
 	for _, name := range hostNames(cfg, o.Registry) {
 		findings = append(findings, probeHost(ctx, name))
 	}
+	if cfg.Heartbeat.Every > 0 {
+		findings = append(findings, probeHeartbeat(ctx, cfg.Heartbeat))
+	}
 	for i := range cfg.Exporters {
 		findings = append(findings, probeExporter(ctx, cfg, &cfg.Exporters[i], network, o))
 	}

@@ -83,6 +83,7 @@ func (a *Agent) reloadOnce(ctx, base context.Context) error {
 	maps.DeleteFunc(a.last, func(name string, _ *checks.Report) bool { return !a.has(name) })
 	a.mu.Unlock()
 	a.startDelivery(base)
+	a.heartbeat.Configure(gen.heartbeat())
 	if err := a.alerts.Replace(context.WithoutCancel(ctx), gen.alerting()); err != nil {
 		a.o.Log.Error("storing what the reload did to alerts", "error", err)
 	}

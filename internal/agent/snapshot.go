@@ -32,6 +32,7 @@ func (a *Agent) snapshot(ctx context.Context) {
 	a.observeMoney(ctx, s, now)
 	a.observeHeadroom(s, now)
 	a.observeStore(ctx, s, now)
+	a.observeHeartbeat(s)
 	s.out = append(s.out, a.alerts.Gauges()...)
 	a.mu.Lock()
 	s.increments(a.previous)

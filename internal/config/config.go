@@ -169,6 +169,7 @@ type Maintenance struct {
 type Heartbeat struct {
 	URL   checks.Secret // a URL often is the credential
 	Every time.Duration
+	Place func(err error) error // places what reading URL said, as an *Errors
 }
 
 // Incidents is how incidents are answered.

@@ -123,7 +123,7 @@ func (b *builder) heartbeat() {
 	if given == nil || given.URL.IsZero() && !b.given("heartbeat", "url") {
 		return
 	}
-	b.cfg.Heartbeat = Heartbeat{URL: given.URL, Every: time.Minute}
+	b.cfg.Heartbeat = Heartbeat{URL: given.URL, Every: time.Minute, Place: b.placing("heartbeat.url")}
 	if b.given("heartbeat", "every") {
 		b.cfg.Heartbeat.Every = given.Every
 		b.atLeast("heartbeat.every", given.Every, time.Second)

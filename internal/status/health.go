@@ -37,12 +37,13 @@ type Health struct {
 	Breakers  map[string]string  `json:"breakers,omitempty"` // provider → closed, open, half_open
 	Checks    []Check            `json:"checks"`
 	Exporters []Exporter         `json:"exporters"`
+	Heartbeat *Heartbeat         `json:"heartbeat,omitempty"` // nil: off
 	Services  map[string]Service `json:"services"`
 }
 
 // Problem is one thing that is wrong with the agent, and what a person does about it.
 type Problem struct {
-	Part   string  `json:"part"` // store, schedule, config, exporter NAME, check NAME, listener
+	Part   string  `json:"part"` // store, schedule, config, exporter NAME, check NAME, listener, heartbeat
 	Status Verdict `json:"status"`
 	What   string  `json:"what"`
 	Hint   string  `json:"hint,omitempty"`
@@ -126,6 +127,18 @@ type Exporter struct {
 	Problem    string           `json:"problem,omitempty"` // why it is held or retried; empty while all is well
 	NextTry    time.Time        `json:"next_try,omitzero"`
 	LastSentAt time.Time        `json:"last_sent_at,omitzero"`
+}
+
+// Heartbeat is the state of the dead man's switch.
+type Heartbeat struct {
+	Every         float64   `json:"every"` // seconds
+	LastSentAt    time.Time `json:"last_sent_at,omitzero"`
+	Withheld      string    `json:"withheld,omitempty"` // the part of the agent for which nothing is sent now
+	Why           string    `json:"why,omitempty"`      // about that
+	Problem       string    `json:"problem,omitempty"`  // why the last try failed; empty while all is well
+	Sent          int64     `json:"sent"`
+	Failed        int64     `json:"failed"`
+	WithheldCount int64     `json:"withheld_count"`
 }
 
 // Service is a provider in the checklist's shape. The names of its fields are the checklist's.
