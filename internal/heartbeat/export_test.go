@@ -1,0 +1,6 @@
+package heartbeat
+
+import "context"
+
+// Send makes one try.
+func (set Settings) Send(ctx context.Context) error { return set.send(ctx) }
