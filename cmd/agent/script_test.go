@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -46,6 +48,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"waitfor": waitFor, "signal": signalJob, "get": get, "replace": replace, "post": post, "code": code, "serve": serve, "play": play,
+			"receive": receive,
 		},
 		RequireExplicitExec: true,
 	})
@@ -140,9 +143,39 @@ func serve(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) != 2 {
 		ts.Fatalf("usage: serve PORT DIR")
 	}
-	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:"+args[0])
+	listenOn(ts, args[0], http.FileServer(http.Dir(ts.MkAbs(args[1]))))
+}
+
+// receive PORT DIR notes what it is asked below /NAME/ as a line of the file DIR/NAME.log, and answers with the status that
+// DIR/NAME.status holds, 200 where there is no such file.
+func receive(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: receive PORT DIR")
+	}
+	var writing sync.Mutex
+	listenOn(ts, args[0], http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+		file := filepath.Join(ts.MkAbs(args[1]), filepath.Base(name))
+		status := http.StatusOK
+		if text, err := os.ReadFile(file + ".status"); err == nil {
+			status, _ = strconv.Atoi(strings.TrimSpace(string(text)))
+		}
+		writing.Lock()
+		defer writing.Unlock()
+		before, _ := os.ReadFile(file + ".log")
+		after := fmt.Appendf(before, "%d %s %s\n", status, r.Method, r.URL.RequestURI())
+		if err := os.WriteFile(file+".log", after, 0o600); err != nil {
+			status = http.StatusInternalServerError
+		}
+		w.WriteHeader(status)
+	}))
+}
+
+// listenOn serves on loopback until the script ends.
+func listenOn(ts *testscript.TestScript, port string, handler http.Handler) {
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:"+port)
 	ts.Check(err)
-	server := &http.Server{Handler: http.FileServer(http.Dir(ts.MkAbs(args[1]))), ReadHeaderTimeout: patience}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: patience}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
