@@ -27,10 +27,11 @@ type view struct {
 	rows  map[string]*checks.Report
 	order []string
 	tail  []string
+	told  map[string]*checks.Alert // that are pending or open, by fingerprint
 }
 
 func newView(p process, asJSON bool, story *story) *view {
-	v := &view{out: p.stdout, asJSON: asJSON, story: story, began: time.Now(), rows: map[string]*checks.Report{}}
+	v := &view{out: p.stdout, asJSON: asJSON, story: story, began: time.Now(), rows: map[string]*checks.Report{}, told: map[string]*checks.Alert{}}
 	if !asJSON {
 		v.width, v.height, v.live = terminal(p, p.stdout)
 	}
@@ -49,6 +50,9 @@ func (v *view) Export(_ context.Context, batch []checks.Record) (exporters.Outco
 		}
 		if record.Report != nil {
 			v.report(record.Report)
+		}
+		if record.Alert != nil {
+			v.alert(record.Alert)
 		}
 	}
 	v.draw()
@@ -72,7 +76,7 @@ func (v *view) report(r *checks.Report) {
 		v.order = append(v.order, r.Check)
 	}
 	v.rows[r.Check] = r
-	if _, changed := v.story.add(r); changed {
+	if v.story.add(r) {
 		v.say(fmt.Sprintf("%6.1fs  %-10s %s", r.At().Sub(v.began).Seconds(), r.Check, verdict(r)))
 	}
 }
@@ -116,6 +120,9 @@ func (v *view) draw() {
 	for _, name := range v.order {
 		r := v.rows[name]
 		add("  %s%-9s\x1b[0m %-11s %7s  %s", colour(r.Status), r.Status, name, r.Took.Round(time.Millisecond), because(r))
+	}
+	for _, a := range v.standing() {
+		add("  %s%-9s\x1b[0m %s", colourOf(a.State), a.State, alarmed(a))
 	}
 	add("")
 	room := max(v.height-v.lines-2, 3)
@@ -161,15 +168,4 @@ func clip(line string, width int) string {
 		}
 	}
 	return line
-}
-
-// close says how the story ended.
-func (v *view) close(missing []string) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.draw()
-	if v.asJSON || len(missing) > 0 {
-		return
-	}
-	fmt.Fprintln(v.out, "the story went as written: every verdict changed with the provider, and all is well again")
 }

@@ -28,7 +28,11 @@ func calm() []Fault {
 	}
 }
 
-// DemoScenario tells an incident in total: healthy, slow, 429, 5xx on every route, a revoked key, recovery. The recovery
+// limitedModel is the one whose allowance is used up in the story: limits are per model. As others answer, the breaker of
+// who watches is closed when the errors come.
+const limitedModel = "mistral-small-latest"
+
+// DemoScenario tells an incident in total: healthy, slow, 429 for one model, 5xx on every route, a revoked key, recovery. The recovery
 // has the longest part, for a breaker closes and alerts resolve in it. Latencies are as on a real clock (a slow answer
 // takes 8 s): Options.Speed fits them to a short total.
 func DemoScenario(total time.Duration) *Scenario {
@@ -42,7 +46,7 @@ func DemoScenario(total time.Duration) *Scenario {
 				{Route: RouteEmbeddings, Latency: 8 * time.Second, Jitter: time.Second},
 			}},
 			{Name: PhaseRateLimited, After: share(14), Faults: []Fault{
-				{Route: RouteChat, Error: "rate_limited", RetryAfter: "30s"},
+				{Route: RouteChat, Model: limitedModel, Error: "rate_limited", RetryAfter: "30s"},
 				{Route: RouteEmbeddings, Error: "rate_limited", RetryAfter: "30s"},
 			}},
 			{Name: PhaseServerErrors, After: share(14), Faults: []Fault{
