@@ -6,36 +6,57 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/alerts"
 )
 
-const benchSeries = 1000
+const (
+	benchSeries = 1000 // and as many rules; each series has a result a second
+	benchTeam   = 10   // series that a rule of the shape "shared" looks at, and rules that look at a series
+	benchFull   = 3700 // seconds until all windows are full
+)
 
-// crowd is a thousand checks and a thousand rules of every sort, each on one of them, with five minutes of samples.
-func crowd() ([]alerts.Rule, []alerts.Check) {
+// whens are the shapes of windows that a thousand rules are made of, each as often as the others.
+func whens() []alerts.Condition {
+	return []alerts.Condition{
+		{Metric: "probe.duration", Op: alerts.Above, Threshold: 5},
+		{Metric: "probe.failures", Aggregate: alerts.Sum, Window: runs(3), Op: alerts.Above, Threshold: 2, MinSamples: 3},
+		slow(),
+		{Metric: "probe.http.duration", Match: []alerts.Matcher{is("phase", "connect")}, Aggregate: alerts.Avg, Window: over(5 * time.Minute), Op: alerts.Above, Threshold: 5},
+		{Metric: "probe.duration", Aggregate: alerts.P99, Window: over(5 * time.Minute), Op: alerts.Above, Threshold: 5, MinSamples: 3},
+		{Metric: "probe.failures", Aggregate: alerts.Rate, Window: over(5 * time.Minute), Op: alerts.Above, Threshold: 0.5},
+		{Metric: "probe.duration", Aggregate: alerts.Avg, Window: over(time.Hour), Op: alerts.Above, Threshold: 5},
+		{Metric: "probe.duration", Aggregate: alerts.P95, Window: over(time.Hour), Op: alerts.Above, Threshold: 5},
+	}
+}
+
+// crowd is n checks and n rules. Each rule is for one check, or where they are shared for the ten of a team, each of them
+// with an alert of its own.
+func crowd(n int, shared bool) ([]alerts.Rule, []alerts.Check) {
 	var rules []alerts.Rule
 	var targets []alerts.Check
-	whens := []alerts.Condition{
-		slow(), down(),
-		{Metric: "probe.duration", Aggregate: alerts.P99, Window: over(5 * time.Minute), Op: alerts.Above, Threshold: 5, MinSamples: 3},
-		{Metric: "probe.http.duration", Match: []alerts.Matcher{is("phase", "connect")}, Aggregate: alerts.Avg, Window: over(5 * time.Minute), Op: alerts.Above, Threshold: 5},
-		{Metric: "probe.failures", Aggregate: alerts.Rate, Window: over(5 * time.Minute), Op: alerts.Above, Threshold: 0.5},
-	}
-	for i := range benchSeries {
-		name := fmt.Sprintf("check-%d", i)
-		c := every(name)
+	for i := range n {
+		c := every(fmt.Sprintf("check-%d", i))
 		c.Interval = time.Second
+		match := is("check", c.Name)
+		if shared {
+			c.Labels = map[string]string{"team": fmt.Sprint(i / benchTeam)}
+			match = is("team", fmt.Sprint(i/benchTeam))
+		}
 		targets = append(targets, c)
-		r := rule(whens[i%len(whens)])
+		all := whens()
+		r := rule(all[i%len(all)])
 		r.Name = fmt.Sprintf("rule-%d", i)
-		r.When.Match = append([]alerts.Matcher{is("check", name)}, r.When.Match...)
+		r.When.Match = append([]alerts.Matcher{match}, r.When.Match...)
 		r.AbsentAfter = alerts.Window{Intervals: 3}
 		rules = append(rules, r)
 	}
 	return rules, targets
 }
 
+// traffic is a result of each check, with the phases and the measurement of a call.
 func traffic(targets []alerts.Check) []*checks.Report {
 	var out []*checks.Report
 	for i := range targets {
@@ -53,68 +74,100 @@ func traffic(targets []alerts.Check) []*checks.Report {
 	return out
 }
 
-func warmed(b *testing.B, rules []alerts.Rule, targets []alerts.Check, rounds int) (*alerts.Engine, []*checks.Report, time.Time) {
-	b.Helper()
+// crowded is an engine in which such a crowd has been running.
+type crowded struct {
+	e       *alerts.Engine
+	reports []*checks.Report
+	now     time.Time
+	fed     int
+}
+
+func crowdOf(tb testing.TB, n int, shared bool) *crowded {
+	tb.Helper()
+	rules, targets := crowd(n, shared)
 	e, err := alerts.New(rules, targets, start())
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
-	reports, now := traffic(targets), start()
-	for range rounds {
-		now = now.Add(time.Second)
-		for _, r := range reports {
-			stamp(r, now)
-			e.Step(now, r)
-		}
-		e.Step(now, nil)
-	}
-	return e, reports, now
+	return &crowded{e: e, reports: traffic(targets), now: start()}
 }
 
-func stamp(r *checks.Report, now time.Time) {
-	r.StartedAt, r.ScheduledAt = now.Add(-r.Took), now.Add(-r.Took)
+// feed gives it one result more; each second ends with a look at what time alone moves.
+func (c *crowded) feed() {
+	r := c.reports[c.fed%len(c.reports)]
+	r.Took = time.Duration(500+(c.fed*7919)%4000) * time.Millisecond // as latencies are: no two alike
+	r.StartedAt, r.ScheduledAt = c.now.Add(-r.Took), c.now.Add(-r.Took)
+	c.e.Step(c.now, r)
+	c.fed++
+	c.now = c.now.Add(time.Second / time.Duration(len(c.reports)))
+	if c.fed%len(c.reports) == 0 {
+		c.e.Step(c.now, nil)
+	}
 }
 
-// BenchmarkStep is one result among a thousand a second: its points, and all rules on them.
-func BenchmarkStep(b *testing.B) {
-	rules, targets := crowd()
-	e, reports, now := warmed(b, rules, targets, 310)
-	b.ReportAllocs()
-	b.ResetTimer()
-	for i := range b.N {
-		if i%benchSeries == 0 {
-			now = now.Add(time.Second)
-			e.Step(now, nil)
-		}
-		r := reports[i%benchSeries]
-		stamp(r, now)
-		e.Step(now, r)
+func (c *crowded) run(seconds int) {
+	for range seconds * len(c.reports) {
+		c.feed()
+	}
+}
+
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// cpu is the CPU time that the process has used.
+func cpu() time.Duration {
+	var u unix.Rusage
+	_ = unix.Getrusage(unix.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// TestAThousandRulesFitIn40MiB where each has one series with a result a second: a tenth of them in a tenth of it.
+func TestAThousandRulesFitIn40MiB(t *testing.T) {
+	before := heap()
+	c := crowdOf(t, benchSeries/10, false)
+	c.run(benchFull)
+	if got := heap() - before; got > 4<<20 {
+		t.Errorf("got %d KiB on the heap, want at most 4 MiB", got>>10)
+	}
+	if open := c.e.Alerts(); len(open) > 0 {
+		t.Errorf("got %d alerts of a crowd that is well, want none", len(open))
+	}
+}
+
+// BenchmarkCrowd is a result among a thousand a second under a thousand rules, in windows that are full, with its share of the
+// look that is taken once a second. A thousand of them are what a second costs.
+func BenchmarkCrowd(b *testing.B) {
+	for _, shared := range []bool{false, true} {
+		b.Run(map[bool]string{false: "own", true: "shared"}[shared], func(b *testing.B) {
+			before := heap()
+			c := crowdOf(b, benchSeries, shared)
+			c.run(benchFull)
+			held := float64(heap()-before) / (1 << 20)
+			b.ReportAllocs()
+			b.ResetTimer()
+			from := cpu()
+			for b.Loop() {
+				c.feed()
+			}
+			per := float64(cpu()-from) / float64(b.N)
+			b.ReportMetric(per, "cpu-ns/op")
+			b.ReportMetric(per*benchSeries/float64(time.Second)*100, "%core")
+			b.ReportMetric(held, "MiB")
+		})
 	}
 }
 
 // BenchmarkTick is the passing of a second over a thousand rules, whose windows lose samples in it.
 func BenchmarkTick(b *testing.B) {
-	rules, targets := crowd()
-	e, _, now := warmed(b, rules, targets, 310)
+	c := crowdOf(b, benchSeries, false)
+	c.run(310)
 	b.ReportAllocs()
 	b.ResetTimer()
 	for i := range b.N {
-		e.Step(now.Add(time.Duration(i%100)*time.Second), nil)
-	}
-}
-
-// BenchmarkMemory is what a thousand rules hold with five minutes of samples, one a second.
-func BenchmarkMemory(b *testing.B) {
-	for b.Loop() {
-		rules, targets := crowd()
-		var before, after runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&before)
-		e, reports, _ := warmed(b, rules, targets, 310)
-		runtime.GC()
-		runtime.ReadMemStats(&after)
-		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/(1<<20), "MiB")
-		runtime.KeepAlive(e)
-		runtime.KeepAlive(reports)
+		c.e.Step(c.now.Add(time.Duration(i%100)*time.Second), nil)
 	}
 }

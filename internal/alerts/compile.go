@@ -51,7 +51,8 @@ type leaf struct {
 	known     exporters.Metric
 	runs      int
 	span      time.Duration
-	ordered   bool
+	ordered   bool // its windows keep their values by size
+	summed    bool // and their sum
 	group     []ref
 	share     []ref
 	static    []Matcher // on what a check always is
@@ -205,6 +206,7 @@ func newLeaf(p *program, c *Condition) (*leaf, error) {
 		l.runs = 1
 	}
 	l.ordered = l.aggregate.ordered()
+	l.summed = l.aggregate == Avg || l.aggregate == Sum || (l.aggregate == Rate && l.counts())
 	switch {
 	case !slices.Contains(Aggregates(), l.aggregate):
 		return nil, fmt.Errorf("aggregate %q is not one of %v", c.Aggregate, Aggregates())

@@ -48,7 +48,7 @@ func (e *Engine) remembers(s *source, l *leaf, p *exporters.Point) {
 	case l.counts():
 		e.grow(r.w, p.Value)
 	default:
-		r.w.push(sample{s.at, e.seq, p.Value})
+		r.w.push(sample{s.at, p.Value}, e.seq)
 	}
 }
 
@@ -129,7 +129,7 @@ func (m *memory) holds(l *leaf, a *checks.Alert, at int64) bool {
 	unbound.runs = 0
 	w := &window{leaf: &unbound}
 	for _, s := range all {
-		w.push(s)
+		w.push(s, 0)
 	}
 	value, ok := w.value()
 	return ok && w.len() >= l.MinSamples && l.compare(l.number(value, at))

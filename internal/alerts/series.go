@@ -238,7 +238,7 @@ func (e *Engine) feed(s *source, points []exporters.Point) {
 		e.zeros(s)
 	}
 	for _, w := range e.growing {
-		w.push(sample{s.at, e.seq, w.growing})
+		w.push(sample{s.at, w.growing}, e.seq)
 	}
 	if s.fresh && s.counted() && s.report.Status != checks.Failed {
 		e.miss(s.t)
@@ -282,7 +282,7 @@ func (e *Engine) add(s *source, l *leaf, p *exporters.Point) {
 		}
 		return
 	}
-	w.push(sample{s.at, e.seq, p.Value})
+	w.push(sample{s.at, p.Value}, e.seq)
 }
 
 // freshen notes that a sample of this process has come.

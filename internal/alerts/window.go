@@ -10,9 +10,8 @@ const maxSamples = 1 << 16
 
 // sample is one number in a window.
 type sample struct {
-	at  int64 // nanoseconds since 1970
-	run uint64
-	v   float64
+	at int64 // nanoseconds since 1970
+	v  float64
 }
 
 // window keeps the samples of the last runs, or of the last so long, and what aggregates need of them. Adding and
@@ -22,10 +21,11 @@ type window struct {
 	group   *instance
 	member  string   // of a share
 	all     []sample // those from head on count, oldest first
+	of      []uint64 // the run of each of all, where the window is one of runs
 	head    int
 	runs    int       // distinct runs in it
 	sorted  []float64 // where the aggregate asks for an order
-	tail    float64   // sum of the samples after those of front
+	tail    float64   // sum of the samples after those of front, where the aggregate asks for one
 	front   []float64 // sums of the oldest samples, each with those after it, the sum of all on top: nothing is ever taken from a sum
 	opened  uint64    // the run that is being counted
 	growing float64   // what that run counted so far
@@ -36,26 +36,52 @@ type window struct {
 
 func (w *window) len() int { return len(w.all) - w.head }
 
-// push adds a sample. Times never go back within a window.
-func (w *window) push(s sample) {
-	if n := w.len(); n > 0 {
-		last := w.all[len(w.all)-1]
-		s.at = max(s.at, last.at)
-		if last.run != s.run {
+// push adds a sample of a run. Times never go back within a window.
+func (w *window) push(s sample, run uint64) {
+	if w.len() > 0 {
+		s.at = max(s.at, w.all[len(w.all)-1].at)
+	}
+	w.makeRoom()
+	w.all = append(w.all, s)
+	if w.leaf.runs > 0 {
+		if w.len() == 1 || w.of[len(w.of)-1] != run {
 			w.runs++
 		}
-	} else {
-		w.runs = 1
+		w.of = append(w.of, run)
 	}
-	w.all = append(w.all, s)
-	w.tail += s.v
+	if w.leaf.summed {
+		w.tail += s.v
+	}
 	if w.leaf.ordered {
 		i, _ := slices.BinarySearch(w.sorted, s.v)
-		w.sorted = slices.Insert(w.sorted, i, s.v)
+		w.sorted = slices.Insert(roomy(w.sorted), i, s.v)
 	}
 	for w.len() > maxSamples || (w.leaf.runs > 0 && w.runs > w.leaf.runs) {
 		w.pop()
 	}
+}
+
+// makeRoom puts what was dropped to use before it takes more memory: a window that is full stays about as large as its
+// samples are.
+func (w *window) makeRoom() {
+	if len(w.all) < cap(w.all) {
+		return
+	}
+	if w.head > cap(w.all)/16 {
+		w.all = slices.Delete(w.all, 0, w.head)
+		w.of = slices.Delete(w.of, 0, min(w.head, len(w.of)))
+		w.head = 0
+		return
+	}
+	w.all = roomy(w.all)
+}
+
+// roomy is s with room for one more, and not for much more: append would double it.
+func roomy[T any](s []T) []T {
+	if len(s) < cap(s) {
+		return s
+	}
+	return append(make([]T, 0, len(s)+len(s)/8+1), s...)
 }
 
 // expire drops what is too old at now.
@@ -70,29 +96,30 @@ func (w *window) expire(now int64) {
 
 func (w *window) pop() {
 	s := w.all[w.head]
-	if len(w.front) == 0 {
-		w.flip()
+	if w.leaf.summed {
+		if len(w.front) == 0 {
+			w.flip()
+		}
+		w.front = w.front[:len(w.front)-1]
 	}
-	w.front = w.front[:len(w.front)-1]
-	w.head++
 	if w.leaf.ordered {
 		i, _ := slices.BinarySearch(w.sorted, s.v)
 		w.sorted = slices.Delete(w.sorted, i, i+1)
 	}
-	switch {
-	case w.len() == 0:
-		w.all, w.head, w.runs = w.all[:0], 0, 0
-	case w.all[w.head].run != s.run:
+	w.head++
+	if w.leaf.runs > 0 && (w.len() == 0 || w.of[w.head] != w.of[w.head-1]) {
 		w.runs--
 	}
-	if w.head > 32 && w.head > len(w.all)/2 {
-		w.all = slices.Delete(w.all, 0, w.head)
-		w.head = 0
+	if w.len() == 0 {
+		w.all, w.of, w.head = w.all[:0], w.of[:0], 0
 	}
 }
 
 // flip makes front of all samples.
 func (w *window) flip() {
+	if n := w.len(); cap(w.front) < n {
+		w.front = make([]float64, 0, n+n/16)
+	}
 	sum := 0.0
 	for i := len(w.all) - 1; i >= w.head; i-- {
 		sum += w.all[i].v
