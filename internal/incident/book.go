@@ -37,6 +37,7 @@ type Book struct {
 	open    []*open             // oldest first
 	byAlert map[string]*open    // by fingerprint
 	paths   map[string]wellness // of the checks that may end an incident, by name
+	ways    map[string][]string // which checks these are, by the incident's provider, as far as they were asked for
 	verdict map[string]checks.Status
 	renewed bool // Configure was called since the last Step
 }
@@ -46,6 +47,7 @@ type open struct {
 	Incident
 
 	members map[string]checks.Alert
+	holdup  string // the check that it waited for when it was looked at last
 }
 
 // New makes a book without incidents. Before Configure it knows no checks, and goes by the checklist's times.
@@ -69,6 +71,7 @@ func (b *Book) Configure(targets []Target, o Options) {
 	}
 	b.o, b.entropy = o, ulid.Monotonic(o.Entropy, 0)
 	b.renewed = true
+	b.ways = map[string][]string{}
 	b.targets = make(map[string]Target, len(targets))
 	providers := map[string]bool{}
 	for _, t := range targets {

@@ -76,7 +76,7 @@ func (b *Book) changedVerdict(now time.Time, r *checks.Report, out *Outcome) {
 
 // concerns reports whether a check is of the incident's provider, of the path that ends it, or named by its alerts.
 func (b *Book) concerns(o *open, t Target) bool {
-	if t.Provider != "" && t.Provider == o.Provider || slices.Contains(b.path(o), t.Name) {
+	if t.Provider != "" && t.Provider == o.Provider || b.onPath(o, t.Name) {
 		return true
 	}
 	for _, m := range o.members {
@@ -87,16 +87,25 @@ func (b *Book) concerns(o *open, t Target) bool {
 	return false
 }
 
-// path is the checks that must be well before the incident is over: the application's own, without one those that chat;
-// of its provider where they have one. What is the agent's own fault needs none.
+// path is the checks that must be well before the incident is over, sorted: the application's own, without one those that
+// chat; of its provider where they have one. What is the agent's own fault needs none.
 func (b *Book) path(o *open) []string {
 	if o.Provider == "" && (side(o.Blame) == "here" || o.Blame == "") {
 		return nil
 	}
+	names, known := b.ways[o.Provider]
+	if !known {
+		names = b.wayOf(o.Provider)
+		b.ways[o.Provider] = names
+	}
+	return names
+}
+
+func (b *Book) wayOf(provider string) []string {
 	for _, kind := range []string{"app", "chat"} {
 		var names []string
 		for name, t := range b.targets {
-			if t.Kind == kind && (t.Provider == "" || o.Provider == "" || t.Provider == o.Provider) {
+			if t.Kind == kind && (t.Provider == "" || provider == "" || t.Provider == provider) {
 				names = append(names, name)
 			}
 		}
@@ -106,6 +115,12 @@ func (b *Book) path(o *open) []string {
 		}
 	}
 	return nil
+}
+
+// onPath reports whether the check is on the incident's path.
+func (b *Book) onPath(o *open, name string) bool {
+	_, found := slices.BinarySearch(b.path(o), name)
+	return found
 }
 
 // Concerned is the checks to be run more often: those that urgent incidents concern. What is answered within hours or days
@@ -148,20 +163,25 @@ func (b *Book) pass(now time.Time, out *Outcome) {
 // over reports whether all alerts are resolved and the path has been well for the window since. Each check of the path
 // must have been seen well after the last alert was resolved: what nobody looked at is not well.
 func (b *Book) over(now time.Time, o *open) bool {
-	if o.QuietAt.IsZero() {
+	if o.QuietAt.IsZero() || now.Sub(o.QuietAt) < b.o.CloseAfter {
 		return false
 	}
-	calm := o.QuietAt
+	if b.onPath(o, o.holdup) && b.holdsUp(now, o, o.holdup) { // most often it is the same as before: this is asked with each report
+		return false
+	}
 	for _, name := range b.path(o) {
-		w := b.paths[name]
-		if w.since.IsZero() || w.last.Before(o.QuietAt) {
+		if b.holdsUp(now, o, name) {
+			o.holdup = name
 			return false
 		}
-		if w.since.After(calm) {
-			calm = w.since
-		}
 	}
-	return now.Sub(calm) >= b.o.CloseAfter
+	return true
+}
+
+// holdsUp reports whether a check of the path has not been well for the window yet.
+func (b *Book) holdsUp(now time.Time, o *open, name string) bool {
+	w := b.paths[name]
+	return w.since.IsZero() || w.last.Before(o.QuietAt) || now.Sub(w.since) < b.o.CloseAfter
 }
 
 func (b *Book) close(now time.Time, o *open, out *Outcome) {
