@@ -12,6 +12,7 @@ import (
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/checks/internal/expect"
+	"github.com/windsock-monitor/windsock/checks/internal/fetch"
 	"github.com/windsock-monitor/windsock/checks/internal/oneline"
 	"github.com/windsock-monitor/windsock/internal/outbound"
 	"github.com/windsock-monitor/windsock/internal/outbound/credential"
@@ -78,6 +79,15 @@ func (p paid) MaxCost(time.Time) (checks.PicoUSD, bool) { return p.params.Chat.c
 
 // Owner says who is to blame: the application.
 func (a *App) Owner() checks.Blame { return checks.BlameApplication }
+
+// Measures implements checks.Measuring.
+func (a *App) Measures() []string {
+	names := []string{"probe.app.answer_age", "probe.app.reported_latency"}
+	if a.params.Chat != nil {
+		names = append(names, "probe.app.chat.duration", "probe.app.chat.status_code")
+	}
+	return fetch.Measures(names...)
+}
 
 // Run asks for the health, and then, of an application that answers, for a chat. The worse of the two decides.
 func (a *App) Run(ctx context.Context) (checks.Result, error) {

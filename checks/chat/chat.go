@@ -77,6 +77,9 @@ func (c *Chat) TypicalCost(at time.Time) (checks.PicoUSD, bool) { return c.bill.
 // ModelsUsed implements checks.Modelled.
 func (c *Chat) ModelsUsed() []string { return []string{c.params.Model} }
 
+// Measures implements checks.Measuring.
+func (c *Chat) Measures() []string { return calls.Measures(calls.Generates(c.params.Stream)...) }
+
 // Run makes one call.
 func (c *Chat) Run(ctx context.Context) (checks.Result, error) {
 	if c.provider == nil {

@@ -90,6 +90,16 @@ func promises() map[string]promise {
 			r.Usage = &checks.Usage{Model: "m", Cost: 1}
 			return r, err
 		}, says: "does not implement checks.Paid"},
+		"measures what it does not say": {build: func(p targetParams, env checks.Env) (checks.Check, error) {
+			return quiet{checks.Func(func(ctx context.Context) (checks.Result, error) {
+				r, err := honest(ctx, p.Target)
+				r.Measurements = []checks.Measurement{{Name: "probe.unsaid", Value: 1}}
+				if env.Provider == nil {
+					err = errors.New("no provider")
+				}
+				return r, err
+			})}, nil
+		}, says: "measured probe.unsaid"},
 		"says nothing": {run: func(ctx context.Context, target string) (checks.Result, error) {
 			r, err := honest(ctx, target)
 			r.Summary = ""
@@ -98,6 +108,11 @@ func promises() map[string]promise {
 		"is not documented": {doc: "no", says: "want a paragraph"},
 	}
 }
+
+// quiet says that it measures nothing.
+type quiet struct{ checks.Func }
+
+func (quiet) Measures() []string { return []string{} }
 
 func (p promise) kind() checks.Kind {
 	if p.run == nil {

@@ -12,6 +12,7 @@ import (
 	"maps"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -179,6 +180,29 @@ func good(t *testing.T, kind checks.Kind, o Options) {
 		}
 		judge(t, o.Key, r, err, logged)
 		paid(t, check, r)
+		measuring(t, check, r)
+	}
+}
+
+// measuring holds the promise of checks.Measuring: a run measures nothing that the check did not say. A rule on a metric
+// that no check says that it measures is refused.
+func measuring(t *testing.T, check checks.Check, r checks.Result) {
+	t.Helper()
+	m, ok := check.(checks.Measuring)
+	if !ok {
+		return
+	}
+	said := m.Measures()
+	if !slices.IsSorted(said) {
+		t.Errorf("Measures are %v, want them sorted", said)
+	}
+	for _, one := range r.Measurements {
+		if !slices.Contains(said, one.Name) {
+			t.Errorf("the run measured %s, and Measures does not say so", one.Name)
+		}
+	}
+	if len(r.Phases) > 0 && !slices.Contains(said, "probe.http.duration") {
+		t.Error("the run has phases, and Measures does not say probe.http.duration")
 	}
 }
 
@@ -209,6 +233,7 @@ func absent(t *testing.T, kind checks.Kind, o Options) {
 		t.Errorf("ran to %s (%s), want neither ok, degraded nor skipped", r.Status, r.Summary)
 	}
 	judge(t, o.Key, r, err, logged)
+	measuring(t, check, r)
 }
 
 func deadline(t *testing.T, kind checks.Kind, o Options) {

@@ -72,6 +72,11 @@ func New(params Params, env checks.Env) (checks.Check, error) {
 	return &Credentials{params: params, provider: provider}, nil
 }
 
+// Measures implements checks.Measuring.
+func (c *Credentials) Measures() []string {
+	return calls.Measures("probe.key.age", "probe.key.same", "probe.key.valid")
+}
+
 // Run asks for the list once with each key, one after the other.
 func (c *Credentials) Run(ctx context.Context) (checks.Result, error) {
 	if c.provider == nil {

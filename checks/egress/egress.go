@@ -94,6 +94,14 @@ type finding struct {
 	measurements []checks.Measurement
 }
 
+// Measures implements checks.Measuring: what the hosts are asked for.
+func (e *Egress) Measures() []string {
+	return []string{
+		"probe.dns.answers", "probe.dns.lookup_time", "probe.egress.reachable", "probe.http.duration", "probe.http.status_code",
+		"probe.ssl.earliest_cert_expiry",
+	}
+}
+
 // Run probes everything at the same time. It ends a little before the deadline of ctx, so that a silent host is a result.
 func (e *Egress) Run(ctx context.Context) (checks.Result, error) {
 	if e.net == nil {

@@ -74,6 +74,11 @@ func (e *Embeddings) TypicalCost(at time.Time) (checks.PicoUSD, bool) { return e
 // ModelsUsed implements checks.Modelled.
 func (e *Embeddings) ModelsUsed() []string { return []string{e.params.Model} }
 
+// Measures implements checks.Measuring.
+func (e *Embeddings) Measures() []string {
+	return calls.Measures(append(calls.Generates(false), "probe.llm.embedding.dimensions", "probe.llm.embedding.norm")...)
+}
+
 // Run makes one call.
 func (e *Embeddings) Run(ctx context.Context) (checks.Result, error) {
 	if e.provider == nil {

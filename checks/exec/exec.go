@@ -55,6 +55,11 @@ func New(params Params, env checks.Env) (checks.Check, error) {
 // Owner is whose fault WARNING and CRITICAL are, and slowness.
 func (e *Exec) Owner() checks.Blame { return e.params.Blame }
 
+// Measures implements checks.Measuring: what a plugin may report, by its units.
+func (e *Exec) Measures() []string {
+	return []string{"probe.exec.counter", "probe.exec.percent", "probe.exec.size", "probe.exec.time", "probe.exec.value"}
+}
+
 // Run runs the plugin once. It stops it a little before the deadline of ctx, so that a plugin that hangs is a result.
 func (e *Exec) Run(ctx context.Context) (checks.Result, error) {
 	inner, grace, cancel := within(ctx)

@@ -126,6 +126,14 @@ func New(params Params, env checks.Env) (checks.Check, error) {
 	return &Models{params: params, provider: provider, prices: prices, memory: env.Memory, records: env.History, used: env.Models}, nil
 }
 
+// Measures implements checks.Measuring. Which models are watched, other checks have a say in.
+func (m *Models) Measures() []string {
+	return calls.Measures(
+		"probe.llm.model.alias_info", "probe.llm.model.changes", "probe.llm.model.context_length", "probe.llm.model.floating",
+		"probe.llm.model.listed", "probe.llm.model.moves", "probe.llm.model.price.usd", "probe.llm.model.retirement_time", "probe.llm.models",
+	)
+}
+
 // Run asks for the list once.
 func (m *Models) Run(ctx context.Context) (checks.Result, error) {
 	if m.provider == nil {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/checks/internal/fetch"
 	"github.com/windsock-monitor/windsock/checks/internal/promql"
 	"github.com/windsock-monitor/windsock/internal/outbound"
 	"github.com/windsock-monitor/windsock/internal/traffic"
@@ -74,7 +75,7 @@ func (p *Prometheus) Owner() checks.Blame { return checks.BlameOurs }
 
 // Measures are the names of what the queries give.
 func (p *Prometheus) Measures() []string {
-	names := []string{"probe.http.status_code", "probe.prometheus.sample_age", "probe.prometheus.series"}
+	names := fetch.Measures("probe.prometheus.sample_age", "probe.prometheus.series")
 	for _, q := range p.queries {
 		names = append(names, q.measurement())
 	}

@@ -176,6 +176,15 @@ func New(params Params, env checks.Env) (checks.Check, error) {
 // Owner is the application: whoever spends.
 func (s *Spend) Owner() checks.Blame { return checks.BlameApplication }
 
+// Measures implements checks.Measuring: what sources may say, as far as they know it.
+func (s *Spend) Measures() []string {
+	return []string{
+		"probe.llm.rate_limit.limit", "spend.baseline.usd", "spend.cached.share", "spend.disagreement", "spend.hour.usd", "spend.limit.usd",
+		"spend.month.usd", "spend.projected_month.usd", "spend.rate.usd", "spend.request.cost.usd", "spend.requests", "spend.source.age",
+		"spend.source.usable", "spend.spike_factor", "spend.today.usd", "spend.tokens", "spend.unpriced.models",
+	}
+}
+
 // Run reads every source in turn.
 func (s *Spend) Run(ctx context.Context) (checks.Result, error) {
 	if err := s.states.load(ctx); err != nil { // an offset that is not known would count what was counted

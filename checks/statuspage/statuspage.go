@@ -92,6 +92,11 @@ func New(params Params, env checks.Env) (checks.Check, error) {
 	return s, nil
 }
 
+// Measures implements checks.Measuring.
+func (s *StatusPage) Measures() []string {
+	return fetch.Measures("probe.status_page.incidents", "probe.status_page.indicator")
+}
+
 // Run tries the places in turn, up to the first whose answer can be read, or to a host that cannot be reached.
 func (s *StatusPage) Run(ctx context.Context) (checks.Result, error) {
 	if s.out == nil {

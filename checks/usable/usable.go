@@ -167,6 +167,9 @@ func ReadMemory(data []byte) (Memory, error) {
 	return m, nil
 }
 
+// Measures implements checks.Measuring.
+func (u *Usable) Measures() []string { return calls.Measures("probe.llm.model.usable", "probe.llm.query_cost", "probe.llm.query_cost.difference") }
+
 // Run asks the next model.
 func (u *Usable) Run(ctx context.Context) (checks.Result, error) {
 	if u.provider == nil {

@@ -5,6 +5,7 @@ package calls
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/windsock-monitor/windsock/checks"
@@ -169,4 +170,22 @@ func word(s string) string {
 // isName reports whether s has at most so many characters, all of rest, and the first of begin.
 func isName(s string, most int, begin, rest string) bool {
 	return s != "" && len(s) <= most && strings.IndexByte(begin, s[0]) >= 0 && strings.Trim(s, rest) == ""
+}
+
+// Measures are the names of what Result measures of a call, and those that are given beside, sorted: for checks.Measuring.
+func Measures(beside ...string) []string {
+	names := append(fetch.Measures(),
+		"probe.llm.rate_limit.limit", "probe.llm.rate_limit.remaining", "probe.llm.rate_limit.share")
+	names = append(names, beside...)
+	slices.Sort(names)
+	return names
+}
+
+// Generates are the names of what a Generation and CheckQueryCost measure. Only a stream tells when its parts came.
+func Generates(streamed bool) []string {
+	names := []string{"gen_ai.client.operation.duration", "gen_ai.client.token.usage", "probe.llm.query_cost", "probe.llm.query_cost.difference"}
+	if streamed {
+		names = append(names, "gen_ai.client.operation.time_to_first_chunk", "probe.llm.inter_chunk", "probe.llm.time_to_first_token")
+	}
+	return names
 }

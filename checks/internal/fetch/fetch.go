@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/mistral"
@@ -163,4 +164,12 @@ func Settle(ctx context.Context, r *checks.Result) {
 	if r.Summary == "" {
 		r.Summary = string(r.Cause)
 	}
+}
+
+// Measures are the names of what an exchange tells by its phases and its status, and those that are given beside, sorted:
+// for checks.Measuring.
+func Measures(beside ...string) []string {
+	names := append([]string{"probe.http.duration", "probe.http.status_code"}, beside...)
+	slices.Sort(names)
+	return names
 }
