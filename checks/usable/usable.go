@@ -168,7 +168,9 @@ func ReadMemory(data []byte) (Memory, error) {
 }
 
 // Measures implements checks.Measuring.
-func (u *Usable) Measures() []string { return calls.Measures("probe.llm.model.usable", "probe.llm.query_cost", "probe.llm.query_cost.difference") }
+func (u *Usable) Measures() []string {
+	return calls.Measures("probe.llm.model.usable", "probe.llm.query_cost", "probe.llm.query_cost.difference")
+}
 
 // Run asks the next model.
 func (u *Usable) Run(ctx context.Context) (checks.Result, error) {

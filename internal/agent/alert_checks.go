@@ -12,18 +12,20 @@ func AlertChecks(cfg *config.Config, registry config.Registry) []alerts.Check {
 	built := costed(cfg, registry)
 	out := make([]alerts.Check, len(cfg.Checks))
 	for i := range cfg.Checks {
-		_, paid := built[i].(checks.Paid)
-		out[i] = alertCheck(cfg, &cfg.Checks[i], paid)
-		if m, ok := built[i].(checks.Measuring); ok {
-			out[i].Metrics = m.Measures()
-		}
+		out[i] = alertCheck(cfg, &cfg.Checks[i], built[i])
 	}
 	return out
 }
 
-func alertCheck(cfg *config.Config, c *config.Check, paid bool) alerts.Check {
-	return alerts.Check{
-		Name: c.Name, Kind: c.Kind, Provider: c.Provider, Location: cfg.Location, Labels: pipeline.Labels(cfg.Labels, c.Labels), Paid: paid,
-		Interval: c.Schedule.Interval(), Due: dueOf(c),
+// alertCheck is what rules need to know of a check; built is nil where it cannot be built.
+func alertCheck(cfg *config.Config, c *config.Check, built checks.Check) alerts.Check {
+	out := alerts.Check{
+		Name: c.Name, Kind: c.Kind, Provider: c.Provider, Location: cfg.Location, Labels: pipeline.Labels(cfg.Labels, c.Labels),
+		Interval: c.Schedule.Interval(), Timeout: c.Timeout, Confirm: c.Confirm, Due: dueOf(c),
 	}
+	_, out.Paid = built.(checks.Paid)
+	if m, ok := built.(checks.Measuring); ok {
+		out.Metrics = m.Measures()
+	}
+	return out
 }

@@ -60,14 +60,14 @@ func breakerState(provider string, state float64) checks.Measurement {
 
 // targets are what rules know of the configured checks.
 func targets(cfg *config.Config, jobs []*pipeline.Job) []alerts.Check {
-	paid := make(map[string]bool, len(jobs))
+	built := make(map[string]checks.Check, len(jobs))
 	for _, job := range jobs {
-		_, paid[job.Name] = job.Check.(checks.Paid)
+		built[job.Name] = job.Check
 	}
 	all := make([]alerts.Check, 0, len(cfg.Checks))
 	for i := range cfg.Checks {
 		c := &cfg.Checks[i]
-		all = append(all, alertCheck(cfg, c, paid[c.Name]))
+		all = append(all, alertCheck(cfg, c, built[c.Name]))
 	}
 	return all
 }

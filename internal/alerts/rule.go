@@ -155,8 +155,10 @@ type Check struct {
 	Labels               map[string]string
 	Paid                 bool
 	Interval             time.Duration                         // the shortest between two slots
+	Timeout              time.Duration                         // the longest that a run takes
+	Confirm              time.Duration                         // after which a failure is confirmed by another run; 0: it is not
 	Due                  func(last time.Time, n int) time.Time // when the n-th slot after last has passed
-	Metrics              []string                              // what it measures beside what every check does, where it can say
+	Metrics              []string                              // what it measures beside what every check does; nil: it does not say
 }
 
 // Mute keeps people from being told of alerts for a while.

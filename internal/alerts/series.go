@@ -51,17 +51,6 @@ func (t *target) selects(l *leaf) bool {
 	return !l.known.Self
 }
 
-// emits reports whether the check says that it measures the metric.
-func (t *target) emits(metric string) bool {
-	switch metric {
-	case "probe.success", "probe.duration", "probe.timeout", "probe.runs", "probe.failures", "probe.skips":
-		return true
-	case "probe.llm.cost.usd", "probe.llm.price.known":
-		return t.Paid
-	}
-	return slices.Contains(t.Metrics, metric)
-}
-
 // contributor is a check with its last sign of life in a group.
 type contributor struct {
 	t      *target
@@ -517,7 +506,7 @@ func (e *Engine) expect(p *program) {
 			continue
 		}
 		for _, t := range e.order {
-			if !t.selects(l) || !t.emits(l.Metric) {
+			if !t.selects(l) || !t.saysSo(l.Metric) {
 				continue
 			}
 			s := &source{t: t, at: e.began}
