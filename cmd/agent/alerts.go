@@ -15,7 +15,7 @@ import (
 func newAlerts(p process) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "alerts",
-		Short: "List, silence and acknowledge the running agent's alerts; render and test rules",
+		Short: "List, silence and acknowledge the running agent's alerts; lint, render and test rules",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return exit(exitUsage, errors.Join(errors.New("alerts: name a verb"), cmd.Help()))
@@ -24,6 +24,7 @@ func newAlerts(p process) *cobra.Command {
 	cmd.AddCommand(newAlertsList(p))
 	cmd.AddCommand(newAlertsSilence(p))
 	cmd.AddCommand(newAlertsAck(p))
+	cmd.AddCommand(newAlertsLint(p))
 	cmd.AddCommand(newAlertsRender(p))
 	cmd.AddCommand(newAlertsTest(p))
 	return cmd

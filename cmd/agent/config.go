@@ -5,6 +5,7 @@ import (
 
 	checkkinds "github.com/windsock-monitor/windsock/checks/all"
 	exporterkinds "github.com/windsock-monitor/windsock/exporters/all"
+	"github.com/windsock-monitor/windsock/internal/agent"
 	"github.com/windsock-monitor/windsock/internal/config"
 	"github.com/windsock-monitor/windsock/internal/secret"
 )
@@ -28,13 +29,19 @@ func (l loader) options() config.Options {
 	}
 }
 
+// load reads the configuration for an agent that runs with it. One with a rule that cannot work is refused, as any that is
+// wrong.
 func (l loader) load() (*config.Config, error) {
 	cfg, err := config.Load(l.options())
 	if err != nil {
 		return nil, err
 	}
-	for _, w := range cfg.Warnings {
-		l.log.Warn("configuration", "file", w.File, "line", w.Line, "warning", w.Message)
+	linted := agent.LintRules(cfg, registry())
+	if err := linted.Err(); err != nil {
+		return nil, err
+	}
+	for _, w := range append(cfg.Warnings, listed(linted.Warnings)...) {
+		l.log.Warn("configuration", "file", w.File, "line", w.Line, "warning", said(w))
 	}
 	return cfg, nil
 }

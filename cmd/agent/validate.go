@@ -68,6 +68,11 @@ func validate(cmd *cobra.Command, p process, f validateFlags) error {
 	if err == nil {
 		err = agent.Buildable(cfg, registry())
 	}
+	var linted agent.Linted
+	if err == nil {
+		linted = agent.LintRules(cfg, registry())
+		err = linted.Err()
+	}
 	var cost agent.Cost
 	if err == nil {
 		cost = agent.CostOf(cfg, registry())
@@ -78,6 +83,7 @@ func validate(cmd *cobra.Command, p process, f validateFlags) error {
 		return refuse(p, asJSON, result, err)
 	}
 	result.File, result.Checks, result.Warnings = cfg.Path, len(cfg.Checks), cfg.Warnings
+	result.Warnings = append(result.Warnings, listed(linted.Warnings)...)
 	result.Aged = agent.OldPrices(cfg, cost.Models, time.Now())
 	result.Cost, result.Limited = &cost, cfg.Budget.Set
 	if f.online {
@@ -126,7 +132,7 @@ func printFinding(out io.Writer, finding agent.Finding) {
 
 func printValidation(p process, v validation) {
 	for _, w := range v.Warnings {
-		fmt.Fprintf(p.stdout, "warning: %s:%d: %s\n", w.File, w.Line, w.Message)
+		fmt.Fprintf(p.stdout, "warning: %s:%d: %s\n", w.File, w.Line, said(w))
 	}
 	for _, text := range v.Aged {
 		fmt.Fprintf(p.stdout, "warning: %s\n", text)

@@ -108,13 +108,15 @@ func BreakersOf(cfg *config.Config, jobs []*pipeline.Job) map[string]pipeline.Br
 	return out
 }
 
-// lean is the configuration without what only building needs: the parameters of checks in the form of the file.
+// lean is the configuration without what only building needs: the parameters of checks in the form of the file, and where
+// its rules stand.
 func lean(cfg *config.Config) *config.Config {
 	kept := *cfg
 	kept.Checks = slices.Clone(cfg.Checks)
 	for i := range kept.Checks {
 		kept.Checks[i].With, kept.Checks[i].Place = nil, nil
 	}
+	kept.Alerts.Source = nil
 	return &kept
 }
 

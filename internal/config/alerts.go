@@ -54,6 +54,7 @@ func (b *builder) alerts() {
 		b.cfg.Alerts.Rules = append(b.cfg.Alerts.Rules, r)
 	}
 	b.inhibited(given, builtin)
+	b.cfg.Alerts.Source = b.ruleSource(given)
 }
 
 // ownRule is a rule that the file makes.

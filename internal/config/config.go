@@ -149,11 +149,8 @@ func (p Prices) Table() *pricing.Table { return pricing.Default().With(p.Own) }
 type Alerts struct {
 	Rules    []alerts.Rule
 	Disabled []alerts.Rule // those that the file disables, for people who ask
-	Findings []RuleFinding // built-in rules that cannot fire with these checks, by name
+	Source   *RuleSource   // nil in an agent that runs
 }
-
-// RuleFinding is why a rule cannot fire as the file stands.
-type RuleFinding struct{ Rule, Reason string }
 
 // Maintenance is a window in which checks are not run, or nobody is told of alerts.
 type Maintenance struct {

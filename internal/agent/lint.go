@@ -1,0 +1,88 @@
+package agent
+
+import (
+	"slices"
+
+	"github.com/windsock-monitor/windsock/exporters"
+	"github.com/windsock-monitor/windsock/internal/alerts/lint"
+	"github.com/windsock-monitor/windsock/internal/config"
+)
+
+// Linted is what is to be said of the rules of a configuration, in its places.
+type Linted struct {
+	Errors   *config.Errors // nil: none
+	Warnings *config.Errors // nil: none
+	Notes    []lint.Finding // of built-in rules that the file does not change
+	Own      int            // rules of the file's own, and built-in ones that it changes
+}
+
+// LintRules looks at the rules of a configuration beside its checks. Of one with a check that cannot be built it says
+// nothing: what that would measure nobody knows.
+func LintRules(cfg *config.Config, registry config.Registry) Linted {
+	source := cfg.Alerts.Source
+	var out Linted
+	for i := range cfg.Alerts.Rules {
+		if source.Given(cfg.Alerts.Rules[i].Name, "name") {
+			out.Own++
+		}
+	}
+	if slices.Contains(costed(cfg, registry), nil) {
+		return out
+	}
+	found := lint.Lint(lint.Input{
+		Rules: cfg.Alerts.Rules, Checks: AlertChecks(cfg, registry), Absent: unmeasured(cfg), Given: source.Given, Bare: source.Bare,
+	})
+	var wrong, odd []config.RuleFault
+	for _, f := range found {
+		fault := config.RuleFault{Rule: f.Rule, Field: f.Field, Text: f.Text, Hint: f.Hint}
+		switch f.Severity {
+		case lint.Error:
+			wrong = append(wrong, fault)
+		case lint.Warning:
+			odd = append(odd, fault)
+		case lint.Note:
+			out.Notes = append(out.Notes, f)
+		}
+	}
+	out.Errors, out.Warnings = source.Errors(wrong), source.Errors(odd)
+	return out
+}
+
+// Err is what keeps the rules from being used.
+func (l *Linted) Err() error {
+	if l.Errors == nil {
+		return nil // not a nil *Errors, which is no nil error
+	}
+	return l.Errors
+}
+
+// unmeasured are the agent's own metrics that it does not give out as it is configured, and why.
+func unmeasured(cfg *config.Config) map[string]string {
+	out := map[string]string{"windsock.export.folded": "only exporters count it, and no rule can see it"}
+	for _, m := range exporters.Catalogue() {
+		if m.Self && m.Page {
+			out[m.Name] = "it is made for the Prometheus page, and no rule can see it"
+		}
+	}
+	if cfg.Heartbeat.Every == 0 {
+		for _, name := range []string{"sent", "failed", "withheld"} {
+			out["windsock.heartbeat."+name] = "there is no `heartbeat:`"
+		}
+	}
+	if !cfg.Budget.Set {
+		out["windsock.budget.spent.usd"], out["windsock.budget.limit.usd"] = "there is no `budget:`", "there is no `budget:`"
+	}
+	if len(cfg.Providers) == 0 {
+		for _, name := range []string{"windsock.breaker.state", "windsock.prices.unknown", "windsock.headroom.share", "windsock.headroom.exhaustion", "windsock.headroom.paused"} {
+			out[name] = "there is no provider"
+		}
+	}
+	if len(cfg.Exporters) == 0 {
+		for _, m := range exporters.Catalogue() {
+			if slices.Contains(m.Attrs, "exporter") {
+				out[m.Name] = "there is no exporter"
+			}
+		}
+	}
+	return out
+}
