@@ -11,7 +11,6 @@ import (
 	"github.com/windsock-monitor/windsock/internal/agent"
 	"github.com/windsock-monitor/windsock/internal/alerts/render"
 	"github.com/windsock-monitor/windsock/internal/config"
-	"github.com/windsock-monitor/windsock/internal/traffic"
 )
 
 type renderFlags struct{ config, format, out string }
@@ -68,10 +67,7 @@ func renderAlerts(p process, f renderFlags) error {
 func rendered(cfg *config.Config) render.Input {
 	return render.Input{
 		Rules: cfg.Alerts.Rules, Checks: agent.AlertChecks(cfg, registry()), Location: cfg.Location, Heartbeat: cfg.Heartbeat.Every,
-		Traffic: func(name string) (string, []string, bool) {
-			q, ok := traffic.Find(traffic.Checklist(), name)
-			return q.PromQL, q.By, ok
-		},
+		Traffic: agent.Asked(cfg, registry()),
 	}
 }
 

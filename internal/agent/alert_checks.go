@@ -5,6 +5,7 @@ import (
 	"github.com/windsock-monitor/windsock/internal/alerts"
 	"github.com/windsock-monitor/windsock/internal/config"
 	"github.com/windsock-monitor/windsock/internal/pipeline"
+	"github.com/windsock-monitor/windsock/internal/traffic"
 )
 
 // AlertChecks is what rules need to know of the configured checks, for a verb that runs none.
@@ -28,4 +29,24 @@ func alertCheck(cfg *config.Config, c *config.Check, built checks.Check) alerts.
 		out.Metrics = m.Measures()
 	}
 	return out
+}
+
+// Asked is the PromQL whose answer is the measurement query.NAME, and the labels of the answer: as a configured check asks
+// it, else as the checklist names the application's metrics.
+func Asked(cfg *config.Config, registry config.Registry) func(name string) (promql string, labels []string, ok bool) {
+	type asking interface {
+		Asks(name string) (question string, labels []string, ok bool)
+	}
+	built := costed(cfg, registry)
+	return func(name string) (string, []string, bool) {
+		for _, check := range built {
+			if a, ok := check.(asking); ok {
+				if question, labels, ok := a.Asks(name); ok {
+					return question, labels, true
+				}
+			}
+		}
+		q, ok := traffic.Find(traffic.Checklist(), name)
+		return q.PromQL, q.By, ok
+	}
 }

@@ -15,7 +15,7 @@ func (p promql) asked(c *alerts.Condition, name string) (vector, error) {
 	}
 	question, labels, ok := p.in.Traffic(name)
 	if !ok {
-		return vector{}, cannot("%s is no question of the checklist, so that its expression is not known", c.Metric)
+		return vector{}, cannot("no check asks for %s, so that its expression is not known", c.Metric)
 	}
 	if c.Share != nil || c.MinSamples > 1 {
 		return vector{}, cannot("share and min_samples of an answer")
