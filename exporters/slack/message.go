@@ -101,6 +101,7 @@ type view struct {
 	others []checks.Alert
 	what   string // the others are
 	news   notify.Kind
+	acked  bool // it has another incident commander than was told
 	was    checks.Severity // of the first, as it was told last
 }
 
@@ -140,6 +141,7 @@ func (p *Params) change(m *notify.Message) message {
 	}
 	if len(m.Before) == len(place) {
 		v.was = m.Before[place[0]].Severity
+		v.acked = v.alerts[0].Commander != m.Before[place[0]].Commander
 	}
 	return p.compose(&v)
 }
@@ -151,7 +153,11 @@ func (p *Params) compose(v *view) message {
 	if more := len(v.alerts) - 1; more > 0 {
 		title += fmt.Sprintf(" and %d more", more)
 	}
-	if v.news == notify.Reminder {
+	switch {
+	case v.news != notify.Reminder:
+	case v.acked && lead.Commander != "":
+		title = "Acknowledged: " + title
+	default:
 		title = "Reminder: " + title
 	}
 	call := ""

@@ -65,6 +65,9 @@ func TestMessagesSayWhatIsNew(t *testing.T) {
 	reminder := alert("api-down", firing, checks.P1, 30)
 	reminder.Reminder = true
 	send(t, e, reminder)
+	taken := alert("api-down", firing, checks.P1, 31)
+	taken.Reminder, taken.Commander = true, "g.hopper"
+	send(t, e, taken)
 	send(t, e, alert("high-latency", resolved, checks.P3, 31))
 	send(t, e, alert("api-down", resolved, checks.P1, 32))
 	want := [][]string{
@@ -72,6 +75,7 @@ func TestMessagesSayWhatIsNew(t *testing.T) {
 		{"[P3] high-latency is firing", "Also open:\n• [P2] api-down is firing"},
 		{"<!here> [P1] api-down is firing", "P1, was P2", "Also open:\n• [P3] high-latency"},
 		{"Reminder: [P1] api-down is firing", "was due <!date^"},
+		{"Acknowledged: [P1] api-down is firing", "g.hopper"},
 		{"[P3] high-latency is resolved", "none, it is over", "Also open:\n• [P1] api-down is firing"},
 		{"[P1] api-down is resolved", "none, it is over"},
 	}

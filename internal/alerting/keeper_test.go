@@ -331,6 +331,7 @@ func TestAnAcknowledgementNamesTheCommander(t *testing.T) {
 		if open, _ := d.keeper.Open(); len(open) != 1 || open[0].Commander != "ada" {
 			t.Errorf("open %+v after a restart, want ada to command", open)
 		}
+		d.wants("failed", "firing", "firing reminder")
 		d.end()
 	})
 }

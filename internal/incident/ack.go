@@ -33,6 +33,9 @@ func (b *Book) Ack(now time.Time, target, by, note string) (Outcome, error) {
 			m.Commander = o.Commander
 			o.members[fingerprint] = m
 		}
+		if worst := o.worst(); worst != nil { // those who were told of it hear that somebody answers
+			out.Reminders = append(out.Reminders, o.reminder(now, *worst))
+		}
 		b.save(o, "", &out)
 	}
 	if len(out.Events) > 0 {

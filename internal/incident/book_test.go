@@ -316,6 +316,9 @@ func TestAcknowledging(t *testing.T) {
 		if err != nil || len(out.Events) != 1 || out.Events[0].Text != "Ada acknowledged: on it" || out.Events[0].Incident != a.Incident {
 			t.Errorf("%s: %+v, %v", target, out, err)
 		}
+		if r := out.Reminders; len(r) != 1 || r[0].Rule != "api-down" || !r[0].Reminder || r[0].Commander != "Ada" {
+			t.Errorf("%s: those who were told hear %+v, want that Ada answers", target, r)
+		}
 	}
 	next := alert("api-down", checks.AlertNoData, checks.AlertFiring)
 	d.step(time.Minute, next)

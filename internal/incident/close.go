@@ -232,11 +232,15 @@ func (b *Book) remind(now time.Time, o *open, out *Outcome) {
 	e := b.Event(now, EventRemind, worst.Rule, text)
 	e.Incident = o.ID
 	out.Events = append(out.Events, e)
-	r := *worst
-	r.Reminder, r.At, r.Previous = true, now.UTC(), r.State
-	r.Incident, r.RespondBy, r.Commander = o.ID, o.RespondBy, o.Commander
-	out.Reminders = append(out.Reminders, r)
+	out.Reminders = append(out.Reminders, o.reminder(now, *worst))
 	b.save(o, "", out)
+}
+
+// reminder is the alert as people are told of it again.
+func (o *open) reminder(now time.Time, a checks.Alert) checks.Alert {
+	a.Reminder, a.At, a.Previous = true, now.UTC(), a.State
+	a.Incident, a.RespondBy, a.Commander = o.ID, o.RespondBy, o.Commander
+	return a
 }
 
 // worst is the worst open alert that people are told of, nil where there is none.

@@ -154,6 +154,24 @@ func TestWhichAlertsAreTold(t *testing.T) {
 	}
 }
 
+func TestAnAcknowledgementIsToldWhereRemindersAreNot(t *testing.T) {
+	p, at := &people{}, epoch()
+	params := notify.Defaults()
+	params.Reminders = false
+	n := build(t, params, p, nil)
+	opens := checks.Alert{Rule: "a", Fingerprint: "a", Severity: checks.P1, State: checks.AlertFiring, Incident: "i"}
+	reminder, taken := opens, opens
+	reminder.Reminder, taken.Reminder, taken.Commander = true, true, "ada"
+	for i, a := range []checks.Alert{opens, reminder, taken, taken} {
+		if _, err := n.Export(t.Context(), []checks.Record{record(i, at.Add(time.Duration(i)*time.Minute), a)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := says(p.heard), "opened a, reminder a"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestAMessageSaysWhatWasToldBeforeAndWhatIsOpen(t *testing.T) {
 	p, at := &people{}, epoch()
 	n := build(t, notify.Defaults(), p, nil)

@@ -123,7 +123,7 @@ func (n *Notifier) judge(a *checks.Alert) (Kind, string) {
 		return "", ""
 	case a.Severity < known.Severity:
 		return Changed, known.Group
-	case a.Reminder && n.params.Reminders:
+	case a.Reminder && (n.params.Reminders || a.Commander != "" && a.Commander != known.Alert.Commander):
 		return Reminder, known.Group
 	}
 	return "", ""
