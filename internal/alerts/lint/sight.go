@@ -190,7 +190,11 @@ func (s *sight) nobodyMatches() bool {
 		if !m.Not && m.Regexp == nil && len(m.In) > 0 {
 			hint = or(near(m.In[0], present), hint)
 		}
-		return s.never(fault{kind: NoMatch, field: "match." + m.Attr, text: "no check has " + written(m), hint: hint})
+		text := "no check has " + written(m)
+		if m.Attr == "check" {
+			text = "no check is called " + strings.TrimPrefix(written(m), "check: ")
+		}
+		return s.never(fault{kind: NoMatch, field: "match." + m.Attr, text: text, hint: hint})
 	}
 	return s.never(fault{kind: NoMatch, field: "match", text: "no check is selected: no one has all that `match:` says"})
 }
