@@ -46,6 +46,7 @@ type Finding struct {
 	Severity Severity
 	Text     string // what was found and what was wanted
 	Hint     string // the nearest right word, or what to write instead; may be ""
+	Other    string // the rule in whose shadow it is
 }
 
 // Input is what is looked at.

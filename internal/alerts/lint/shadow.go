@@ -165,7 +165,7 @@ func (l *linter) tellShadow(one, by *single) {
 		name = "built-in " + name
 	}
 	f := Finding{
-		Field: "name", Kind: Shadowed, Severity: Warning,
+		Field: "name", Kind: Shadowed, Severity: Warning, Other: by.rule.Name,
 		Text: fmt.Sprintf("the rule %s never fires without the rule %s, which is as severe, as soon and no stricter", one.rule.Name, name),
 		Hint: "leave one out, or give the milder one a lower severity",
 	}
