@@ -116,19 +116,7 @@ func printHealth(w io.Writer, h *status.Health) {
 		printHealthCheck(w, h.Now, &c)
 	}
 	for _, e := range h.Exporters {
-		fmt.Fprintf(w, "exporter  %-10s %-16s sent %d, queue %d", state(e.Held, e.Problem), e.Name, e.Sent, e.Queue)
-		for _, lost := range []struct {
-			word   string
-			counts map[string]int64
-		}{{"rejected", e.Rejected}, {"expired", e.Expired}} {
-			for _, reason := range slices.Sorted(maps.Keys(lost.counts)) {
-				fmt.Fprintf(w, ", %s %d (%s)", lost.word, lost.counts[reason], reason)
-			}
-		}
-		if e.Problem != "" {
-			fmt.Fprintf(w, ", %s", e.Problem)
-		}
-		fmt.Fprintln(w)
+		printExporter(w, &e)
 	}
 	if h.Heartbeat != nil {
 		printHeartbeat(w, h.Now, h.Heartbeat)
@@ -148,6 +136,22 @@ func printHealthCheck(w io.Writer, now time.Time, c *status.Check) {
 	}
 	if c.Cause != checks.CauseNone {
 		fmt.Fprintf(w, "  %s (%s): %s", c.Cause, c.Blame, c.Summary)
+	}
+	fmt.Fprintln(w)
+}
+
+func printExporter(w io.Writer, e *status.Exporter) {
+	fmt.Fprintf(w, "exporter  %-10s %-16s sent %d, queue %d", state(e.Held, e.Problem), e.Name, e.Sent, e.Queue)
+	for _, lost := range []struct {
+		word   string
+		counts map[string]int64
+	}{{"rejected", e.Rejected}, {"expired", e.Expired}} {
+		for _, reason := range slices.Sorted(maps.Keys(lost.counts)) {
+			fmt.Fprintf(w, ", %s %d (%s)", lost.word, lost.counts[reason], reason)
+		}
+	}
+	if e.Problem != "" {
+		fmt.Fprintf(w, ", %s", e.Problem)
 	}
 	fmt.Fprintln(w)
 }

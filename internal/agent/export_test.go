@@ -1,5 +1,7 @@
 package agent
 
+import "github.com/windsock-monitor/windsock/internal/status"
+
 // SpendSteps are the steps that the spend of the last hour crosses, look by look; 0 where it crosses none.
 func SpendSteps(looks ...float64) []float64 {
 	var watch hourSpend
@@ -13,3 +15,6 @@ func SpendSteps(looks ...float64) []float64 {
 	}
 	return out
 }
+
+// Stalled is why an exporter's records do not move, "" where they do.
+func Stalled(e *status.Exporter) string { return stalled(e) }

@@ -32,7 +32,7 @@ func TestOnlyA2xxIsTaken(t *testing.T) {
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		t.Errorf("the target of the redirect was asked %s", r.URL)
 	}))
-	defer elsewhere.Close()
+	t.Cleanup(elsewhere.Close)
 	page := func(w http.ResponseWriter, status int, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		w.WriteHeader(status)
@@ -56,6 +56,7 @@ func TestOnlyA2xxIsTaken(t *testing.T) {
 		"a header without end": {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 1<<20)) }, "no answer: "},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			asked := make(chan string, 1)
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				asked <- r.Method + " " + r.URL.Path
