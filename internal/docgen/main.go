@@ -1,4 +1,5 @@
-// Command docgen writes the pages of the documentation that are made of code: docs/checks/*.md and docs/causes.md.
+// Command docgen writes the pages of the documentation that are made of code: docs/checks/*.md, docs/causes.md, and the table
+// of the built-in rules in docs/alerts.md.
 // A test fails when they are stale.
 package main
 
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/windsock-monitor/windsock/checks/all"
+	"github.com/windsock-monitor/windsock/internal/alerts"
 	"github.com/windsock-monitor/windsock/internal/docgen/pages"
 )
 
@@ -34,6 +36,20 @@ func write(out string) error {
 		if err := os.WriteFile(path, text, 0o644); err != nil { //nolint:gosec // pages are for everybody to read
 			return fmt.Errorf("writing a page: %w", err)
 		}
+	}
+	return writeRules(filepath.Join(out, "alerts.md"))
+}
+
+func writeRules(path string) error {
+	page, err := os.ReadFile(path) //nolint:gosec // the path is the developer's
+	if err != nil {
+		return fmt.Errorf("reading the page of the rules: %w", err)
+	}
+	if page, err = pages.WithRules(page, alerts.Builtin()); err != nil {
+		return fmt.Errorf("rendering %s: %w", path, err)
+	}
+	if err := os.WriteFile(path, page, 0o644); err != nil { //nolint:gosec // pages are for everybody to read
+		return fmt.Errorf("writing a page: %w", err)
 	}
 	return nil
 }

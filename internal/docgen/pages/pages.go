@@ -1,4 +1,4 @@
-// Package pages renders what the documentation says about kinds of check and causes, from the code that decides it.
+// Package pages renders what the documentation says about kinds of check, causes and built-in rules, from the code that decides it.
 // It is pure: it writes no files.
 package pages
 

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// TestTheExamplesOfThePageOfAlertsAreValid: what people copy from docs/alerts.md is what `windsock validate` takes, beside
+// checks that have what the rules read.
+func TestTheExamplesOfThePageOfAlertsAreValid(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "alerts.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(page), -1)
+	if len(blocks) < 4 {
+		t.Fatalf("%d examples in docs/alerts.md", len(blocks))
+	}
+	const beside = `providers: {mistral: {api_key: {env: MISTRAL_API_KEY}}}
+checks:
+  - {name: chat, kind: chat, schedule: "@every 1m", with: {model: mistral-small-latest}}
+  - {name: emb, kind: embeddings, schedule: "@every 1m"}
+  - {name: models, kind: models, schedule: "@every 1m"}
+  - {name: way, kind: egress, schedule: "@every 1m", with: {hosts: [{host: api.mistral.ai}]}}
+budget: {per_hour: 0.05}
+`
+	for i, block := range blocks {
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "schedules.yaml")
+			if err := os.WriteFile(path, []byte(beside+block[1]), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var out bytes.Buffer
+			p := process{args: []string{"validate", path}, stdin: strings.NewReader(""), stdout: &out, stderr: &out, getenv: func(string) string { return "" }}
+			if code := windsock(p); code != exitWell {
+				t.Errorf("exit code %d, want %d\n%s\n%s", code, exitWell, out.String(), block[1])
+			}
+		})
+	}
+}
