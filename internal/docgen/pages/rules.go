@@ -83,10 +83,11 @@ func firesWhen(r *alerts.Rule) string {
 	if r.KeepFiringFor > 0 {
 		text += "; it fires on for " + short(r.KeepFiringFor)
 	}
-	for _, e := range r.Escalations {
-		text += fmt.Sprintf(". %s: %s", e.Severity, conditionText(&e.When))
+	parts := []string{text}
+	for i := range r.Escalations {
+		parts = append(parts, fmt.Sprintf("%s: %s", r.Escalations[i].Severity, conditionText(&r.Escalations[i].When)))
 	}
-	return text
+	return strings.Join(parts, ". ")
 }
 
 func conditionText(c *alerts.Condition) string {

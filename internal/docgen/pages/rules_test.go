@@ -82,8 +82,10 @@ func TestAConditionInWords(t *testing.T) {
 		"a quantile and labels": {alerts.Rule{When: slow, For: 90 * time.Second}, "p95 of `probe.duration` over 10 min above 1.5 s, of at least 3 samples (kind chat or app; model not ~^x.*$), for 90 s |"},
 		"a moment":              {alerts.Rule{When: ends, KeepFiringFor: 3 * time.Hour}, "the time until `probe.ssl.earliest_cert_expiry` below 14 d; it fires on for 3 h |"},
 		"any of several":        {alerts.Rule{When: alerts.Condition{Any: []alerts.Condition{fails(1, 1), ends}}}, "the last run failed, or the time until `probe.ssl"},
-		"money": {alerts.Rule{When: alerts.Condition{Metric: "spend.hour.usd", Op: alerts.Above, Threshold: 10, Match: []alerts.Matcher{{Attr: "source", In: []string{""}}}}},
-			"`spend.hour.usd` above $10.00 (source empty) |"},
+		"money": {
+			alerts.Rule{When: alerts.Condition{Metric: "spend.hour.usd", Op: alerts.Above, Threshold: 10, Match: []alerts.Matcher{{Attr: "source", In: []string{""}}}}},
+			"`spend.hour.usd` above $10.00 (source empty) |",
+		},
 		"a part":      {alerts.Rule{When: alerts.Condition{Metric: "windsock.headroom.share", Op: alerts.Below, Threshold: 0.1}}, "`windsock.headroom.share` below 10 % |"},
 		"silence":     {alerts.Rule{When: alerts.Condition{Metric: "probe.success", Op: alerts.Below}, AbsentAfter: alerts.Window{Intervals: 3}}, "no sample of `probe.success` for 3 intervals |"},
 		"it can rise": {alerts.Rule{When: ends, Escalations: []alerts.Escalation{{Severity: checks.P1, When: fails(1, 1)}}}, "below 14 d. P1: the last run failed |"},
