@@ -48,7 +48,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"waitfor": waitFor, "signal": signalJob, "get": get, "replace": replace, "post": post, "code": code, "serve": serve, "play": play,
-			"receive": receive,
+			"receive": receive, "hook": hook,
 		},
 		RequireExplicitExec: true,
 	})
