@@ -84,6 +84,7 @@ type linter struct {
 	found   []Finding
 	shipped map[string]*alerts.Rule // the built-in rules as they ship
 	names   []string                // of metrics that somebody measures or may measure
+	pairs   int                     // of rules that were held against each other
 }
 
 func (l *linter) learn() {

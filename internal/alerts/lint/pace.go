@@ -18,8 +18,8 @@ const (
 
 // sampled reports whether a window can ever hold samples enough.
 func (s *sight) sampled() bool {
-	n := s.most()
-	least := max(s.MinSamples, 1)
+	s.count = s.most()
+	n, least := s.count, max(s.MinSamples, 1)
 	switch {
 	case n > 0 && least > n && s.byRuns():
 		return s.never(fault{
@@ -125,12 +125,11 @@ func (s *sight) told() []string {
 func (s *sight) parts(by []string) [][]*alerts.Check {
 	at := map[string]int{}
 	var parts [][]*alerts.Check
+	by = slices.DeleteFunc(slices.Clone(by), func(attr string) bool { return !alerts.Constant(s.Metric, attr) })
 	for _, c := range s.from {
 		var key strings.Builder
 		for _, attr := range by {
-			if alerts.Constant(s.Metric, attr) {
-				key.WriteString(c.Attr(attr) + "\x00")
-			}
+			key.WriteString(c.Attr(attr) + "\x00")
 		}
 		i, ok := at[key.String()]
 		if !ok {

@@ -65,7 +65,7 @@ func (s *sight) timed() bool {
 
 // compared are what the aggregate of a window can be.
 func (s *sight) compared() bounds {
-	b, n := s.bounds(), s.most()
+	b, n := s.bounds(), s.count
 	least := float64(max(s.MinSamples, 1))
 	upTo := func(high float64) float64 {
 		if n == 0 || math.IsInf(high, 1) {
@@ -186,7 +186,7 @@ func (s *sight) can(b bounds) string {
 		return what + " is never below " + number(b.low)
 	}
 	text := what + " is " + number(b.low) + " to " + number(b.high)
-	if s.Window.Time > 0 && s.aggregate() != alerts.Last && !s.known.Self && s.most() > 0 && (s.aggregate() == alerts.Sum || s.aggregate() == alerts.Count || s.aggregate() == alerts.Rate) {
+	if s.Window.Time > 0 && s.aggregate() != alerts.Last && !s.known.Self && s.count > 0 && (s.aggregate() == alerts.Sum || s.aggregate() == alerts.Count || s.aggregate() == alerts.Rate) {
 		text += " in " + short(s.Window.Time) + ", as " + s.cadence(s.from)
 	}
 	return text

@@ -88,6 +88,7 @@ func (l *linter) shadowed(all []*single) {
 			continue
 		}
 		for _, other := range widest {
+			l.pairs++
 			if other != one && other.shadows(one) {
 				l.tellShadow(one, other)
 				break

@@ -20,6 +20,7 @@ type sight struct {
 	from    []*alerts.Check // that are selected and measure it, or may
 	zero    bool            // what is counted is never selected: a counter is always 0
 	unpaced bool            // it is for runs beside the schedule only
+	count   int             // of samples that a window can hold; 0: no bound
 	out     reach
 }
 
@@ -71,7 +72,7 @@ func (s *sight) measured() bool {
 		}
 		return true
 	}
-	if slices.ContainsFunc(s.Checks, func(c alerts.Check) bool { return c.Emits(s.Metric) }) {
+	if s.anyCheck(func(c *alerts.Check) bool { return c.Emits(s.Metric) }) {
 		return true
 	}
 	hint := near(s.Metric, s.names)
@@ -84,6 +85,16 @@ func (s *sight) measured() bool {
 		hint = "docs/metrics.md lists them"
 	}
 	return s.never(fault{kind: Nobody, field: "metric", text: "no check measures " + quote(s.Metric), hint: hint, always: !s.listed})
+}
+
+// anyCheck reports whether something is true of any check.
+func (l *linter) anyCheck(is func(*alerts.Check) bool) bool {
+	for i := range l.Checks {
+		if is(&l.Checks[i]) {
+			return true
+		}
+	}
+	return false
 }
 
 // measured are the names of the metrics that somebody may measure.
@@ -137,8 +148,9 @@ func (s *sight) selected() bool {
 		return s.selfSelected()
 	}
 	var chosen []*alerts.Check
+	static := s.static(s.Match)
 	for i := range s.Checks {
-		if s.constantly(&s.Checks[i], s.Match) {
+		if matches(&s.Checks[i], static) {
 			chosen = append(chosen, &s.Checks[i])
 		}
 	}
@@ -166,10 +178,20 @@ func (s *sight) selected() bool {
 	})
 }
 
-// constantly reports whether all matchers of what a check always is select it.
-func (s *sight) constantly(c *alerts.Check, match []alerts.Matcher) bool {
+// static are the matchers of what a check always is.
+func (s *sight) static(match []alerts.Matcher) []alerts.Matcher {
+	var out []alerts.Matcher
 	for _, m := range match {
-		if m.Attr != "trigger" && alerts.Constant(s.Metric, m.Attr) && !m.Matches(c.Attr(m.Attr)) {
+		if m.Attr != "trigger" && alerts.Constant(s.Metric, m.Attr) {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+func matches(c *alerts.Check, static []alerts.Matcher) bool {
+	for i := range static {
+		if !static[i].Matches(c.Attr(static[i].Attr)) {
 			return false
 		}
 	}
@@ -179,7 +201,8 @@ func (s *sight) constantly(c *alerts.Check, match []alerts.Matcher) bool {
 // nobodyMatches is the fault of a selection of no check, at the first matcher that alone selects none.
 func (s *sight) nobodyMatches() bool {
 	for i, m := range s.Match {
-		if !alerts.Constant(s.Metric, m.Attr) || slices.ContainsFunc(s.Checks, func(c alerts.Check) bool { return s.constantly(&c, s.Match[i:i+1]) }) {
+		static := s.static(s.Match[i : i+1])
+		if len(static) == 0 || s.anyCheck(func(c *alerts.Check) bool { return matches(c, static) }) {
 			continue
 		}
 		present := s.present(m.Attr)
