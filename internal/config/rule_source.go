@@ -51,6 +51,10 @@ func (s *RuleSource) Bare(rule, field string) bool {
 func (s *RuleSource) Errors(faults []RuleFault) *Errors {
 	rep := s.b.fork()
 	for _, f := range faults {
+		if len(rep.problems) >= maxProblems {
+			rep.more++ // thousands need no place
+			continue
+		}
 		at := s.b.at("alerts")
 		if path, ok := s.path(f.Rule, f.Field); ok {
 			at = s.b.at(path)
