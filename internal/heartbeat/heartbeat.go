@@ -29,7 +29,7 @@ const (
 func Reasons() []Reason { return []Reason{Scheduler, Store, Export} }
 
 const (
-	soon       = time.Second      // after the start, so that the other parts have begun
+	soon       = time.Second      // after a start or a change, so that exporters that begin anew have been refused if they will be
 	retryFirst = 5 * time.Second  // the longest first wait within a beat
 	answerMost = 10 * time.Second // for one answer
 )
@@ -81,7 +81,7 @@ func New(o Options) *Sender {
 	return &Sender{o: o, changed: make(chan struct{}), status: Status{Withheld: map[Reason]int64{}}}
 }
 
-// Configure replaces the settings. A beat is due at once, so that what was changed is seen to work.
+// Configure replaces the settings. A beat is due a second later, so that what was changed is seen to work.
 func (s *Sender) Configure(set Settings) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -109,8 +109,7 @@ func (s *Sender) present() (Settings, <-chan struct{}) {
 
 // Run sends until ctx ends, which also ends a try that is going on. It can be called once.
 func (s *Sender) Run(ctx context.Context) {
-	pause(ctx, nil, soon)
-	due := time.Now()
+	due := time.Now().Add(soon)
 	for ctx.Err() == nil {
 		set, changed := s.present()
 		if set.Every <= 0 {
@@ -118,13 +117,16 @@ func (s *Sender) Run(ctx context.Context) {
 			case <-ctx.Done():
 			case <-changed:
 			}
-			due = time.Now()
+			due = time.Now().Add(soon)
 			continue
 		}
 		if pause(ctx, changed, time.Until(due)) && s.beat(ctx, due, set, changed) {
 			due = due.Add(set.Every)
 		}
-		if now := time.Now(); isClosed(changed) || due.Before(now) { // after a standstill there is one beat, not many
+		switch now := time.Now(); {
+		case isClosed(changed):
+			due = now.Add(soon)
+		case due.Before(now): // after a standstill there is one beat, not many
 			due = now
 		}
 	}

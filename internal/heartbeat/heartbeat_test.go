@@ -294,13 +294,15 @@ func TestSettingsChangeWhileItRuns(t *testing.T) {
 			t.Error("it is off and says that it is on")
 		}
 		s.Configure(w.settings(secret, time.Minute))
-		time.Sleep(10*time.Minute + time.Second)
+		time.Sleep(10*time.Minute + 2*time.Second)
 		wantCounts(t, s, 12, 0, 0)
-		// a beat that fails is over when the address is replaced, and the new one is tried at once
+		// a beat that fails is over when the address is replaced, and the new one is tried soon, not a period later
 		w.set(func() { w.answer = always(404) })
 		time.Sleep(time.Minute)
 		w.set(func() { w.answer = always(200) })
 		s.Configure(w.settings(&source{value: "https://new.example/canary-three"}, time.Minute))
+		wantCounts(t, s, 12, 1, 0)
+		time.Sleep(time.Second)
 		wantCounts(t, s, 13, 1, 0)
 	})
 }
