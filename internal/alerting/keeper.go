@@ -18,7 +18,6 @@ import (
 	"github.com/windsock-monitor/windsock/exporters"
 	"github.com/windsock-monitor/windsock/internal/alerts"
 	"github.com/windsock-monitor/windsock/internal/config"
-	"github.com/windsock-monitor/windsock/internal/delivery"
 	"github.com/windsock-monitor/windsock/internal/incident"
 	"github.com/windsock-monitor/windsock/internal/store"
 )
@@ -88,28 +87,6 @@ func (k *Keeper) Start(ctx context.Context, last []*checks.Report) error {
 	reconciled := k.keep(now, step{said: []incident.Outcome{k.o.Book.Reconcile(now, k.setup.Engine.Alerts())}})
 	k.mu.Unlock()
 	return errors.Join(silencesErr, warmErr, wait(ctx), reconciled(ctx))
-}
-
-// warm fills the engine's windows from the store.
-func (k *Keeper) warm(ctx context.Context, now time.Time) error {
-	since := k.setup.Engine.Since()
-	if since <= 0 {
-		return nil
-	}
-	from := now.Add(-since)
-	after, err := k.o.Store.Before(ctx, from)
-	if err == nil {
-		err = k.o.Store.Each(ctx, after, func(e delivery.Entry) error {
-			if !e.Record.At.Before(from) {
-				k.setup.Engine.Warm(e.Record)
-			}
-			return nil
-		})
-	}
-	if err != nil {
-		return fmt.Errorf("reading what the rules look back at: %w", err)
-	}
-	return nil
 }
 
 // Run lets time move alerts until ctx ends.

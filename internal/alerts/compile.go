@@ -60,6 +60,7 @@ type leaf struct {
 	manner    []Matcher // on why the run was made
 	fixed     bool      // group and share are known without a sample
 	note      *memory   // of a note's leaf
+	fullAt    int64     // until when windows may lack samples of before the start, see Missing; 0: they do not
 }
 
 // ref is an attribute that samples are told apart by.

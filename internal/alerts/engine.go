@@ -43,6 +43,7 @@ type Engine struct {
 	metrics  map[string]*index
 	counters []*index
 	began    int64
+	missing  time.Time // see Missing
 
 	instances []*instance
 	active    []*instance // pending or open
@@ -106,18 +107,6 @@ func (e *Engine) enlist(l *leaf) {
 
 func nanos(t time.Time) int64 { return t.UnixNano() }
 
-// Warm fills the windows with a record of the past, oldest first, without any transition.
-func (e *Engine) Warm(record checks.Record) {
-	switch {
-	case record.Report != nil:
-		if s := e.sourceOf(record.Report, time.Unix(0, e.began)); s != nil {
-			e.feed(s, exporters.Points(record))
-		}
-	case record.Agent != nil:
-		e.feed(&source{at: min(nanos(record.At), e.began)}, exporters.Points(record))
-	}
-}
-
 // sourceOf is nil for a check that is not among the targets.
 func (e *Engine) sourceOf(r *checks.Report, now time.Time) *source {
 	t := e.targets[r.Check]
@@ -132,34 +121,6 @@ func (e *Engine) sourceOf(r *checks.Report, now time.Time) *source {
 		s.blame = r.Cause.Blame()
 	}
 	return s
-}
-
-// Since is how far back Warm has a use for records.
-func (e *Engine) Since() time.Duration {
-	since := time.Duration(0)
-	for _, p := range e.programs {
-		for _, l := range slices.Concat(p.leaves, p.remembers) {
-			since = max(since, l.span, e.spanOf(l))
-		}
-	}
-	return min(since, maxSince)
-}
-
-// spanOf is the time that so many runs take, one more than the window has.
-func (e *Engine) spanOf(l *leaf) time.Duration {
-	slowest := time.Duration(0)
-	if l.known.Self {
-		slowest = snapshotEvery
-	}
-	for _, t := range e.order {
-		if l.runs > 0 && t.selects(l) {
-			slowest = max(slowest, t.Interval)
-		}
-	}
-	if slowest > 0 && time.Duration(l.runs+1) > maxSince/slowest {
-		return maxSince
-	}
-	return time.Duration(l.runs+1) * slowest
 }
 
 // Step takes a final report, or nil where only the time has moved on: for, keep-firing, absence and time windows do. The caller calls it

@@ -12,6 +12,9 @@ import (
 // threshold may change. Where it reads others, an open alert stays until they say something.
 func (e *Engine) Replace(now time.Time, before *Engine) []Transition {
 	e.mutes, e.remute, e.seq = before.mutes, true, before.seq
+	if !before.missing.IsZero() {
+		e.Missing(before.missing)
+	}
 	places := make(map[*program][]int)
 	for _, old := range before.programs {
 		if p := e.rules[old.rule.Name]; p != nil {

@@ -300,7 +300,7 @@ func (inst *instance) judgeWindow(w *window, at int64) finding {
 	enough := ok && w.len() >= w.leaf.MinSamples
 	holds := enough && w.leaf.compare(f.value)
 	switch {
-	case w.fresh && enough:
+	case w.fresh && enough && w.trusted(holds, inst.restored, at):
 		w.held = holds
 		if holds {
 			f.verdict, f.part = yes, 1

@@ -189,6 +189,11 @@ func (s *Store) absent(f *file, whole bool) error {
 }
 
 func readRows(ctx context.Context, db *sql.DB, after delivery.Position, limit int) ([]entry, error) {
+	return rowsOf(ctx, db, "SELECT pos, id, crc, data FROM records WHERE pos > ? ORDER BY pos LIMIT ?", after, limit)
+}
+
+// rowsOf reads records whose position, id, checksum and data a query selects.
+func rowsOf(ctx context.Context, db *sql.DB, query string, args ...any) ([]entry, error) {
 	var found []entry
 	err := eachRow(ctx, db, func(scan func(...any) error) error {
 		var e entry
@@ -201,7 +206,7 @@ func readRows(ctx context.Context, db *sql.DB, after delivery.Position, limit in
 		}
 		found = append(found, e)
 		return nil
-	}, "SELECT pos, id, crc, data FROM records WHERE pos > ? ORDER BY pos LIMIT ?", after, limit)
+	}, query, args...)
 	return found, err
 }
 
