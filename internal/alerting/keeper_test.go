@@ -189,6 +189,33 @@ func TestWhatFiresOutlivesTheProcessAndIsResolvedOnce(t *testing.T) {
 	})
 }
 
+// TestWhatTheStoreHasDroppedEndsNoAlert: of a failure that a rule looks back at for a day nothing is left in the store.
+func TestWhatTheStoreHasDroppedEndsNoAlert(t *testing.T) {
+	t.Parallel()
+	atDesk(t, func(t *testing.T, d *desk) {
+		t.Helper()
+		d.rules = []alerts.Rule{{
+			Name: "down", Severity: checks.P2, Layer: alerts.LayerProbe, When: alerts.Condition{
+				Metric: "probe.failures", Aggregate: alerts.Sum, Window: alerts.Window{Time: 24 * time.Hour}, Op: alerts.Above,
+			},
+		}}
+		d.begin()
+		d.run(checks.Failed)
+		d.run(checks.OK)
+		if err := d.store.Expire(t.Context(), time.Now().AddDate(1, 0, 0)); err != nil {
+			t.Fatal(err)
+		}
+		d.end()
+		d.begin()
+		d.run(checks.OK)
+		d.wants("ok")
+		time.Sleep(24 * time.Hour)
+		d.run(checks.OK)
+		d.wants("ok", "ok", "resolved")
+		d.end()
+	})
+}
+
 func TestARuleThatIsGoneResolvesItsAlerts(t *testing.T) {
 	t.Parallel()
 	for name, restarted := range map[string]bool{"by a reload": false, "by a restart": true} {

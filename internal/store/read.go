@@ -79,30 +79,6 @@ func (s *Store) unbroken(raw []entry, voids []void, after delivery.Position) (fo
 	return found, lost
 }
 
-// Before returns a position behind which all records since a time stand.
-func (s *Store) Before(ctx context.Context, since time.Time) (delivery.Position, error) {
-	var first sql.NullInt64
-	s.mu.RLock()
-	end := s.mem.next - 1
-	if dirty := s.mem.tail.dirty(); len(dirty) > 0 {
-		end = dirty[0].pos - 1
-	}
-	s.mu.RUnlock()
-	err := s.view(func(f *file) error {
-		if f == nil {
-			return nil
-		}
-		return f.read.QueryRowContext(ctx, "SELECT min(pos) FROM records WHERE at >= ?", since.UnixMicro()).Scan(&first)
-	})
-	if err != nil {
-		return 0, fmt.Errorf("looking for the records since %s: %w", since.Format(time.RFC3339), err)
-	}
-	if first.Valid {
-		end = min(end, delivery.Position(first.Int64)-1)
-	}
-	return end, nil
-}
-
 // Each calls fn for every record after a position that was there when it was called, oldest first.
 func (s *Store) Each(ctx context.Context, after delivery.Position, fn func(delivery.Entry) error) error {
 	s.mu.RLock()
@@ -131,7 +107,7 @@ func decode(e entry) (checks.Record, error) {
 		return *e.record, nil
 	}
 	var r checks.Record
-	if err := json.Unmarshal(e.data, &r); err != nil {
+	if err := r.UnmarshalJSON(e.data); err != nil { // json.Unmarshal would read it twice
 		return r, fmt.Errorf("decoding the record at %d: %w", e.pos, err)
 	}
 	return r, nil

@@ -5,16 +5,18 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
-	"github.com/windsock-monitor/windsock/internal/delivery"
 )
 
-// recentLeast is the shortest time that Recent tells checks apart by: it doubles until it covers what is asked for.
+// recentLeast is the shortest time that Recent tells checks apart by. It is lengthened until it covers what is asked for.
 const recentLeast = time.Minute
+
+func longer(reach time.Duration) time.Duration { return reach + reach/4 }
 
 // Recalled is what Recent read.
 type Recalled struct {
@@ -55,10 +57,14 @@ func (s *Store) Recent(ctx context.Context, since map[string]time.Time, most int
 		}
 		return nil
 	})
+	gone := time.Time{}
+	if err == nil {
+		gone, err = s.goneUntil(ctx, bands[len(bands)-1].from)
+	}
 	if err != nil {
 		return out, fmt.Errorf("reading what was measured before: %w", err)
 	}
-	if gone := s.goneUntil(ctx, bands[len(bands)-1].from); gone.After(out.Since) {
+	if gone.After(out.Since) {
 		out.Since = gone
 	}
 	return out, nil
@@ -70,20 +76,20 @@ type band struct {
 	checks []string
 }
 
-// bandsOf puts together what is asked for, the newest first: as many bands as there are doublings, not as there are checks.
+// bandsOf puts together what is asked for, the newest first: a few dozen bands, however many checks there are.
 func bandsOf(now time.Time, since map[string]time.Time) []band {
 	by := map[time.Duration][]string{}
 	longest := recentLeast
 	for name, from := range since {
 		reach := recentLeast
 		for reach < now.Sub(from) {
-			reach *= 2
+			reach = longer(reach)
 		}
 		by[reach] = append(by[reach], name)
 		longest = max(longest, reach)
 	}
 	var bands []band
-	for reach := recentLeast; reach <= longest; reach *= 2 {
+	for reach := recentLeast; reach <= longest; reach = longer(reach) {
 		b := band{from: now.Add(-reach)}
 		for other, names := range by {
 			if other >= reach {
@@ -160,17 +166,25 @@ func (s *Store) replay(ctx context.Context, db *sql.DB, at []int64, fn func(chec
 }
 
 // goneUntil is when the oldest record is from, where there were others between it and that time once; else zero.
-func (s *Store) goneUntil(ctx context.Context, from time.Time) time.Time {
-	var pos, at int64
-	voids := s.voids()
+func (s *Store) goneUntil(ctx context.Context, from time.Time) (time.Time, error) {
+	s.mu.RLock()
+	pos, at, voids := s.mem.next, time.Now().UnixMicro(), s.mem.voids
+	if dirty := s.mem.tail.dirty(); len(dirty) > 0 {
+		pos, at = dirty[0].pos, dirty[0].at
+	}
+	s.mu.RUnlock()
 	err := s.view(func(f *file) error {
 		if f == nil {
 			return nil
 		}
-		return f.read.QueryRowContext(ctx, "SELECT pos, at FROM records ORDER BY pos LIMIT 1").Scan(&pos, &at)
+		err := f.read.QueryRowContext(ctx, "SELECT pos, at FROM records ORDER BY pos LIMIT 1").Scan(&pos, &at)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		return err
 	})
-	if err != nil || pos == 0 || lostBetween(voids, 0, delivery.Position(pos)) == 0 || at <= from.UnixMicro() {
-		return time.Time{}
+	if err != nil || at <= from.UnixMicro() || lostBetween(voids, 0, pos) == 0 {
+		return time.Time{}, err
 	}
-	return fromMicros(at)
+	return fromMicros(at), nil
 }
