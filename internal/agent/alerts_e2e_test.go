@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"flag"
 	"os"
 	"slices"
 	"strings"
@@ -10,13 +11,15 @@ import (
 	"github.com/windsock-monitor/windsock/checks"
 )
 
+var onlyRule = flag.String("rule", "", "play the stories of this rule only")
+
 // playAll plays stories side by side: most of their time is waiting.
 func playAll(t *testing.T, play func(w *alertWorld, s story)) {
 	t.Helper()
 	var playing sync.WaitGroup
 	for _, s := range stories() {
 		name := strings.TrimSpace(s.rule + " " + s.name)
-		if only := os.Getenv("STORY"); only != "" && only != s.rule {
+		if *onlyRule != "" && *onlyRule != s.rule {
 			continue
 		}
 		if s.speed == 0 {

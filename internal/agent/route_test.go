@@ -30,11 +30,13 @@ func (h *host) route(cfg *config.Config, registry config.Registry, t agent.Route
 func TestATestNotificationGoesThroughTheRealExporterAndIsMarked(t *testing.T) {
 	t.Parallel()
 	type message struct {
-		Status string
+		Status string `json:"status"`
 		Alerts []struct {
-			Status, Fingerprint string
-			Labels, Annotations map[string]string
-		}
+			Status      string            `json:"status"`
+			Fingerprint string            `json:"fingerprint"`
+			Labels      map[string]string `json:"labels"`
+			Annotations map[string]string `json:"annotations"`
+		} `json:"alerts"`
 	}
 	var mu sync.Mutex // guards got and status
 	var got []message
