@@ -2,6 +2,7 @@ package agent
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/windsock-monitor/windsock/exporters"
 	"github.com/windsock-monitor/windsock/internal/alerts/lint"
@@ -60,28 +61,18 @@ func (l *Linted) Err() error {
 func unmeasured(cfg *config.Config) map[string]string {
 	out := map[string]string{"windsock.export.folded": "only exporters count it, and no rule can see it"}
 	for _, m := range exporters.Catalogue() {
-		if m.Self && m.Page {
+		switch {
+		case !m.Self:
+		case m.Page:
 			out[m.Name] = "it is made for the Prometheus page, and no rule can see it"
-		}
-	}
-	if cfg.Heartbeat.Every == 0 {
-		for _, name := range []string{"sent", "failed", "withheld"} {
-			out["windsock.heartbeat."+name] = "there is no `heartbeat:`"
-		}
-	}
-	if !cfg.Budget.Set {
-		out["windsock.budget.spent.usd"], out["windsock.budget.limit.usd"] = "there is no `budget:`", "there is no `budget:`"
-	}
-	if len(cfg.Providers) == 0 {
-		for _, name := range []string{"windsock.breaker.state", "windsock.prices.unknown", "windsock.headroom.share", "windsock.headroom.exhaustion", "windsock.headroom.paused"} {
-			out[name] = "there is no provider"
-		}
-	}
-	if len(cfg.Exporters) == 0 {
-		for _, m := range exporters.Catalogue() {
-			if slices.Contains(m.Attrs, "exporter") {
-				out[m.Name] = "there is no exporter"
-			}
+		case cfg.Heartbeat.Every == 0 && strings.HasPrefix(m.Name, "windsock.heartbeat."):
+			out[m.Name] = "there is no `heartbeat:`"
+		case !cfg.Budget.Set && strings.HasPrefix(m.Name, "windsock.budget."):
+			out[m.Name] = "there is no `budget:`"
+		case len(cfg.Providers) == 0 && slices.Contains(m.Attrs, "provider"):
+			out[m.Name] = "there is no provider"
+		case len(cfg.Exporters) == 0 && slices.Contains(m.Attrs, "exporter"):
+			out[m.Name] = "there is no exporter"
 		}
 	}
 	return out

@@ -99,6 +99,7 @@ func grouped(rule alerts.Rule, by ...string) alerts.Rule {
 }
 
 func TestEachFinding(t *testing.T) {
+	t.Parallel()
 	duration, failures := "probe.duration", "probe.failures"
 	slow := cond(duration, alerts.Above, 5)
 	for name, tc := range map[string]struct {

@@ -202,7 +202,7 @@ func TestWhatLintSaysIsTrue(t *testing.T) {
 			}
 		}
 		cannot, shadows = cannot+len(dead), shadows+len(shadow)
-		ever, begun := drive(t, d, rules, targets, func(rule string, by string) {
+		ever, begun := drive(t, d, rules, targets, func(rule string) {
 			if why, ok := dead[rule]; ok {
 				t.Errorf("seed %d: %s fires, and lint said: %s\n%+v", seed, rule, why, rules[slices.IndexFunc(rules, func(r alerts.Rule) bool { return r.Name == rule })])
 			}
@@ -219,7 +219,7 @@ func TestWhatLintSaysIsTrue(t *testing.T) {
 }
 
 // drive runs a history through the engine. It returns how many rules fired, and how many alerts of rules in a shadow did.
-func drive(t *testing.T, d dice, rules []alerts.Rule, targets []alerts.Check, fires func(rule, by string), shadow map[string]string) (ever, shown int) {
+func drive(t *testing.T, d dice, rules []alerts.Rule, targets []alerts.Check, fires func(rule string), shadow map[string]string) (ever, shown int) {
 	t.Helper()
 	e, err := alerts.New(rules, targets, begin())
 	if err != nil {
@@ -254,7 +254,7 @@ func drive(t *testing.T, d dice, rules []alerts.Rule, targets []alerts.Check, fi
 			}
 			by := group(a, alerts.Grouping(byName[a.Rule]))
 			w.ever[a.Rule] = true
-			fires(a.Rule, by)
+			fires(a.Rule)
 			if other, ok := shadow[a.Rule]; ok {
 				shown++
 				if !w.firing[other][by] {

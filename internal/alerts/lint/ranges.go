@@ -21,10 +21,10 @@ func oneAmong(all ...float64) bounds { return bounds{slices.Min(all), slices.Max
 
 // bounds are what one sample of the metric can be, as the code that measures it makes it.
 func (s *sight) bounds() bounds {
-	any := between(math.Inf(-1), math.Inf(1))
+	anything := between(math.Inf(-1), math.Inf(1))
 	switch {
 	case !s.listed || s.Until:
-		return any
+		return anything
 	case s.zero:
 		return oneAmong(0)
 	case s.Metric == "probe.failures": // a run fails once
@@ -49,7 +49,7 @@ func (s *sight) bounds() bounds {
 	if s.counts() || s.timed() {
 		return between(0, math.Inf(1))
 	}
-	return any
+	return anything
 }
 
 // timed reports whether the metric is a time that the agent itself has measured.
