@@ -82,9 +82,14 @@ func (c *Cost) add(runs fullest, worst, typical checks.PicoUSD, confirmed bool) 
 // has said.
 func costed(cfg *config.Config, registry config.Registry) []checks.Check {
 	all := make([]checks.Check, len(cfg.Checks))
+	spawner, err := spawnerOf(cfg, nil)
+	if err != nil {
+		spawner = nil // whoever builds to run says so
+	}
 	for i := range cfg.Checks {
 		provider := cfg.Checks[i].Provider
 		env := checks.Env{
+			Spawn:  spawner,
 			Prices: pricing.NewBook(cfg.Prices.Table(), baseURL(cfg, provider)),
 			Models: func() []string { return modelsOf(cfg, all, provider) },
 		}

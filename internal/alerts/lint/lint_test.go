@@ -284,6 +284,7 @@ func TestABuiltinRuleThatTheFileChanges(t *testing.T) {
 		"what can never be":   {"circuit-open", 4, "error cannot_fire equals: equals 4 can never be"},
 		"another threshold":   {"high-latency", 8, ""},
 		"what nobody has":     {"cost-spike", 25, "note nobody_emits name: no check measures"},
+		"days until a moment": {"model-retiring", 30, "warning units below: found 30, which is 30s; 30 days are 30d"},
 		"always in the share": {"headroom-low", 10, "warning units below: found 10, and windsock.headroom.share is 0 to 1: it always holds; 10% is 0.1"},
 	} {
 		t.Run(name, func(t *testing.T) {
