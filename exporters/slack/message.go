@@ -101,7 +101,7 @@ type view struct {
 	others []checks.Alert
 	what   string // the others are
 	news   notify.Kind
-	acked  bool // it has another incident commander than was told
+	acked  bool            // it has another incident commander than was told
 	was    checks.Severity // of the first, as it was told last
 }
 

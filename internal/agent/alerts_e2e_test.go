@@ -11,6 +11,7 @@ import (
 	"github.com/windsock-monitor/windsock/checks"
 )
 
+//nolint:gochecknoglobals // flags of a test are
 var onlyRule = flag.String("rule", "", "play the stories of this rule only")
 
 // playAll plays stories side by side: most of their time is waiting.

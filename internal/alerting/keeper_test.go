@@ -40,12 +40,12 @@ func down() alerts.Rule {
 }
 
 // atDesk runs a test in which time is made, with a rule that fires on the first failure of a check.
-func atDesk(t *testing.T, test func(t *testing.T, d *desk)) {
+func atDesk(t *testing.T, test func(d *desk)) {
 	t.Helper()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		d := &desk{t: t, dir: dir, rules: []alerts.Rule{down()}}
-		test(t, d)
+		test(d)
 	})
 }
 
@@ -147,21 +147,21 @@ func (d *desk) wants(want ...string) {
 
 func TestAReportAndWhatFollowsFromItStandTogether(t *testing.T) {
 	t.Parallel()
-	atDesk(t, func(t *testing.T, d *desk) {
+	atDesk(t, func(d *desk) {
 		d.begin()
 		d.run(checks.OK)
 		d.run(checks.Failed)
 		d.run(checks.Failed)
 		open, known := d.keeper.Open()
 		if !known || len(open) != 1 || open[0].Incident == "" || open[0].RespondBy.IsZero() {
-			t.Errorf("open %+v, %v; want one alert, in an incident", open, known)
+			d.t.Errorf("open %+v, %v; want one alert, in an incident", open, known)
 		}
 		if got := len(d.store.States("alert/")); got != 1 {
-			t.Errorf("%d alerts have a state, want 1", got)
+			d.t.Errorf("%d alerts have a state, want 1", got)
 		}
 		d.run(checks.OK)
 		if open, _ := d.keeper.Open(); len(open) != 0 {
-			t.Errorf("open %+v after the end", open)
+			d.t.Errorf("open %+v after the end", open)
 		}
 		d.wants("ok", "failed", "firing", "failed", "ok", "resolved")
 		d.end()
@@ -170,7 +170,7 @@ func TestAReportAndWhatFollowsFromItStandTogether(t *testing.T) {
 
 func TestWhatFiresOutlivesTheProcessAndIsResolvedOnce(t *testing.T) {
 	t.Parallel()
-	atDesk(t, func(t *testing.T, d *desk) {
+	atDesk(t, func(d *desk) {
 		d.begin()
 		d.run(checks.Failed)
 		before, _ := d.keeper.Open()
@@ -179,7 +179,7 @@ func TestWhatFiresOutlivesTheProcessAndIsResolvedOnce(t *testing.T) {
 		d.tick()
 		open, _ := d.keeper.Open()
 		if len(open) != 1 || len(before) != 1 || open[0].Incident != before[0].Incident || open[0].Fingerprint != before[0].Fingerprint {
-			t.Errorf("open %+v after the restart, want %+v", open, before)
+			d.t.Errorf("open %+v after the restart, want %+v", open, before)
 		}
 		d.run(checks.Failed)
 		d.run(checks.OK)
@@ -192,8 +192,8 @@ func TestWhatFiresOutlivesTheProcessAndIsResolvedOnce(t *testing.T) {
 // TestWhatTheStoreHasDroppedEndsNoAlert: of a failure that a rule looks back at for a day nothing is left in the store.
 func TestWhatTheStoreHasDroppedEndsNoAlert(t *testing.T) {
 	t.Parallel()
-	atDesk(t, func(t *testing.T, d *desk) {
-		t.Helper()
+	atDesk(t, func(d *desk) {
+		d.t.Helper()
 		d.rules = []alerts.Rule{{
 			Name: "down", Severity: checks.P2, Layer: alerts.LayerProbe, When: alerts.Condition{
 				Metric: "probe.failures", Aggregate: alerts.Sum, Window: alerts.Window{Time: 24 * time.Hour}, Op: alerts.Above,
@@ -202,8 +202,8 @@ func TestWhatTheStoreHasDroppedEndsNoAlert(t *testing.T) {
 		d.begin()
 		d.run(checks.Failed)
 		d.run(checks.OK)
-		if err := d.store.Expire(t.Context(), time.Now().AddDate(1, 0, 0)); err != nil {
-			t.Fatal(err)
+		if err := d.store.Expire(d.t.Context(), time.Now().AddDate(1, 0, 0)); err != nil {
+			d.t.Fatal(err)
 		}
 		d.end()
 		d.begin()
@@ -221,19 +221,19 @@ func TestARuleThatIsGoneResolvesItsAlerts(t *testing.T) {
 	for name, restarted := range map[string]bool{"by a reload": false, "by a restart": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			atDesk(t, func(t *testing.T, d *desk) {
+			atDesk(t, func(d *desk) {
 				d.begin()
 				d.run(checks.Failed)
 				d.rules = nil
 				if restarted {
 					d.end()
 					d.begin()
-				} else if err := d.keeper.Replace(t.Context(), d.setup()); err != nil {
-					t.Error(err)
+				} else if err := d.keeper.Replace(d.t.Context(), d.setup()); err != nil {
+					d.t.Error(err)
 				}
 				d.wants("failed", "firing", "resolved")
 				if got := d.store.States("alert/"); len(got) != 0 {
-					t.Errorf("states %v after the end", got)
+					d.t.Errorf("states %v after the end", got)
 				}
 				d.end()
 			})
@@ -243,13 +243,13 @@ func TestARuleThatIsGoneResolvesItsAlerts(t *testing.T) {
 
 func TestWithoutAStartNothingIsJudged(t *testing.T) {
 	t.Parallel()
-	atDesk(t, func(t *testing.T, d *desk) {
+	atDesk(t, func(d *desk) {
 		d.begin()
 		d.keeper.Stop()
 		d.run(checks.Failed)
 		d.tick()
 		if _, known := d.keeper.Open(); known {
-			t.Error("what is open is known, and nobody judges")
+			d.t.Error("what is open is known, and nobody judges")
 		}
 		d.wants("failed")
 		d.end()
@@ -258,27 +258,27 @@ func TestWithoutAStartNothingIsJudged(t *testing.T) {
 
 func TestASilenceMutesUntilItsEndOverARestart(t *testing.T) {
 	t.Parallel()
-	atDesk(t, func(t *testing.T, d *desk) {
+	atDesk(t, func(d *desk) {
 		d.begin()
-		made, err := d.keeper.Silence(t.Context(), alerting.Silence{
+		made, err := d.keeper.Silence(d.t.Context(), alerting.Silence{
 			Match: map[string][]string{"rule": {"down"}, "check": {"~ch.*"}}, Reason: "load test", By: "ada", Until: time.Now().Add(10 * time.Minute),
 		})
 		if err != nil {
-			t.Fatal(err)
+			d.t.Fatal(err)
 		}
 		d.end()
 		d.begin()
 		if got := d.keeper.View().Mutes; len(got) != 1 || got[0].ID != "silence/"+made.ID || got[0].Reason != "load test" || got[0].By != "ada" {
-			t.Errorf("mutes %+v after the restart, want the silence", got)
+			d.t.Errorf("mutes %+v after the restart, want the silence", got)
 		}
 		d.run(checks.Failed)
 		if open, _ := d.keeper.Open(); len(open) != 1 || !strings.Contains(open[0].Muted, "load test") {
-			t.Errorf("open %+v, want it muted with the reason", open)
+			d.t.Errorf("open %+v, want it muted with the reason", open)
 		}
 		time.Sleep(10 * time.Minute)
 		d.tick()
 		if got := d.keeper.View().Mutes; len(got) != 0 {
-			t.Errorf("mutes %+v after the end", got)
+			d.t.Errorf("mutes %+v after the end", got)
 		}
 		d.wants("failed", "firing muted", "firing")
 		d.end()
@@ -287,20 +287,20 @@ func TestASilenceMutesUntilItsEndOverARestart(t *testing.T) {
 
 func TestASilenceCanBeEndedAndOthersCannot(t *testing.T) {
 	t.Parallel()
-	atDesk(t, func(t *testing.T, d *desk) {
+	atDesk(t, func(d *desk) {
 		d.begin()
-		made, err := d.keeper.Silence(t.Context(), alerting.Silence{
+		made, err := d.keeper.Silence(d.t.Context(), alerting.Silence{
 			Match: map[string][]string{"check": {"!embeddings"}}, Reason: "known", Until: time.Now().Add(time.Hour),
 		})
 		if err != nil {
-			t.Fatal(err)
+			d.t.Fatal(err)
 		}
 		d.run(checks.Failed)
-		if err := d.keeper.EndSilence(t.Context(), made.ID); err != nil {
-			t.Error(err)
+		if err := d.keeper.EndSilence(d.t.Context(), made.ID); err != nil {
+			d.t.Error(err)
 		}
-		if err := d.keeper.EndSilence(t.Context(), made.ID); !errors.Is(err, alerting.ErrNone) {
-			t.Errorf("ended again: %v, want ErrNone", err)
+		if err := d.keeper.EndSilence(d.t.Context(), made.ID); !errors.Is(err, alerting.ErrNone) {
+			d.t.Errorf("ended again: %v, want ErrNone", err)
 		}
 		d.wants("failed", "firing muted", "firing")
 		d.end()
@@ -309,9 +309,9 @@ func TestASilenceCanBeEndedAndOthersCannot(t *testing.T) {
 
 func TestAWindowMutesWhileItIsOpen(t *testing.T) {
 	t.Parallel()
-	atDesk(t, func(t *testing.T, d *desk) {
+	atDesk(t, func(d *desk) {
 		// Time in a bubble begins at midnight UTC of 2000-01-01.
-		d.windows = []config.Maintenance{{Name: "night", Schedule: paris(t, "0 2 * * *"), Duration: time.Hour, Reason: "backups"}}
+		d.windows = []config.Maintenance{{Name: "night", Schedule: paris(d.t, "0 2 * * *"), Duration: time.Hour, Reason: "backups"}}
 		d.begin()
 		d.run(checks.Failed)
 		time.Sleep(time.Hour)
@@ -325,13 +325,13 @@ func TestAWindowMutesWhileItIsOpen(t *testing.T) {
 
 func TestAReloadThatTakesAWindowAwayUnmutes(t *testing.T) {
 	t.Parallel()
-	atDesk(t, func(t *testing.T, d *desk) {
-		d.windows = []config.Maintenance{{Name: "night", Schedule: paris(t, "0 1 * * *"), Duration: time.Hour}}
+	atDesk(t, func(d *desk) {
+		d.windows = []config.Maintenance{{Name: "night", Schedule: paris(d.t, "0 1 * * *"), Duration: time.Hour}}
 		d.begin()
 		d.run(checks.Failed)
 		d.windows = nil
-		if err := d.keeper.Replace(t.Context(), d.setup()); err != nil {
-			t.Error(err)
+		if err := d.keeper.Replace(d.t.Context(), d.setup()); err != nil {
+			d.t.Error(err)
 		}
 		d.tick()
 		d.wants("failed", "firing muted", "firing")
@@ -341,22 +341,22 @@ func TestAReloadThatTakesAWindowAwayUnmutes(t *testing.T) {
 
 func TestAnAcknowledgementNamesTheCommander(t *testing.T) {
 	t.Parallel()
-	atDesk(t, func(t *testing.T, d *desk) {
+	atDesk(t, func(d *desk) {
 		d.begin()
-		if err := d.keeper.Ack(t.Context(), "down", "ada", ""); !errors.Is(err, alerting.ErrNone) {
-			t.Errorf("nothing is open: %v, want ErrNone", err)
+		if err := d.keeper.Ack(d.t.Context(), "down", "ada", ""); !errors.Is(err, alerting.ErrNone) {
+			d.t.Errorf("nothing is open: %v, want ErrNone", err)
 		}
 		d.run(checks.Failed)
-		if err := d.keeper.Ack(t.Context(), "down", "ada\nlovelace", ""); !errors.Is(err, alerting.ErrInvalid) {
-			t.Errorf("a name of two lines: %v, want ErrInvalid", err)
+		if err := d.keeper.Ack(d.t.Context(), "down", "ada\nlovelace", ""); !errors.Is(err, alerting.ErrInvalid) {
+			d.t.Errorf("a name of two lines: %v, want ErrInvalid", err)
 		}
-		if err := d.keeper.Ack(t.Context(), "down", "ada", "looking"); err != nil {
-			t.Error(err)
+		if err := d.keeper.Ack(d.t.Context(), "down", "ada", "looking"); err != nil {
+			d.t.Error(err)
 		}
 		d.end()
 		d.begin()
 		if open, _ := d.keeper.Open(); len(open) != 1 || open[0].Commander != "ada" {
-			t.Errorf("open %+v after a restart, want ada to command", open)
+			d.t.Errorf("open %+v after a restart, want ada to command", open)
 		}
 		d.wants("failed", "firing", "firing reminder")
 		d.end()
@@ -365,7 +365,7 @@ func TestAnAcknowledgementNamesTheCommander(t *testing.T) {
 
 func TestGaugesCountWhatIsOpen(t *testing.T) {
 	t.Parallel()
-	atDesk(t, func(t *testing.T, d *desk) {
+	atDesk(t, func(d *desk) {
 		d.begin()
 		count := func() map[string]float64 {
 			sums := map[string]float64{}
@@ -376,13 +376,13 @@ func TestGaugesCountWhatIsOpen(t *testing.T) {
 		}
 		for name, want := range map[string]float64{"windsock.alert.open P2": 0, "windsock.alert.open P1": 0, "windsock.alert.muted ": 0, "windsock.incident.open P2": 0} {
 			if got, told := count()[name]; got != want || !told {
-				t.Errorf("before: %s is %v, told %v; want %v", name, got, told, want)
+				d.t.Errorf("before: %s is %v, told %v; want %v", name, got, told, want)
 			}
 		}
 		d.run(checks.Failed)
 		for name, want := range map[string]float64{"windsock.alert.open P2": 1, "windsock.alert.open P1": 0, "windsock.alert.state P2": 2, "windsock.incident.open P2": 1} {
 			if got := count()[name]; got != want {
-				t.Errorf("while it fires: %s is %v, want %v", name, got, want)
+				d.t.Errorf("while it fires: %s is %v, want %v", name, got, want)
 			}
 		}
 		d.end()
@@ -393,7 +393,7 @@ func TestASilenceThatCannotBeMeantIsRefused(t *testing.T) {
 	t.Parallel()
 	soon := func() time.Time { return time.Now().Add(time.Hour) }
 	rule := map[string][]string{"rule": {"down"}}
-	atDesk(t, func(t *testing.T, d *desk) {
+	atDesk(t, func(d *desk) {
 		d.begin()
 		for name, s := range map[string]alerting.Silence{
 			"without a match":            {Reason: "x", Until: soon()},
@@ -409,12 +409,12 @@ func TestASilenceThatCannotBeMeantIsRefused(t *testing.T) {
 			"with a label without name":  {Match: map[string][]string{"": {"a"}}, Reason: "x", Until: soon()},
 			"with a label without value": {Match: map[string][]string{"check": {}}, Reason: "x", Until: soon()},
 		} {
-			if _, err := d.keeper.Silence(t.Context(), s); !errors.Is(err, alerting.ErrInvalid) {
-				t.Errorf("%s: %v, want ErrInvalid", name, err)
+			if _, err := d.keeper.Silence(d.t.Context(), s); !errors.Is(err, alerting.ErrInvalid) {
+				d.t.Errorf("%s: %v, want ErrInvalid", name, err)
 			}
 		}
 		if got := d.keeper.View().Mutes; len(got) != 0 {
-			t.Errorf("mutes %+v of silences that were refused", got)
+			d.t.Errorf("mutes %+v of silences that were refused", got)
 		}
 		d.end()
 	})
@@ -422,12 +422,12 @@ func TestASilenceThatCannotBeMeantIsRefused(t *testing.T) {
 
 func TestTimeAloneMovesAlertsUntilTheEnd(t *testing.T) {
 	t.Parallel()
-	atDesk(t, func(t *testing.T, d *desk) {
+	atDesk(t, func(d *desk) {
 		held := down()
 		held.For = 30 * time.Second
 		d.rules = []alerts.Rule{held}
 		d.begin()
-		ctx, stop := context.WithCancel(t.Context())
+		ctx, stop := context.WithCancel(d.t.Context())
 		ended := make(chan struct{})
 		go func() { d.keeper.Run(ctx); close(ended) }()
 		d.run(checks.Failed)

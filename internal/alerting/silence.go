@@ -34,7 +34,7 @@ var ErrNone = errors.New("there is no such thing")
 // unknownError is an ErrNone in somebody else's words.
 type unknownError struct{ error }
 
-func (e *unknownError) Is(target error) bool { return target == ErrNone } //nolint:errorlint // that is what Is compares
+func (e *unknownError) Is(target error) bool { return target == ErrNone }
 func (e *unknownError) Unwrap() error        { return e.error }
 
 // Silence keeps people from being told of alerts for a while. Match is over an alert's labels, "rule" and "severity"; all must

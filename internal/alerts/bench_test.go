@@ -3,6 +3,7 @@ package alerts_test
 import (
 	"fmt"
 	"runtime"
+	"strconv"
 	"testing"
 	"time"
 
@@ -42,8 +43,8 @@ func crowd(n int, shared bool) ([]alerts.Rule, []alerts.Check) {
 		c.Interval = time.Second
 		match := is("check", c.Name)
 		if shared {
-			c.Labels = map[string]string{"team": fmt.Sprint(i / benchTeam)}
-			match = is("team", fmt.Sprint(i/benchTeam))
+			c.Labels = map[string]string{"team": strconv.Itoa(i / benchTeam)}
+			match = is("team", strconv.Itoa(i/benchTeam))
 		}
 		targets = append(targets, c)
 		all := whens()
