@@ -39,7 +39,7 @@ func BenchmarkStart(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer func() { _ = opened.Close() }()
-			log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+			log := slog.New(slog.NewTextHandler(b.Output(), nil))
 			from := cpu()
 			for b.Loop() {
 				engine, err := alerts.New(alerts.Builtin(), some, time.Now())

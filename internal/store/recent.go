@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/internal/delivery"
 )
 
 // recentLeast is the shortest time that Recent tells checks apart by. It is lengthened until it covers what is asked for.
@@ -33,41 +34,59 @@ func (s *Store) Recent(ctx context.Context, since map[string]time.Time, most int
 		return Recalled{}, nil
 	}
 	bands := bandsOf(time.Now(), since)
-	var out Recalled
-	err := s.view(func(f *file) error {
-		memory := s.ring()
-		if f != nil {
-			found, err := f.recall(ctx, bands, most)
-			if err != nil {
-				return err
-			}
-			out = found.Recalled
-			if err := s.replay(ctx, f.read, found.at, func(r checks.Record) { out.Records++; fn(r) }); err != nil {
-				return err
-			}
-		}
-		for _, e := range memory {
-			if from, asked := since[e.check]; !asked || e.at < from.UnixMicro() || e.kind == checks.TypeAlert {
-				continue
-			}
-			if record, err := decode(e); err == nil {
-				out.Records++
-				fn(record)
-			}
-		}
-		return nil
-	})
+	memory := s.unsaved(since) // first: what goes to the disk in between is then found twice, never missed
+	var out found
 	gone := time.Time{}
+	err := s.view(func(f *file) (err error) {
+		out, err = s.recall(ctx, f, bands, most, fn)
+		return err
+	})
+	for _, e := range memory {
+		if len(out.at) == 0 || int64(e.Pos) > out.at[len(out.at)-1] {
+			out.Records++
+			fn(e.Record)
+		}
+	}
 	if err == nil {
 		gone, err = s.goneUntil(ctx, bands[len(bands)-1].from)
 	}
 	if err != nil {
-		return out, fmt.Errorf("reading what was measured before: %w", err)
+		return out.Recalled, fmt.Errorf("reading what was measured before: %w", err)
 	}
 	if gone.After(out.Since) {
 		out.Since = gone
 	}
-	return out, nil
+	return out.Recalled, nil
+}
+
+// recall reads what is on disk.
+func (s *Store) recall(ctx context.Context, f *file, bands []band, most int, fn func(checks.Record)) (found, error) {
+	if f == nil {
+		return found{}, nil
+	}
+	out, err := f.find(ctx, bands, most)
+	if err != nil {
+		return out, err
+	}
+	err = s.replay(ctx, f.read, out.at, func(r checks.Record) {
+		out.Records++
+		fn(r)
+	})
+	return out, err
+}
+
+// unsaved is what is in memory only.
+func (s *Store) unsaved(since map[string]time.Time) []delivery.Entry {
+	var out []delivery.Entry
+	for _, e := range s.ring() {
+		if from, asked := since[e.check]; !asked || e.at < from.UnixMicro() || e.kind == checks.TypeAlert {
+			continue
+		}
+		if record, err := decode(e); err == nil {
+			out = append(out, delivery.Entry{Pos: e.pos, Record: record})
+		}
+	}
+	return out
 }
 
 // band is a time with the checks that are asked for in it.
@@ -108,8 +127,8 @@ type found struct {
 	at []int64
 }
 
-// recall looks the records up in the index alone, the newest first: what is not asked for is never read.
-func (f *file) recall(ctx context.Context, bands []band, most int) (found, error) {
+// find looks the records up in the index alone, the newest first: what is not asked for is never read.
+func (f *file) find(ctx context.Context, bands []band, most int) (found, error) {
 	var out found
 	upTo := int64(1<<63 - 1)
 	for _, b := range bands {
