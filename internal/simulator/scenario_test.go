@@ -142,7 +142,8 @@ func TestDemoScenarioSharesItsTime(t *testing.T) {
 		if diff := cmp.Diff([]string{"healthy", "slow", "rate_limited", "server_errors", "key_revoked", "recovered"}, names); diff != "" {
 			t.Error(diff)
 		}
-		if last := sc.Phases[5].After; last < total*3/10 {
+		want(t, "the model whose allowance is used up", sc.Phases[2].Faults[0].Model, "mistral-small-latest")
+		if last := sc.Phases[5].After; last < total/3 {
 			t.Errorf("of %v the recovery has %v", total, last)
 		}
 	}

@@ -33,8 +33,8 @@ func calm() []Fault {
 const limitedModel = "mistral-small-latest"
 
 // DemoScenario tells an incident in total: healthy, slow, 429 for one model, 5xx on every route, a revoked key, recovery. The recovery
-// has the longest part, for a breaker closes and alerts resolve in it. Latencies are as on a real clock (a slow answer
-// takes 8 s): Options.Speed fits them to a short total.
+// has the longest part, for in it a breaker closes, alerts resolve and incidents end. Latencies are as on a real clock (a slow answer
+// takes 7 s): Options.Speed fits them to a short total.
 func DemoScenario(total time.Duration) *Scenario {
 	share := func(percent int64) time.Duration { return time.Duration(int64(total) * percent / 100) }
 	sc := &Scenario{
@@ -42,7 +42,7 @@ func DemoScenario(total time.Duration) *Scenario {
 		Phases: []Phase{
 			{Name: PhaseHealthy, After: share(14)},
 			{Name: PhaseSlow, After: share(14), Faults: []Fault{
-				{Route: RouteChat, TimeToFirstToken: 8 * time.Second},
+				{Route: RouteChat, TimeToFirstToken: 7 * time.Second},
 				{Route: RouteEmbeddings, Latency: 8 * time.Second, Jitter: time.Second},
 			}},
 			{Name: PhaseRateLimited, After: share(14), Faults: []Fault{
@@ -53,7 +53,7 @@ func DemoScenario(total time.Duration) *Scenario {
 				{Error: "unavailable"},
 				{Error: "bad_gateway", Probability: new(0.3)},
 			}},
-			{Name: PhaseKeyRevoked, After: share(14), Faults: []Fault{{KeyRevoked: true}}},
+			{Name: PhaseKeyRevoked, After: share(10), Faults: []Fault{{KeyRevoked: true}}},
 			{Name: PhaseRecovered},
 		},
 	}

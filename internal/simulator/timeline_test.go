@@ -53,7 +53,7 @@ func TestTimeline(t *testing.T) {
 		<-done
 		if diff := cmp.Diff([]string{
 			"0s healthy true true", "14s slow true true", "28s rate_limited true true", "42s server_errors true true",
-			"56s key_revoked true true", "1m10s recovered true true",
+			"56s key_revoked true true", "1m6s recovered true true",
 		}, told); diff != "" {
 			t.Errorf("told: %s", diff)
 		}
