@@ -31,7 +31,7 @@ func world() []alerts.Check {
 			Name: "traffic", Kind: "prometheus", Interval: time.Minute, Timeout: 10 * time.Second,
 			Metrics: []string{"probe.prometheus.sample_age", "query.errors_5xx", "query.latency_p95"},
 		},
-		{Name: "plugin", Kind: "exec", Interval: time.Minute, Timeout: 10 * time.Second, Metrics: []string{"probe.exec.percent", "probe.exec.value"}},
+		{Name: "plugin", Kind: "exec", Interval: time.Minute, Timeout: 10 * time.Second, Metrics: []string{"probe.exec.percent", "probe.exec.value", "spend.cached.share"}},
 	}
 }
 
@@ -211,6 +211,7 @@ func TestEachFinding(t *testing.T) {
 		"a month until a moment":          {rule: own(with(cond("probe.llm.model.retirement_time", alerts.Below, 2592000), func(c *alerts.Condition) { c.Until = true }))},
 		"a percentage as a share":         {own(cond("probe.exec.percent", alerts.Above, 0.9)), []string{"warning units when.above: found 0.9, but probe.exec.percent is 0 to 100; 90% is 90"}},
 		"a percentage":                    {rule: own(cond("probe.exec.percent", alerts.Above, 90))},
+		"a share of the cache":            {own(cond("spend.cached.share", alerts.Below, 40)), []string{"warning units when.below: found 40, but spend.cached.share is 0 to 1; 40% is 0.4"}},
 		"megabytes as bytes":              {own(cond("windsock.process.memory.usage", alerts.Above, 512)), []string{"warning units when.above: found 512, but windsock.process.memory.usage is in bytes; 512 MiB are 536870912"}},
 		"a day late":                      {own(cond("windsock.export.queue.age", alerts.Above, 300000)), []string{"warning units when.above: found 300000, which is 83h20m; 300000 ms are 5m"}},
 		"always true":                     {own(cond("probe.success", alerts.Below, 2)), []string{"warning units when.below: found 2, and probe.success is one of 0, 1: it always holds"}},

@@ -43,7 +43,7 @@ func (s *sight) bounds() bounds {
 		return oneAmong(0, 1, 2, 3)
 	case "probe.status_page.indicator":
 		return oneAmong(0, 1, 2, 3, 4)
-	case "probe.llm.rate_limit.share", "windsock.headroom.share", "spend.cached.share":
+	case "probe.llm.rate_limit.share", "windsock.headroom.share": // what a source tells of its cache may be inexact
 		return between(0, 1)
 	}
 	if s.counts() || s.timed() {

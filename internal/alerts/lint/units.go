@@ -34,6 +34,8 @@ func (s *sight) units() {
 		s.strange(Units, op, fmt.Sprintf("found %s, which is %s", number(t), span(t)), fmt.Sprintf("%s days are %sd", number(t), number(t)))
 	case s.moment() && !s.Until && (t < year2001 || t > inMillis):
 		s.strange(Units, op, fmt.Sprintf("found %s, but %s is a Unix time in seconds", number(t), s.Metric), "say `until: true` to compare the time until then")
+	case s.Metric == "spend.cached.share" && t > 1:
+		s.strange(Units, op, fmt.Sprintf("found %s, but %s is 0 to 1", number(t), s.Metric), fmt.Sprintf("%s%% is %s", number(t), number(t/100)))
 	case s.known.Unit == "%" && t > 0 && t < 1:
 		s.strange(Units, op, fmt.Sprintf("found %s, but %s is 0 to 100", number(t), s.Metric), fmt.Sprintf("%s%% is %s", number(t*100), number(t*100)))
 	case s.Metric == "windsock.process.memory.usage" && t < fewBytes, s.Metric == "windsock.store.size" && t < fewBytes:
