@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"slices"
 
 	checkkinds "github.com/windsock-monitor/windsock/checks/all"
 	exporterkinds "github.com/windsock-monitor/windsock/exporters/all"
@@ -36,11 +37,11 @@ func (l loader) load() (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	linted := agent.LintRules(cfg, registry())
-	if err := linted.Err(); err != nil {
+	odd, err := agent.CheckRules(cfg, registry())
+	if err != nil {
 		return nil, err
 	}
-	for _, w := range append(cfg.Warnings, listed(linted.Warnings)...) {
+	for _, w := range slices.Concat(cfg.Warnings, odd) {
 		l.log.Warn("configuration", "file", w.File, "line", w.Line, "warning", said(w))
 	}
 	return cfg, nil

@@ -68,10 +68,9 @@ func validate(cmd *cobra.Command, p process, f validateFlags) error {
 	if err == nil {
 		err = agent.Buildable(cfg, registry())
 	}
-	var linted agent.Linted
+	var odd []config.Problem
 	if err == nil {
-		linted = agent.LintRules(cfg, registry())
-		err = linted.Err()
+		odd, err = agent.CheckRules(cfg, registry())
 	}
 	var cost agent.Cost
 	if err == nil {
@@ -83,7 +82,7 @@ func validate(cmd *cobra.Command, p process, f validateFlags) error {
 		return refuse(p, asJSON, result, err)
 	}
 	result.File, result.Checks, result.Warnings = cfg.Path, len(cfg.Checks), cfg.Warnings
-	result.Warnings = append(result.Warnings, listed(linted.Warnings)...)
+	result.Warnings = append(result.Warnings, odd...)
 	result.Aged = agent.OldPrices(cfg, cost.Models, time.Now())
 	result.Cost, result.Limited = &cost, cfg.Budget.Set
 	if f.online {

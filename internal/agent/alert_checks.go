@@ -10,7 +10,10 @@ import (
 
 // AlertChecks is what rules need to know of the configured checks, for a verb that runs none.
 func AlertChecks(cfg *config.Config, registry config.Registry) []alerts.Check {
-	built := costed(cfg, registry)
+	return alertChecks(cfg, costed(cfg, registry))
+}
+
+func alertChecks(cfg *config.Config, built []checks.Check) []alerts.Check {
 	out := make([]alerts.Check, len(cfg.Checks))
 	for i := range cfg.Checks {
 		out[i] = alertCheck(cfg, &cfg.Checks[i], built[i])

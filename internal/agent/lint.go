@@ -21,17 +21,13 @@ type Linted struct {
 // nothing: what that would measure nobody knows.
 func LintRules(cfg *config.Config, registry config.Registry) Linted {
 	source := cfg.Alerts.Source
-	var out Linted
-	for i := range cfg.Alerts.Rules {
-		if source.Given(cfg.Alerts.Rules[i].Name, "name") {
-			out.Own++
-		}
-	}
-	if slices.Contains(costed(cfg, registry), nil) {
+	out := Linted{Own: ownRules(cfg)}
+	built := costed(cfg, registry)
+	if slices.Contains(built, nil) {
 		return out
 	}
 	found := lint.Lint(lint.Input{
-		Rules: cfg.Alerts.Rules, Checks: AlertChecks(cfg, registry), Absent: unmeasured(cfg), Given: source.Given, Bare: source.Bare,
+		Rules: cfg.Alerts.Rules, Checks: alertChecks(cfg, built), Absent: unmeasured(cfg), Given: source.Given, Bare: source.Bare,
 	})
 	var wrong, odd []config.RuleFault
 	for _, f := range found {
@@ -47,6 +43,30 @@ func LintRules(cfg *config.Config, registry config.Registry) Linted {
 	}
 	out.Errors, out.Warnings = source.Errors(wrong), source.Errors(odd)
 	return out
+}
+
+// CheckRules is what keeps the rules from being used, and what is odd about them. Where the file has none of its own there
+// is nothing to say, and no check is built for it.
+func CheckRules(cfg *config.Config, registry config.Registry) (odd []config.Problem, err error) {
+	if ownRules(cfg) == 0 {
+		return nil, nil
+	}
+	l := LintRules(cfg, registry)
+	if l.Warnings != nil {
+		odd = l.Warnings.List()
+	}
+	return odd, l.Err()
+}
+
+// ownRules counts the rules that the file makes or changes.
+func ownRules(cfg *config.Config) int {
+	n := 0
+	for i := range cfg.Alerts.Rules {
+		if cfg.Alerts.Source.Given(cfg.Alerts.Rules[i].Name, "name") {
+			n++
+		}
+	}
+	return n
 }
 
 // Err is what keeps the rules from being used.
