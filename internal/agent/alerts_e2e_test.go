@@ -14,11 +14,29 @@ import (
 //nolint:gochecknoglobals // flags of a test are
 var onlyRule = flag.String("rule", "", "play the stories of this rule only")
 
-// playAll plays stories side by side: most of their time is waiting.
+// stage is how many stories are played at a time, of all tests: most of their time is waiting, but each starts an agent.
+var stage = make(chan struct{}, 14) //nolint:gochecknoglobals // what tests share
+
+// slow are the stories that wait for minutes of the clock, which nothing divides. They begin first.
+func slow(s story) bool {
+	return slices.Contains([]string{"cost-spike", "spend-unusual", "headroom-low"}, s.rule)
+}
+
+// playAll plays stories side by side.
 func playAll(t *testing.T, play func(w *alertWorld, s story)) {
 	t.Helper()
+	all := stories()
+	slices.SortStableFunc(all, func(a, b story) int {
+		switch {
+		case slow(a) == slow(b):
+			return 0
+		case slow(a):
+			return -1
+		}
+		return 1
+	})
 	var playing sync.WaitGroup
-	for _, s := range stories() {
+	for _, s := range all {
 		name := strings.TrimSpace(s.rule + " " + s.name)
 		if *onlyRule != "" && *onlyRule != s.rule {
 			continue
@@ -26,11 +44,15 @@ func playAll(t *testing.T, play func(w *alertWorld, s story)) {
 		if s.speed == 0 {
 			s.speed = 60
 		}
+		stage <- struct{}{}
 		w := newAlertWorld(t, name, s.speed, s.checks, s.extra)
 		if s.prepare != nil {
 			s.prepare(w)
 		}
-		playing.Go(func() { play(w, s) })
+		playing.Go(func() {
+			defer func() { <-stage }()
+			play(w, s)
+		})
 	}
 	playing.Wait()
 }

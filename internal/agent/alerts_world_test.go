@@ -241,7 +241,7 @@ func (w *alertWorld) start() (reload chan<- os.Signal, stop func(), err error) {
 func (w *alertWorld) until(what string, holds func() bool) bool {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for range 120 * 50 {
+	for range 200 * 50 { // a notifier that was down for a minute is tried again within two
 		if holds() {
 			return true
 		}
