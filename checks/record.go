@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -155,15 +156,27 @@ func (r Record) MarshalJSON() ([]byte, error) {
 	return nil, fmt.Errorf("record %q holds neither report, alert nor agent state", r.ID)
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote.
-func (r *Record) UnmarshalJSON(data []byte) error {
+// typeOf looks no further where the type stands first, as MarshalJSON puts it: a store is full of records to read.
+func typeOf(data []byte) (RecordType, error) {
+	for _, t := range []RecordType{TypeReport, TypeAlert, TypeAgent} {
+		if bytes.HasPrefix(data, []byte(`{"type":"`+string(t)+`",`)) {
+			return t, nil
+		}
+	}
 	var head struct {
 		Type RecordType `json:"type"`
 	}
-	if err := json.Unmarshal(data, &head); err != nil {
+	err := json.Unmarshal(data, &head)
+	return head.Type, err
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (r *Record) UnmarshalJSON(data []byte) error {
+	kind, err := typeOf(data)
+	if err != nil {
 		return fmt.Errorf("reading a record: %w", err)
 	}
-	switch head.Type {
+	switch kind {
 	case TypeReport:
 		var w wireReport
 		if err := json.Unmarshal(data, &w); err != nil {
@@ -183,7 +196,7 @@ func (r *Record) UnmarshalJSON(data []byte) error {
 		}
 		*r = Record{ID: w.ID, At: w.At, Agent: &w.Snapshot}
 	default:
-		return fmt.Errorf("record type %q is not one of report, alert, agent", head.Type)
+		return fmt.Errorf("record type %q is not one of report, alert, agent", kind)
 	}
 	return nil
 }
