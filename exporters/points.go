@@ -14,7 +14,7 @@ import (
 
 // Bounds on what a record may put on the wire. A name or a value beyond them is cut, a point or attribute is dropped.
 const (
-	maxPoints    = 512 // of one record
+	MaxPoints    = 512 // of one record
 	maxName      = 128 // bytes of a plugin's metric name
 	maxUnit      = 63  // bytes, OpenTelemetry's own bound
 	maxAttrs     = 16  // of one measurement
@@ -232,7 +232,7 @@ type builder struct {
 }
 
 func newBuilder(at time.Time, size int) *builder {
-	return &builder{at: at, points: make([]Point, 0, min(size, maxPoints))}
+	return &builder{at: at, points: make([]Point, 0, min(size, MaxPoints))}
 }
 
 func common(r *checks.Report) []Attr {
@@ -245,7 +245,7 @@ func common(r *checks.Report) []Attr {
 
 // add appends a point, unless it cannot be sent or is a gauge that is there already.
 func (b *builder) add(p Point) {
-	if len(b.points) == maxPoints || math.IsNaN(p.Value) || math.IsInf(p.Value, 0) || (p.Kind != Gauge && p.Value < 0) {
+	if len(b.points) == MaxPoints || math.IsNaN(p.Value) || math.IsInf(p.Value, 0) || (p.Kind != Gauge && p.Value < 0) {
 		return
 	}
 	if p.Kind == Gauge && slices.ContainsFunc(b.points, func(q Point) bool {

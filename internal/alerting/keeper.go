@@ -141,7 +141,7 @@ func (k *Keeper) Append(ctx context.Context, within time.Duration, record checks
 	case record.Report != nil && record.Report.Final:
 		s.changed = append(k.observe(now, live), k.setup.Engine.Step(now, record.Report)...)
 	case record.Agent != nil:
-		s.changed = k.setup.Engine.Observe(now, exporters.Points(record))
+		s.changed = k.snapshot(now, exporters.Points(record))
 	}
 	wait := k.keep(now, s)
 	k.mu.Unlock()
@@ -171,6 +171,14 @@ func (k *Keeper) points() []exporters.Point {
 		return nil
 	}
 	return k.o.Live()
+}
+
+// snapshot tells the engine of a snapshot. Of one that had to be cut nobody knows what it lacks.
+func (k *Keeper) snapshot(now time.Time, points []exporters.Point) []alerts.Transition {
+	if len(points) >= exporters.MaxPoints {
+		return k.setup.Engine.Observe(now, points)
+	}
+	return k.setup.Engine.Snapshot(now, points)
 }
 
 // observe tells the engine of what changed since it was told last.

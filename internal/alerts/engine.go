@@ -142,6 +142,11 @@ func (e *Engine) Observe(now time.Time, points []exporters.Point) []Transition {
 	return e.look(now, &source{at: nanos(now), fresh: true}, points)
 }
 
+// Snapshot takes all that the agent says of itself: an alert that several of them in a row have nothing for is over.
+func (e *Engine) Snapshot(now time.Time, points []exporters.Point) []Transition {
+	return e.look(now, &source{at: nanos(now), fresh: true, whole: true}, points)
+}
+
 func (e *Engine) look(now time.Time, s *source, points []exporters.Point) []Transition {
 	e.feed(s, points)
 	for _, inst := range e.touched {

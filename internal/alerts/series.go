@@ -13,7 +13,7 @@ const (
 	maxGroups  = 10_000 // of one rule; samples of further ones are not looked at
 	maxMembers = 1_000  // of one share, and series of one note
 	maxValue   = 128    // bytes of an attribute's value, as Points has it
-	missedRuns = 3      // good runs without a sample, after which what an alert was about is gone
+	missedRuns = 3      // good runs, or snapshots of the agent, without a sample, after which what an alert was about is gone
 )
 
 // target is a check with what the rules want of it.
@@ -71,6 +71,7 @@ type source struct {
 	report *checks.Report // nil for the agent's own
 	at     int64
 	fresh  bool // of this process
+	whole  bool // all that the agent says of itself
 	blame  checks.Blame
 }
 
@@ -232,6 +233,9 @@ func (e *Engine) feed(s *source, points []exporters.Point) {
 	if s.fresh && s.counted() && s.report.Status != checks.Failed {
 		e.miss(s.t)
 	}
+	if s.whole {
+		e.missSelf()
+	}
 }
 
 // miss counts a good run of the check for the alerts that it had nothing for.
@@ -243,6 +247,20 @@ func (e *Engine) miss(t *target) {
 		inst.join(t).missed++
 		inst.gone = !slices.ContainsFunc(inst.checks, func(c contributor) bool { return c.missed < missedRuns })
 		if inst.gone {
+			e.touched = append(e.touched, inst)
+		}
+	}
+}
+
+// missSelf counts a snapshot for the alerts on the agent itself that it had nothing for: their exporter, model or provider
+// is not configured any more, or nothing has been heard of it for long.
+func (e *Engine) missSelf() {
+	for _, inst := range e.active {
+		if inst.state == inactive || inst.stamp == e.seq || len(inst.checks) > 0 || !inst.program.rule.AbsentAfter.IsZero() {
+			continue
+		}
+		if inst.missed++; inst.missed >= missedRuns {
+			inst.gone = true
 			e.touched = append(e.touched, inst)
 		}
 	}
@@ -435,6 +453,7 @@ func (e *Engine) take(s *source, inst *instance) {
 	inst.stamp = e.seq
 	e.touched = append(e.touched, inst)
 	c := inst.join(s.t)
+	inst.missed = 0
 	if c != nil {
 		c.missed = 0
 	}

@@ -42,6 +42,7 @@ type instance struct {
 	held     int64 // when the condition held last
 	fired    bool  // before there was no data
 	gone     bool  // its checks run well and do not measure it any more
+	missed   int   // snapshots of the agent in a row without a sample
 	restored bool  // of a process before
 	lead     finding
 	live     float64
@@ -65,7 +66,7 @@ func (e *Engine) evaluate(inst *instance, now time.Time) {
 	at := nanos(now)
 	if inst.gone {
 		e.move(inst, now, checks.AlertResolved)
-		inst.gone, inst.cells = false, make([]cell, len(inst.cells)) // a sample that comes again begins anew
+		inst.gone, inst.missed, inst.cells = false, 0, make([]cell, len(inst.cells)) // a sample that comes again begins anew
 		inst.next = inst.deadline(at, no)
 		return
 	}
