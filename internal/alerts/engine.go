@@ -34,7 +34,10 @@ type Transition struct {
 // 65,536 samples. A group without a sample for a week, or for twice the longest window, is forgotten.
 //
 // An alert of a rule without absent_after resolves where its checks went well three times and did not measure what it is
-// about: a model that is not asked for any more, a series that is not there any more.
+// about: a model that is not asked for any more, a series that is not there any more. One on the agent itself resolves where
+// three snapshots have nothing for it.
+//
+// What is remembered is as old as it is, whatever the wall clock is set to: see follow.
 type Engine struct {
 	programs []*program
 	rules    map[string]*program
@@ -43,6 +46,7 @@ type Engine struct {
 	metrics  map[string]*index
 	counters []*index
 	began    int64
+	last     time.Time // the now of the step before
 	missing  time.Time // see Missing
 
 	instances []*instance
@@ -64,7 +68,7 @@ type Engine struct {
 func New(rules []Rule, targets []Check, now time.Time) (*Engine, error) {
 	e := &Engine{
 		rules: make(map[string]*program, len(rules)), targets: make(map[string]*target, len(targets)),
-		metrics: make(map[string]*index), began: nanos(now), nextMute: never,
+		metrics: make(map[string]*index), began: nanos(now), last: now, nextMute: never,
 	}
 	for i := range targets {
 		c := targets[i]
@@ -126,6 +130,7 @@ func (e *Engine) sourceOf(r *checks.Report, now time.Time) *source {
 // Step takes a final report, or nil where only the time has moved on: for, keep-firing, absence and time windows do. The caller calls it
 // with nil about once a second.
 func (e *Engine) Step(now time.Time, report *checks.Report) []Transition {
+	e.follow(now)
 	if report == nil {
 		return e.tick(now)
 	}
@@ -139,11 +144,13 @@ func (e *Engine) Step(now time.Time, report *checks.Report) []Transition {
 
 // Observe takes points of the agent itself, as they are now.
 func (e *Engine) Observe(now time.Time, points []exporters.Point) []Transition {
+	e.follow(now)
 	return e.look(now, &source{at: nanos(now), fresh: true}, points)
 }
 
 // Snapshot takes all that the agent says of itself: an alert that several of them in a row have nothing for is over.
 func (e *Engine) Snapshot(now time.Time, points []exporters.Point) []Transition {
+	e.follow(now)
 	return e.look(now, &source{at: nanos(now), fresh: true, whole: true}, points)
 }
 

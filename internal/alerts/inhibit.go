@@ -15,6 +15,7 @@ const maxText = 512
 
 // Mute replaces the mutes that count from now on.
 func (e *Engine) Mute(now time.Time, mutes []Mute) []Transition {
+	e.follow(now)
 	e.mutes = slices.Clone(mutes)
 	e.remute = true
 	return e.settle(now)

@@ -86,6 +86,7 @@ func read(fingerprint string, data []byte) (saved, bool) {
 // Restore takes over what Transitions said of before, by fingerprint, and returns what follows at once: alerts whose
 // rule or check is gone are resolved. It is called once, before anything else. What cannot be read is left out.
 func (e *Engine) Restore(now time.Time, states map[string][]byte) []Transition {
+	e.follow(now)
 	var out []Transition
 	for _, fingerprint := range slices.Sorted(maps.Keys(states)) {
 		s, ok := read(fingerprint, states[fingerprint])

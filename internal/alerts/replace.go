@@ -11,6 +11,8 @@ import (
 // follows. The engine before is of no use then. Windows are kept where a comparison reads the same samples as before: its
 // threshold may change. Where it reads others, an open alert stays until they say something.
 func (e *Engine) Replace(now time.Time, before *Engine) []Transition {
+	before.follow(now)
+	e.last = now
 	e.mutes, e.remute, e.seq = before.mutes, true, before.seq
 	if !before.missing.IsZero() {
 		e.Missing(before.missing)

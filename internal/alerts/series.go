@@ -463,7 +463,7 @@ func (e *Engine) take(s *source, inst *instance) {
 	inst.signed = true
 	inst.refresh()
 	if c != nil {
-		c.sign = s.at
+		c.sign = max(c.sign, s.at) // a run over whose end the clock was set is no older sign than the one before
 	} else {
 		inst.began = s.at
 	}
