@@ -441,3 +441,31 @@ func TestWhateverFailsEachThingToldIsEndedOnce(t *testing.T) {
 		t.Errorf("only %d messages in all: the test tests nothing", told)
 	}
 }
+
+// TestAClockThatIsSetBackKeepsNobodyInTheDark: what was told while the clock was a day ahead holds nothing up.
+func TestAClockThatIsSetBackKeepsNobodyInTheDark(t *testing.T) {
+	ahead, now := time.Now().Add(24*time.Hour), time.Now().Add(-time.Minute)
+	a := func(state checks.AlertState, severity checks.Severity) checks.Alert {
+		return checks.Alert{Rule: "r", Fingerprint: "a", State: state, Severity: severity}
+	}
+	p := &people{}
+	n := build(t, notify.Defaults(), p, nil)
+	export := func(seq int, at time.Time, of checks.Alert) {
+		t.Helper()
+		if _, err := n.Export(t.Context(), []checks.Record{record(seq, at, of)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	export(1, ahead, a(checks.AlertFiring, checks.P2))
+	export(2, ahead, a(checks.AlertFiring, checks.P1)) // the same moment: known
+	export(3, now, a(checks.AlertFiring, checks.P1))
+	export(4, now.Add(time.Second), a(checks.AlertResolved, checks.P1))
+	export(5, ahead.Add(time.Minute), a(checks.AlertFiring, checks.P2))
+	if _, err := n.Refresh(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	export(6, now.Add(3*time.Second), a(checks.AlertFiring, checks.P2))
+	if got, want := says(p.heard), "opened a, changed a, resolved a, opened a, resolved a, opened a"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

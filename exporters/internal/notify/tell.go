@@ -108,18 +108,18 @@ func (n *Notifier) judge(a *checks.Alert) (Kind, string) {
 	case a.Fingerprint == "":
 		return "", ""
 	case told && a.State == checks.AlertResolved:
-		if a.At.Before(known.Alert.At) {
+		if a.At.Before(known.Alert.At) && !later(a, known.Alert.At) {
 			return "", "" // of an earlier time than what is told
 		}
 		return Resolved, known.Group
 	case !a.State.Open(), a.Muted != "", !n.route.takes(a):
 		return "", ""
 	case !told:
-		if ended, ok := n.told.Ended[a.Fingerprint]; ok && !a.At.After(ended) {
+		if ended, ok := n.told.Ended[a.Fingerprint]; ok && !later(a, ended) {
 			return "", ""
 		}
 		return Opened, n.params.group(a)
-	case !a.At.After(known.Alert.At): // Refresh was ahead of the records
+	case !later(a, known.Alert.At): // Refresh was ahead of the records
 		return "", ""
 	case a.Severity < known.Severity:
 		return Changed, known.Group
@@ -129,9 +129,19 @@ func (n *Notifier) judge(a *checks.Alert) (Kind, string) {
 	return "", ""
 }
 
+// later reports whether the transition is from after a time. A time that is yet to come is from before the clock was set back,
+// and what is not is from after that.
+func later(a *checks.Alert, at time.Time) bool {
+	if a.At.After(at) {
+		return true
+	}
+	now := time.Now()
+	return at.After(now) && !a.At.After(now)
+}
+
 // learn keeps what is known of an alert that was told, without telling it.
 func (n *Notifier) learn(a *checks.Alert) {
-	if known, ok := n.told.Open[a.Fingerprint]; ok && a.State.Open() && a.At.After(known.Alert.At) {
+	if known, ok := n.told.Open[a.Fingerprint]; ok && a.State.Open() && later(a, known.Alert.At) {
 		known.Alert = *a
 		n.told.Open[a.Fingerprint] = known
 	}
