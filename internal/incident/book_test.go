@@ -649,3 +649,17 @@ func TestTheSameEntropyMakesTheSameIDs(t *testing.T) {
 		t.Errorf("%s, then %s", first, second)
 	}
 }
+
+func TestAClockThatIsSetBackKeepsNoIncidentOpen(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, []incident.Target{{Name: "chat", Kind: "chat", Provider: "mistral"}})
+	d.step(0, fires("down"))
+	d.step(time.Minute, resolves("down"))
+	d.step(-24 * time.Hour)
+	for range 6 {
+		d.saw(time.Minute, "chat", checks.OK)
+	}
+	if got := d.List(); len(got) != 0 {
+		t.Errorf("open after six good minutes: %+v, want none", got)
+	}
+}

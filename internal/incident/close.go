@@ -163,6 +163,9 @@ func (b *Book) pass(now time.Time, out *Outcome) {
 // over reports whether all alerts are resolved and the path has been well for the window since. Each check of the path
 // must have been seen well after the last alert was resolved: what nobody looked at is not well.
 func (b *Book) over(now time.Time, o *open) bool {
+	if o.QuietAt.After(now) { // the clock was set back
+		o.QuietAt = now.UTC()
+	}
 	if o.QuietAt.IsZero() || now.Sub(o.QuietAt) < b.o.CloseAfter {
 		return false
 	}
