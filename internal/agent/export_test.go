@@ -1,6 +1,9 @@
 package agent
 
-import "github.com/windsock-monitor/windsock/internal/status"
+import (
+	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/internal/status"
+)
 
 // SpendSteps are the steps that the spend of the last hour crosses, look by look; 0 where it crosses none.
 func SpendSteps(looks ...float64) []float64 {
@@ -18,3 +21,10 @@ func SpendSteps(looks ...float64) []float64 {
 
 // Stalled is why an exporter's records do not move, "" where they do.
 func Stalled(e *status.Exporter) string { return stalled(e) }
+
+// CutMeasurements is what of a snapshot's measurements goes into its record, and how many do not.
+func CutMeasurements(all []checks.Measurement) ([]checks.Measurement, int) {
+	s := &snapshotting{out: all}
+	over := s.cut()
+	return s.out, over
+}

@@ -39,7 +39,12 @@ func (a *Agent) snapshot(ctx context.Context) {
 	maps.Copy(a.previous, s.totals) // an exporter that a reload took away may come back
 	told := a.previous.ofExport()
 	location := a.gen.cfg.Location
+	cut := s.cut()
+	a.previous[keyCut] -= float64(cut) // the next snapshot counts them
 	a.mu.Unlock()
+	if cut > 0 {
+		a.o.Log.Warn("the agent has more to say of itself than goes into one record; the last models' headroom and states of alerts are left out", "left_out", cut)
+	}
 	a.saveTold(ctx, told)
 	record := checks.Record{ID: ulid.Make().String(), At: now, Agent: &checks.Snapshot{
 		Version: a.o.Version, Location: location, StartedAt: a.started, Measurements: s.out,
@@ -59,6 +64,23 @@ type snapshotting struct {
 
 func (s *snapshotting) gauge(name string, value float64, attrs map[string]string) {
 	s.out = append(s.out, checks.Measurement{Name: name, Value: value, Attrs: attrs})
+}
+
+// keyCut is the counter of what is left out of results, of which a snapshot is one.
+const keyCut = "windsock.run.measurements_dropped"
+
+// cut brings what there is many of to the end, and drops what a record has no room for. It tells how much that is.
+func (s *snapshotting) cut() int {
+	many := func(m checks.Measurement) int {
+		if strings.HasPrefix(m.Name, "windsock.headroom.") || m.Name == "windsock.alert.state" {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(s.out, func(a, b checks.Measurement) int { return many(a) - many(b) })
+	over := max(0, len(s.out)-exporters.MaxPoints)
+	s.out = s.out[:len(s.out)-over]
+	return over
 }
 
 // told is the key of the totals that the snapshots have told.

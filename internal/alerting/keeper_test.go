@@ -2,6 +2,7 @@ package alerting_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"path/filepath"
@@ -281,6 +282,29 @@ func TestASilenceMutesUntilItsEndOverARestart(t *testing.T) {
 			d.t.Errorf("mutes %+v after the end", got)
 		}
 		d.wants("failed", "firing muted", "firing")
+		d.end()
+	})
+}
+
+// TestASilenceOfAClockThatWasSetBackMutes: it began when it was made, whatever the clock says of that.
+func TestASilenceOfAClockThatWasSetBackMutes(t *testing.T) {
+	t.Parallel()
+	atDesk(t, func(d *desk) {
+		d.begin()
+		now := time.Now()
+		data, err := json.Marshal([]alerting.Silence{{
+			ID: "s", Match: map[string][]string{"rule": {"down"}}, Reason: "load test", From: now.Add(time.Hour), Until: now.Add(2 * time.Hour),
+		}})
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		if err := d.store.SaveState(d.t.Context(), "silences", data); err != nil {
+			d.t.Fatal(err)
+		}
+		d.end()
+		d.begin()
+		d.run(checks.Failed)
+		d.wants("failed", "firing muted")
 		d.end()
 	})
 }

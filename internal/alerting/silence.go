@@ -209,12 +209,16 @@ func (k *Keeper) mute(now time.Time, always bool) []alerts.Transition {
 	var mutes []alerts.Mute
 	for i := range k.silences {
 		s := &k.silences[i]
-		mutes = append(mutes, alerts.Mute{ID: "silence/" + s.ID, Reason: s.Reason, By: s.By, Match: s.match, From: s.From, Until: s.Until})
+		from := s.From
+		if from.After(now) { // the clock was set back: a silence begins when it is made
+			from = now
+		}
+		mutes = append(mutes, alerts.Mute{ID: "silence/" + s.ID, Reason: s.Reason, By: s.By, Match: s.match, From: from, Until: s.Until})
 	}
 	for _, w := range Windows(now, k.setup.Windows) {
 		mutes = append(mutes, w.mute())
 	}
-	same := slices.EqualFunc(mutes, k.mutes, func(a, b alerts.Mute) bool { return a.ID == b.ID && a.Until.Equal(b.Until) })
+	same := slices.EqualFunc(mutes, k.mutes, func(a, b alerts.Mute) bool { return a.ID == b.ID && a.Until.Equal(b.Until) && !b.From.After(now) })
 	if same && !always {
 		return nil
 	}

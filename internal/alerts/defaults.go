@@ -74,7 +74,7 @@ func outageRules() []Rule {
 				Rules: []string{"high-latency", "rate-limited", "circuit-open", "traffic-api-down", "traffic-high-latency", "traffic-rate-limited", "traffic-circuit-open"},
 				Equal: []string{byProvider}, Severity: checks.P1,
 			},
-			Summary: "{{.Labels.provider}} does not answer{{with .Labels.check}}: {{.}} failed three times in a row{{end}}",
+			Summary: `{{if eq .Severity "P1"}}{{.Labels.provider}} does not answer{{else}}some calls of {{.Labels.provider}} failed three times in a row{{end}}`,
 			Impact:  "requests of the application fail, all of them where this is P1, else those of one model or path",
 			Action:  "see which causes `windsock status` shows, then the provider's status page; switch to the fallback if there is one",
 		},

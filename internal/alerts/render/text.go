@@ -83,12 +83,42 @@ func (tr translator) list(l *parse.ListNode) bool {
 	if l == nil {
 		return true
 	}
+	var out []parse.Node
 	for _, n := range l.Nodes {
 		if !tr.node(n) {
 			return false
 		}
+		if chosen, ok := decided(n); ok {
+			out = append(out, chosen...)
+		} else {
+			out = append(out, n)
+		}
 	}
+	l.Nodes = out
 	return true
+}
+
+// decided is what is left of an if whose two texts are known by now, as the severity is.
+func decided(n parse.Node) ([]parse.Node, bool) {
+	branch, ok := n.(*parse.IfNode)
+	if !ok || len(branch.Pipe.Cmds) != 1 || len(branch.Pipe.Cmds[0].Args) != 3 {
+		return nil, false
+	}
+	args := branch.Pipe.Cmds[0].Args
+	name, isName := args[0].(*parse.IdentifierNode)
+	a, isText := args[1].(*parse.StringNode)
+	b, areTexts := args[2].(*parse.StringNode)
+	if !isName || !isText || !areTexts || name.Ident != "eq" {
+		return nil, false
+	}
+	list := branch.ElseList
+	if a.Text == b.Text {
+		list = branch.List
+	}
+	if list == nil {
+		return nil, true
+	}
+	return list.Nodes, true
 }
 
 func (tr translator) node(n parse.Node) bool {
