@@ -157,7 +157,8 @@ func (l *line) traffic() (stop func()) {
 			case <-tick.C:
 			}
 			for ; n < int(time.Since(began)*lineChecks/time.Second); n++ {
-				flowing.Go(func() { l.run(1+n%(lineChecks-1), checks.Pass("fine")) })
+				check := 1 + n%(lineChecks-1)
+				flowing.Go(func() { l.run(check, checks.Pass("fine")) })
 			}
 		}
 	})
