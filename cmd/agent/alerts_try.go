@@ -17,6 +17,7 @@ import (
 	"github.com/windsock-monitor/windsock/internal/agent"
 	"github.com/windsock-monitor/windsock/internal/alerts/ruletest"
 	"github.com/windsock-monitor/windsock/internal/config"
+	"github.com/windsock-monitor/windsock/internal/nearest"
 	"github.com/windsock-monitor/windsock/internal/secret"
 )
 
@@ -182,6 +183,17 @@ func printLines(p process, what string, lines []string) {
 	}
 }
 
+func unknownExporter(cfg *config.Config, name string) error {
+	var names []string
+	for i := range cfg.Exporters {
+		names = append(names, cfg.Exporters[i].Name)
+	}
+	if near := nearest.Word(name, names); near != "" {
+		return fmt.Errorf("no exporter %q in %s; did you mean %q?", name, cfg.Path, near)
+	}
+	return fmt.Errorf("no exporter %q in %s, want one of %s", name, cfg.Path, strings.Join(names, ", "))
+}
+
 func tryRoute(cmd *cobra.Command, p process, f tryFlags, asJSON bool) error {
 	labels, err := f.notification()
 	if err != nil {
@@ -197,7 +209,7 @@ func tryRoute(cmd *cobra.Command, p process, f tryFlags, asJSON bool) error {
 		ProbeOptions: agent.ProbeOptions{Registry: registry(), Version: version, Log: quiet, Getenv: p.getenv},
 	})
 	if !known {
-		return exit(exitUsage, fmt.Errorf("no exporter %q in %s", f.route, cfg.Path))
+		return exit(exitUsage, unknownExporter(cfg, f.route))
 	}
 	out := scrubber.Writer(p.stdout)
 	defer func() { _ = out.Flush() }()

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
+	"syscall"
 
 	"github.com/windsock-monitor/windsock/checks"
 )
@@ -48,7 +51,7 @@ func (c *Client) Call(ctx context.Context, method, path string, body, into any) 
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: c.dial}}
 	resp, err := client.Do(req)
 	if err != nil {
-		return fmt.Errorf("asking the running agent: %w", err)
+		return c.unheard(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	data, err := io.ReadAll(io.LimitReader(resp.Body, mostAnswer))
@@ -64,6 +67,19 @@ func (c *Client) Call(ctx context.Context, method, path string, body, into any) 
 		return fmt.Errorf("reading the running agent's answer: %w", err)
 	}
 	return nil
+}
+
+// unheard is why the agent was not asked, in words of what to do.
+func (c *Client) unheard(err error) error {
+	var number syscall.Errno
+	switch {
+	case !errors.As(err, &number):
+	case number == syscall.ENOENT, number == syscall.ECONNREFUSED:
+		return fmt.Errorf("no agent listens on %s (%w): start it, or give the configuration that it runs with", c.socket, number)
+	case errors.Is(number, fs.ErrPermission):
+		return fmt.Errorf("the agent's socket %s is not for this user (%w): ask as root or as the agent's user", c.socket, number)
+	}
+	return fmt.Errorf("asking the running agent: %w", err)
 }
 
 func (c *Client) dial(ctx context.Context, _, _ string) (net.Conn, error) {
