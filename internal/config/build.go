@@ -172,6 +172,11 @@ func (b *builder) labels(path string, labels map[string]string) {
 		b.add(b.at(path), "", "%d labels, want at most %d", len(labels), most)
 	}
 	own := map[string]bool{"check": true, "kind": true, "provider": true, "location": true, "instance": true, "job": true}
+	if strings.HasPrefix(path, "alerts.") {
+		for _, key := range []string{"rule", "severity", "state", "layer", "alertname"} {
+			own[key] = true
+		}
+	}
 	for _, key := range sortedKeys(labels) {
 		at := b.keyAt(path, key)
 		switch {

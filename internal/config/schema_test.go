@@ -178,7 +178,7 @@ func TestSchemaRefusesBrokenFiles(t *testing.T) {
 		"duplicate_name": true, "bad_cron": true, "timeout_not_below_interval": true, "unknown_provider": true, "no_provider": true,
 		"yaml_bomb": true, "merge_key": true, "tag": true, "two_documents": true, "listen_address": true, "base_url": true,
 		"complex_key": true, "terminal_escape": true, "money_empty": true, "money_too_fine": true, "directive": true,
-		"prices_too_fine": true,
+		"prices_too_fine": true, "alert_labels": true,
 	}
 	for _, path := range files(t, "bad") {
 		name := strings.TrimSuffix(filepath.Base(path), ".yaml")

@@ -1,6 +1,8 @@
 package notify
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,8 +14,8 @@ import (
 // is P1 to P4, and names hold nothing but letters, digits and _. Empty ones are left out.
 func Labels(a *checks.Alert) map[string]string {
 	labels := make(map[string]string, len(a.Labels)+2)
-	for name, value := range a.Labels {
-		if name = labelName(name); name != "" && value != "" {
+	for _, key := range slices.Backward(slices.Sorted(maps.Keys(a.Labels))) { // of names that become alike the first stays
+		if name, value := labelName(key), a.Labels[key]; name != "" && value != "" {
 			labels[name] = value
 		}
 	}

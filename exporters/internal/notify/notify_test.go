@@ -154,6 +154,15 @@ func TestWhichAlertsAreTold(t *testing.T) {
 	}
 }
 
+func TestLabelsThatBecomeAlikeAreAlwaysTheSame(t *testing.T) {
+	for range 50 {
+		got := notify.Labels(&checks.Alert{Rule: "r", Severity: checks.P1, Labels: map[string]string{"a.b": "1", "a_b": "2", "a-b": "3"}})
+		if got["a_b"] != "3" {
+			t.Fatalf("a_b is %q, want that of the first by name", got["a_b"])
+		}
+	}
+}
+
 func TestAnAcknowledgementIsToldWhereRemindersAreNot(t *testing.T) {
 	p, at := &people{}, epoch()
 	params := notify.Defaults()

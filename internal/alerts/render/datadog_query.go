@@ -132,7 +132,7 @@ func (w *monitors) silent(r *alerts.Rule, s *scope) ([]ask, error) {
 		}
 		a := ask{
 			kind: typeQuery, critical: 0, silence: minutes(span),
-			query: "sum(" + last + "):sum:windsock.probe.runs{" + tags + "}" + w.by(r.GroupBy) + ".as_count() < 0",
+			query: "sum(" + last + "):sum:windsock.probe.runs{" + tags + "}" + w.by(s.groupOf(r)) + ".as_count() < 0",
 		}
 		if len(classes) > 1 {
 			a.about = "checks every " + duration(k.interval)

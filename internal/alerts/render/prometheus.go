@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/exporters"
@@ -161,9 +162,9 @@ func countsRuns(c *alerts.Condition) bool {
 
 func (w *ruleFile) labels(r *alerts.Rule, severity checks.Severity) map[string]string {
 	labels := map[string]string{}
-	for name, value := range r.Labels {
-		if name = prometheus.LabelName(name); name != "" {
-			labels[name] = plain(value)
+	for _, key := range slices.Backward(slices.Sorted(maps.Keys(r.Labels))) { // of names that become alike the first stays
+		if name := prometheus.LabelName(key); name != "" {
+			labels[name] = plain(r.Labels[key])
 		}
 	}
 	labels["severity"], labels["layer"] = string(severity), string(r.Layer)
@@ -268,8 +269,14 @@ func (w *ruleFile) alerting(a *alerting) {
 	}
 }
 
-// quoted is a string as YAML and JSON have it.
+// quoted is a string in YAML, without the characters that no YAML holds.
 func quoted(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\uFEFF' || r == '\uFFFE' || r == '\uFFFF' {
+			return ' '
+		}
+		return r
+	}, text)
 	text = strings.Join(strings.Fields(text), " ")
 	return "'" + strings.ReplaceAll(text, "'", "''") + "'"
 }
