@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/windsock-monitor/windsock/internal/agent"
 	"github.com/windsock-monitor/windsock/internal/alerting"
+	"github.com/windsock-monitor/windsock/internal/nearest"
 )
 
 type silenceFlags struct {
@@ -78,7 +80,31 @@ func silence(ctx context.Context, p process, f *silenceFlags, args []string) err
 		return printJSON(p.stdout, &made)
 	}
 	fmt.Fprintf(p.stdout, "silenced %s until %s\n", made.ID, made.Until.Format(time.RFC3339))
+	hintOfRules(ctx, p, client, made.Match["rule"])
 	return nil
+}
+
+// hintOfRules says which of the names are no rule's: their silence hushes nobody.
+func hintOfRules(ctx context.Context, p process, client *agent.Client, names []string) {
+	var got agent.AlertsAnswer
+	if client.Call(ctx, http.MethodGet, "/v1/alerts", nil, &got) != nil {
+		return
+	}
+	var rules []string
+	for i := range got.Rules {
+		rules = append(rules, got.Rules[i].Name)
+	}
+	for _, name := range names {
+		name = strings.TrimPrefix(name, "!")
+		if strings.HasPrefix(name, "~") || slices.Contains(rules, name) {
+			continue
+		}
+		hint := fmt.Sprintf("hint: no rule is called %q", name)
+		if near := nearest.Word(name, rules); near != "" {
+			hint += fmt.Sprintf("; did you mean %q?", near)
+		}
+		fmt.Fprintln(p.stderr, hint)
+	}
 }
 
 // request is what the agent is asked for, where it is asked for a silence.
