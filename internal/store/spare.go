@@ -25,7 +25,8 @@ const (
 type spare struct {
 	path   string
 	file   *os.File
-	filled bool // the file holds something of the episode that goes on
+	filled bool // the file holds something
+	going  bool // the episode goes on: what the file takes has its number
 	said   bool // that it cannot be written
 }
 
@@ -134,7 +135,7 @@ func (s *Store) adoptSpare() {
 		m.dirty.cursors[name] = struct{}{}
 		m.next = max(m.next, row.pos+1)
 	}
-	m.spared, m.dirty.meta, s.spare.filled = held.Number, true, true
+	m.spared, m.dirty.meta, s.spare.filled, s.spare.going = held.Number, true, true, true
 	s.log.Warn("the process before could not write the database; what it kept of alerts is taken over from the spare file",
 		"path", s.spare.path, "states", len(held.States), "exporters", len(held.Cursors))
 }
@@ -149,6 +150,7 @@ func (s *Store) saveSpare(durable bool) {
 	if durable {
 		clear(m.along)
 		s.mu.Unlock()
+		p.going = false // whether or not the file can be cleared: what comes now counts beside what the database knows
 		p.clear()
 		return
 	}
@@ -156,8 +158,8 @@ func (s *Store) saveSpare(durable bool) {
 		s.mu.Unlock()
 		return
 	}
-	if !p.filled { // an episode begins; a clock that was set back counts on
-		m.spared = max(m.spared+1, time.Now().UnixMicro())
+	if !p.going { // an episode begins; a clock that was set back counts on
+		m.spared, p.going = max(m.spared+1, time.Now().UnixMicro()), true
 	}
 	held := m.toSpare()
 	s.mu.Unlock()

@@ -137,3 +137,40 @@ func TestADamagedSpareFileIsPassedOver(t *testing.T) {
 		})
 	}
 }
+
+// spareAgainUntilKilled takes over, has that written as it opens, and can write no more.
+func spareAgainUntilKilled(ctx context.Context, dir string, out io.Writer) error {
+	s, err := store.Open(ctx, store.Options{Dir: dir})
+	if err != nil {
+		return err
+	}
+	expect(out, s.Health().OK, "health %+v", s.Health())
+	if err := limitFiles(room); err != nil {
+		return err
+	}
+	if err := judge(s, "again", 9)(ctx); err != nil {
+		return err
+	}
+	expect(out, !s.Health().OK, "the database took it")
+	fmt.Fprintln(out, "kept")
+	<-ctx.Done()
+	return nil
+}
+
+// TestADiskThatFailsAgainAtOnceIsAnEpisodeOfItsOwn: the database knows the number of the one before.
+func TestADiskThatFailsAgainAtOnceIsAnEpisodeOfItsOwn(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, mode := range []string{"spare", "spare again"} {
+		cmd, lines := spawn(t, mode, dir)
+		for lines.Scan() && !strings.HasPrefix(lines.Text(), "kept") {
+			t.Error(lines.Text())
+		}
+		kill(t, cmd, lines)
+	}
+	s := open(t, store.Options{Dir: dir})
+	if got := s.States("alert/"); string(got["new"]) != "7" || string(got["again"]) != "9" {
+		t.Errorf("states %q, want those of both episodes", got)
+	}
+	shut(t, s)
+}
