@@ -164,8 +164,13 @@ func (s *Store) saveSpare(durable bool) {
 	held := m.toSpare()
 	s.mu.Unlock()
 	err := p.write(held)
-	if err != nil && !p.said {
-		s.log.Error("alerts of now are lost if the process ends before the store writes again", "err", err)
+	if err != nil {
+		s.mu.Lock()
+		m.urgent = true // the next write tries again
+		s.mu.Unlock()
+		if !p.said {
+			s.log.Error("alerts of now are lost if the process ends before the store writes again", "err", err)
+		}
 	}
 	p.said = err != nil
 }

@@ -174,3 +174,41 @@ func TestADiskThatFailsAgainAtOnceIsAnEpisodeOfItsOwn(t *testing.T) {
 	}
 	shut(t, s)
 }
+
+// spareLateUntilKilled can write nothing at first, and then the spare file alone.
+func spareLateUntilKilled(ctx context.Context, dir string, out io.Writer) error {
+	s, err := store.Open(ctx, store.Options{Dir: dir})
+	if err != nil {
+		return err
+	}
+	if err := limitFiles(noRoom); err != nil {
+		return err
+	}
+	if err := judge(s, "late", 5)(ctx); err != nil {
+		return err
+	}
+	if err := limitFiles(room); err != nil {
+		return err
+	}
+	if err := s.Append(ctx, reports(1)...); err != nil {
+		return err
+	}
+	expect(out, !s.Health().OK, "the database took it")
+	fmt.Fprintln(out, "kept")
+	<-ctx.Done()
+	return nil
+}
+
+// TestTheSpareFileIsTriedAgain: what it could not take at first it takes with the next record, though no alert moves.
+func TestTheSpareFileIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cmd, lines := spawn(t, "spare late", dir)
+	for lines.Scan() && !strings.HasPrefix(lines.Text(), "kept") {
+		t.Error(lines.Text())
+	}
+	kill(t, cmd, lines)
+	s := open(t, store.Options{Dir: dir})
+	same(t, "alerts", s.States("alert/"), map[string][]byte{"late": []byte("5"), "late/odd": []byte("odd")})
+	shut(t, s)
+}
