@@ -113,7 +113,7 @@ func (w *window) trusted(holds, restored bool, at int64) bool {
 		return !restored
 	case w.leaf.aggregate == Min:
 		return w.leaf.Op == Below
-	case w.leaf.aggregate == Sum && w.leaf.counts(), w.leaf.aggregate == Count, w.leaf.aggregate == Rate && w.leaf.counts(), w.leaf.aggregate == Max:
+	case w.leaf.aggregate == Sum, w.leaf.aggregate == Count, w.leaf.aggregate == Rate && w.leaf.counts(), w.leaf.aggregate == Max:
 		return w.leaf.Op == Above
 	}
 	return true

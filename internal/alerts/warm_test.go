@@ -159,6 +159,7 @@ func TestWhereRecordsAreMissing(t *testing.T) {
 		"a sum that is high stays high":        {hour(moves, alerts.Sum, alerts.Above, 0), "m", "m", "firing", "firing", "firing", "firing"},
 		"a sum that is low may have been high": {hour(moves, alerts.Sum, alerts.Above, 0), "m", "o", "", "", "firing", ""},
 		"a count that is low says nothing":     {hour(duration, alerts.Count, alerts.Below, 30), "o", "o", "", "", "firing", ""},
+		"a sum of a gauge may be too low":      {hour(duration, alerts.Sum, alerts.Below, 30), "o", "p", "", "", "firing", ""},
 		"an average is judged as it is":        {hour(duration, alerts.Avg, alerts.Above, 2), "p", "p", "firing", "firing", "firing", "firing"},
 		"but ends nothing of before":           {hour(duration, alerts.Avg, alerts.Above, 2), "p", "o", "", "", "firing", ""},
 		"a maximum that is low says nothing":   {hour(duration, alerts.Max, alerts.Below, 2), "o", "o", "", "firing", "firing", "firing"},
