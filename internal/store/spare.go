@@ -117,6 +117,7 @@ func (s *Store) adoptSpare() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m := &s.mem
+	s.spare.filled = found // what is old is cleared as well: another database would not know that it is
 	if !found || held.Number <= m.spared {
 		return
 	}
@@ -135,7 +136,7 @@ func (s *Store) adoptSpare() {
 		m.dirty.cursors[name] = struct{}{}
 		m.next = max(m.next, row.pos+1)
 	}
-	m.spared, m.dirty.meta, s.spare.filled, s.spare.going = held.Number, true, true, true
+	m.spared, m.dirty.meta, s.spare.going = held.Number, true, true
 	s.log.Warn("the process before could not write the database; what it kept of alerts is taken over from the spare file",
 		"path", s.spare.path, "states", len(held.States), "exporters", len(held.Cursors))
 }

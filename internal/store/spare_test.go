@@ -2,8 +2,10 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -112,6 +114,14 @@ func TestTheSpareFileIsNotReadTwice(t *testing.T) {
 	if got := string(s.States("alert/")["new"]); got != "8" {
 		t.Errorf("state %q, want what the database was told last", got)
 	}
+	shut(t, s)
+	for _, name := range []string{"windsock.db", "windsock.db-wal", "windsock.db-shm"} { // somebody begins anew
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	s = open(t, store.Options{Dir: dir})
+	same(t, "states in a new database", s.States(""), map[string][]byte{})
 	shut(t, s)
 }
 
