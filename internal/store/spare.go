@@ -43,7 +43,7 @@ type sparedPlace struct {
 	State []byte            `json:"state,omitempty"`
 }
 
-// reserve takes the room on the disk.
+// reserve takes the room on the disk. Where there is less the file is used for what fits.
 func (p *spare) reserve() error {
 	if p.file != nil {
 		return nil
@@ -52,15 +52,14 @@ func (p *spare) reserve() error {
 	if err != nil {
 		return fmt.Errorf("opening the spare file: %w", err)
 	}
+	p.file = f
 	info, err := f.Stat()
 	if err == nil && info.Size() < spareSize {
 		_, err = f.WriteAt(make([]byte, spareSize-info.Size()), info.Size())
 	}
 	if err != nil {
-		_ = f.Close()
 		return fmt.Errorf("taking room for the spare file: %w", err)
 	}
-	p.file = f
 	return nil
 }
 
@@ -84,7 +83,7 @@ func (p *spare) write(held spared) error {
 	if err != nil {
 		return fmt.Errorf("encoding the spare file: %w", err)
 	}
-	if err := p.reserve(); err != nil {
+	if err := p.reserve(); p.file == nil {
 		return err
 	}
 	text := append(fmt.Appendf(nil, "%08x ", crc32.ChecksumIEEE(body)), body...)

@@ -222,3 +222,35 @@ func TestTheSpareFileIsTriedAgain(t *testing.T) {
 	same(t, "alerts", s.States("alert/"), map[string][]byte{"late": []byte("5"), "late/odd": []byte("odd")})
 	shut(t, s)
 }
+
+// spareShortUntilKilled starts where there is hardly any room.
+func spareShortUntilKilled(ctx context.Context, dir string, out io.Writer) error {
+	if err := limitFiles(room); err != nil {
+		return err
+	}
+	s, err := store.Open(ctx, store.Options{Dir: dir})
+	if err != nil {
+		return err
+	}
+	if err := judge(s, "short", 3)(ctx); err != nil {
+		return err
+	}
+	expect(out, !s.Health().OK, "the database took it")
+	fmt.Fprintln(out, "kept")
+	<-ctx.Done()
+	return nil
+}
+
+// TestWhereThereIsNoRoomToTakeTheSpareFileHoldsWhatFits, as a disk that is nearly full has room for a few alerts.
+func TestWhereThereIsNoRoomToTakeTheSpareFileHoldsWhatFits(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cmd, lines := spawn(t, "spare short", dir)
+	for lines.Scan() && !strings.HasPrefix(lines.Text(), "kept") {
+		t.Error(lines.Text())
+	}
+	kill(t, cmd, lines)
+	s := open(t, store.Options{Dir: dir})
+	same(t, "alerts", s.States("alert/"), map[string][]byte{"short": []byte("3"), "short/odd": []byte("odd")})
+	shut(t, s)
+}
