@@ -40,7 +40,7 @@ func child(mode, dir string, out io.Writer) error {
 	signal.Ignore(syscall.SIGXFSZ) // what a limit on file sizes is told with; the write fails all the same
 	run, ok := map[string]func(context.Context, string, io.Writer) error{
 		"append": appendUntilKilled, "roll": rollUntilKilled, "reserve": reserveUntilKilled, "hold": holdUntilKilled,
-		"full": fullWhileRunning, "judge": judgeUntilKilled, "drain": drainUntilKilled, "spare": spareUntilKilled, "spare again": spareAgainUntilKilled, "spare late": spareLateUntilKilled, "spare short": spareShortUntilKilled, "unrecorded": unrecorded, "full at start": fullAtStart, "no mark": fullWithoutMark,
+		"full": fullWhileRunning, "judge": judgeUntilKilled, "drain": drainUntilKilled, "spare": spareUntilKilled, "spare again": spareAgainUntilKilled, "spare late": spareLateUntilKilled, "spare short": spareShortUntilKilled, "spare big": spareBigUntilKilled, "unrecorded": unrecorded, "full at start": fullAtStart, "no mark": fullWithoutMark,
 	}[mode]
 	if !ok {
 		return fmt.Errorf("no child %q", mode)

@@ -180,8 +180,15 @@ func (s *Store) saveSpare(durable bool) {
 func (m *memory) toSpare() spared {
 	held := spared{Number: m.spared, States: map[string][]byte{}, Cursors: map[string]sparedPlace{}}
 	room := spareSize / 4 * 3 * 9 / 10 // base64 makes four bytes of three
+	fits := func(size int) bool {
+		if size < room {
+			room -= size
+			return true
+		}
+		return false
+	}
 	for key := range m.along {
-		if room -= len(key) + len(m.states[key]) + 16; room > 0 {
+		if fits(len(key) + len(m.states[key]) + 16) {
 			held.States[key] = m.states[key]
 		}
 	}
@@ -191,7 +198,7 @@ func (m *memory) toSpare() spared {
 	}
 	slices.SortFunc(rows, func(a, b cursorRow) int { return cmp.Compare(len(a.state), len(b.state)) })
 	for _, row := range rows {
-		if room -= len(row.exporter) + len(row.state) + 64; room > 0 {
+		if fits(len(row.exporter) + len(row.state) + 64) {
 			held.Cursors[row.exporter] = sparedPlace{row.pos, row.state}
 		}
 	}

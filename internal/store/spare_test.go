@@ -254,3 +254,41 @@ func TestWhereThereIsNoRoomToTakeTheSpareFileHoldsWhatFits(t *testing.T) {
 	same(t, "alerts", s.States("alert/"), map[string][]byte{"short": []byte("3"), "short/odd": []byte("odd")})
 	shut(t, s)
 }
+
+// spareBigUntilKilled has one state that the spare file is too small for.
+func spareBigUntilKilled(ctx context.Context, dir string, out io.Writer) error {
+	s, err := store.Open(ctx, store.Options{Dir: dir})
+	if err != nil {
+		return err
+	}
+	if err := limitFiles(room); err != nil {
+		return err
+	}
+	if err := s.Begin(0, map[string][]byte{"incident/big": make([]byte, 1<<20), "alert/small": []byte("1")})(ctx); err != nil {
+		return err
+	}
+	if err := s.Commit(ctx, "pager", delivery.Cursor{State: []byte("told")}, delivery.Counts{}); err != nil {
+		return err
+	}
+	expect(out, !s.Health().OK, "the database took it")
+	fmt.Fprintln(out, "kept")
+	<-ctx.Done()
+	return nil
+}
+
+// TestWhatIsTooBigForTheSpareFileTakesNobodysRoom: it is left out alone.
+func TestWhatIsTooBigForTheSpareFileTakesNobodysRoom(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cmd, lines := spawn(t, "spare big", dir)
+	for lines.Scan() && !strings.HasPrefix(lines.Text(), "kept") {
+		t.Error(lines.Text())
+	}
+	kill(t, cmd, lines)
+	s := open(t, store.Options{Dir: dir})
+	same(t, "states", s.States(""), map[string][]byte{"alert/small": []byte("1")})
+	if c, err := s.Cursor(t.Context(), "pager", false); err != nil || string(c.State) != "told" {
+		t.Errorf("cursor %+v, %v", c, err)
+	}
+	shut(t, s)
+}
