@@ -18,10 +18,14 @@ func (p *Prometheus) Asks(name string) (question string, labels []string, ok boo
 }
 
 func (q Query) instant() string {
-	if q.Range <= 0 {
-		return q.Query
+	query := q.Query
+	if strings.Contains(query, "#") { // what is put behind it must not become part of a comment
+		query += "\n"
 	}
-	over := fmt.Sprintf("(%s)[%s:%s]", q.Query, promDuration(q.Range), promDuration(q.step()))
+	if q.Range <= 0 {
+		return query
+	}
+	over := fmt.Sprintf("(%s)[%s:%s]", query, promDuration(q.Range), promDuration(q.step()))
 	if percent, ok := strings.CutPrefix(string(q.Aggregate), "p"); ok {
 		return fmt.Sprintf("quantile_over_time(0.%s, %s)", percent, over)
 	}
