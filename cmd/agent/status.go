@@ -115,6 +115,9 @@ func printHealth(w io.Writer, h *status.Health) {
 	for _, c := range h.Checks {
 		printHealthCheck(w, h.Now, &c)
 	}
+	for i := range h.Alerts {
+		printOpenAlert(w, h.Now, &h.Alerts[i])
+	}
 	for _, e := range h.Exporters {
 		printExporter(w, &e)
 	}
@@ -136,6 +139,17 @@ func printHealthCheck(w io.Writer, now time.Time, c *status.Check) {
 	}
 	if c.Cause != checks.CauseNone {
 		fmt.Fprintf(w, "  %s (%s): %s", c.Cause, c.Blame, c.Summary)
+	}
+	fmt.Fprintln(w)
+}
+
+func printOpenAlert(w io.Writer, now time.Time, a *status.Alert) {
+	fmt.Fprintf(w, "alert     %-10s %-16s for %s, %s: %s", strings.ReplaceAll(string(a.State), "_", " "), a.Rule, now.Sub(a.Since).Round(time.Second), a.Severity, a.Summary)
+	switch {
+	case a.Muted != "":
+		fmt.Fprintf(w, " (nobody is told: %s)", a.Muted)
+	case a.Commander != "":
+		fmt.Fprintf(w, " (%s answers)", a.Commander)
 	}
 	fmt.Fprintln(w)
 }

@@ -42,7 +42,7 @@ func (a *Agent) Health(ctx context.Context) status.Health {
 			RingDropped: kept.RingDropped, Expired: kept.Expired, CorruptMoved: kept.CorruptMoved,
 		},
 		Budget: a.budget(ctx, now), Breakers: a.breakers.Words(), Exporters: a.exporterStates(ctx, now),
-		Checks: a.checkStates(now), Services: a.services(now), Heartbeat: a.heart(),
+		Checks: a.checkStates(now), Services: a.services(now), Heartbeat: a.heart(), Alerts: a.alertStates(),
 	}
 	a.mu.Lock()
 	h.Location, h.Ready, h.Control = a.gen.cfg.Location, a.ready, a.socket
@@ -55,6 +55,21 @@ func (a *Agent) Health(ctx context.Context) status.Health {
 		}
 	}
 	return h
+}
+
+// alertStates are the alerts that are open, the most severe first.
+func (a *Agent) alertStates() []status.Alert {
+	open, _ := a.alerts.Open()
+	slices.SortStableFunc(open, func(x, y checks.Alert) int { return cmp.Compare(x.Severity, y.Severity) })
+	var out []status.Alert
+	for i := range open[:min(len(open), status.MostAlerts)] {
+		o := &open[i]
+		out = append(out, status.Alert{
+			Rule: o.Rule, State: o.State, Severity: o.Severity, Since: o.Since, Summary: o.Summary, Muted: o.Muted,
+			Incident: o.Incident, Commander: o.Commander,
+		})
+	}
+	return out
 }
 
 func (a *Agent) problems(h *status.Health) []status.Problem {

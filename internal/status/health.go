@@ -36,6 +36,7 @@ type Health struct {
 	Budget    []Budget           `json:"budget,omitempty"`
 	Breakers  map[string]string  `json:"breakers,omitempty"` // provider → closed, open, half_open
 	Checks    []Check            `json:"checks"`
+	Alerts    []Alert            `json:"alerts,omitempty"` // that are open, the most severe first, at most MostAlerts
 	Exporters []Exporter         `json:"exporters"`
 	Heartbeat *Heartbeat         `json:"heartbeat,omitempty"` // nil: off
 	Services  map[string]Service `json:"services"`
@@ -111,6 +112,21 @@ type Check struct {
 	NextRun  time.Time     `json:"next_run,omitzero"`
 	Took     float64       `json:"took,omitempty"` // seconds
 	Overdue  bool          `json:"overdue,omitempty"`
+}
+
+// MostAlerts is how many open alerts are listed.
+const MostAlerts = 100
+
+// Alert is one that is open.
+type Alert struct {
+	Rule      string            `json:"rule"`
+	State     checks.AlertState `json:"state"`
+	Severity  checks.Severity   `json:"severity"`
+	Since     time.Time         `json:"since"`
+	Summary   string            `json:"summary,omitempty"`
+	Muted     string            `json:"muted,omitempty"` // why nobody is told
+	Incident  string            `json:"incident,omitempty"`
+	Commander string            `json:"commander,omitempty"`
 }
 
 // Exporter is the state of one exporter's delivery.
