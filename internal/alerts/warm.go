@@ -38,7 +38,7 @@ func (e *Engine) Needs() map[string]time.Duration {
 	for _, x := range e.metrics {
 		for _, t := range e.order {
 			for _, l := range x.of(t) {
-				if t.canMeasure(l.Metric) {
+				if t.Emits(l.Metric) {
 					needs[t.Name] = max(needs[t.Name], l.reach(t.Interval))
 				}
 			}
@@ -50,16 +50,6 @@ func (e *Engine) Needs() map[string]time.Duration {
 		}
 	}
 	return needs
-}
-
-// canMeasure is false where the check says what it measures, and this is not of it.
-func (t *target) canMeasure(metric string) bool {
-	switch metric {
-	case "probe.success", "probe.duration", "probe.timeout", "probe.http.duration", "probe.runs", "probe.failures", "probe.skips",
-		"probe.llm.cost.usd", "probe.llm.price.known":
-		return true
-	}
-	return t.Metrics == nil || slices.Contains(t.Metrics, metric)
 }
 
 // reach is the window's time, or that of its runs and one more.
