@@ -311,6 +311,35 @@ func TestRefreshComesOnceAMinuteWhateverWaits(t *testing.T) {
 	}
 }
 
+// TestARefreshThatTellsSomethingEndsTheWait: a backend that takes a message is back, however long Export was to wait.
+func TestARefreshThatTellsSomethingEndsTheWait(t *testing.T) {
+	for name, refusal := range map[string]error{"held": exporters.Hold(errDown), "wished away": exporters.Retry(errDown, time.Hour)} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m, n, k := newMemory(), &notifier{}, &known{}
+				n.set(failing(refusal))
+				c := notify(t, m, n, k, delivery.Options{})
+				m.alert("a", checks.AlertFiring)
+				for time.Until(c.Status().NextTry) < 4*time.Minute {
+					pass(time.Second)
+				}
+				n.set(nil)
+				n.renew(func(context.Context, []checks.Alert) ([]byte, error) { return nil, nil })
+				pass(61 * time.Second)
+				if got := n.heard(); got != "" {
+					t.Errorf("heard %q, though the refresh had nothing to tell and says nothing of the backend", got)
+				}
+				n.renew(func(context.Context, []checks.Alert) ([]byte, error) { return []byte("told"), nil })
+				pass(62 * time.Second)
+				if got := n.heard(); got != "a firing" {
+					t.Errorf("heard %q a minute after the backend took something, want the alert", got)
+				}
+				c.halt()
+			})
+		})
+	}
+}
+
 func TestRefreshComesOnceAMinuteWhileMuchIsSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, n, k := newMemory(), &notifier{}, &known{}

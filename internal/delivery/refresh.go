@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"time"
@@ -15,6 +16,7 @@ type refresher struct {
 	exporter exporters.Refresher // nil: never
 	due      time.Time
 	failing  bool
+	heard    bool // the backend took something of the last one
 	paused   bool // while a cursor is committed, and what would be told now would be newer than what is written
 }
 
@@ -56,7 +58,8 @@ func (r *round) tick(ctx context.Context) {
 }
 
 // refresh lets the exporter repeat what its backend forgets, where that is due. The exporter is not in an Export: both are
-// called from here only. An error changes nothing in the rhythm of Export.
+// called from here only. An error changes nothing in the rhythm of Export; where the backend took something, an Export that
+// waits is tried at once.
 func (r *round) refresh(ctx context.Context) {
 	if r.again.exporter == nil || r.again.paused || r.draining() || time.Now().Before(r.again.due) || ctx.Err() != nil {
 		return
@@ -77,6 +80,7 @@ func (r *round) refresh(ctx context.Context) {
 		return
 	}
 	r.again.due = time.Now().Add(refreshEvery)
+	r.again.heard = err == nil && outcome.State != nil && !bytes.Equal(outcome.State, r.cursor.State)
 	if outcome.State != nil {
 		r.commit(ctx, r.cursor.Pos, outcome.State, Counts{})
 	}

@@ -320,7 +320,8 @@ func (r *round) draining() bool {
 	}
 }
 
-// wait waits, at most until the drain begins, and reports whether ctx is still alive. What is due meanwhile is refreshed.
+// wait waits, at most until the drain begins or a refresh shows that the backend is back, and reports whether ctx is still
+// alive. What is due meanwhile is refreshed.
 func (r *round) wait(ctx context.Context, d time.Duration) bool {
 	drain := r.drain
 	if r.draining() {
@@ -341,7 +342,10 @@ func (r *round) wait(ctx context.Context, d time.Duration) bool {
 			stop()
 			return false
 		case <-wake:
-			r.tick(ctx)
+			if r.tick(ctx); r.again.heard {
+				r.again.heard = false
+				return ctx.Err() == nil
+			}
 		}
 	}
 	return false
