@@ -126,7 +126,11 @@ func (d *decoder) special(n ast.Node, v reflect.Value) bool {
 
 // wrong says that the node is not of the wanted sort.
 func (d *decoder) wrong(n ast.Node, want string) {
-	d.add(placeOf(n), "", "found %s, want %s", describe(n), want)
+	hint := ""
+	if _, ok := asMapping(n); ok && want == "text" { // the parser takes http://host for a key and its value in [ ]
+		hint = `a text with a colon needs quotes: "http://…"`
+	}
+	d.add(placeOf(n), hint, "found %s, want %s", describe(n), want)
 }
 
 // field is one key of a struct.
