@@ -5,7 +5,7 @@ LDFLAGS = -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 10s
 SOAK ?= 10m
 
-.PHONY: build test race lint tidy fresh generate fmt demo verify test-interop test-prometheus test-datadog test-plugins test-faults fuzz soak
+.PHONY: build test race lint tidy fresh generate proto proto-check fmt demo verify test-interop test-prometheus test-datadog test-plugins test-faults fuzz soak
 
 build: ## the binary, ./windsock
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o windsock ./cmd/agent
@@ -25,8 +25,16 @@ tidy:
 generate: ## the schema, docs/metrics.md, docs/checks, docs/exporters
 	$(GO) generate ./...
 
-fresh: generate ## fails where a generated file is stale
-	git diff --exit-code -- schedules.schema.json docs
+fresh: generate proto ## fails where a generated file is stale
+	git diff --exit-code -- schedules.schema.json docs plugins/proto
+
+BUF = $(GO) tool -modfile=../../tools/buf/go.mod buf
+
+proto: ## the Go code of the plugin protocol, made of its .proto files; no network and no protoc
+	cd plugins/proto && $(BUF) generate
+
+proto-check: ## lint, and nothing that a plugin of the released protocol would trip over
+	cd plugins/proto && $(BUF) lint && $(BUF) format --exit-code --diff && $(BUF) breaking --against baseline.binpb
 
 fmt:
 	$(GO) tool -modfile=tools/go.mod golangci-lint fmt ./...
@@ -65,4 +73,4 @@ fuzz: ## every fuzz target for FUZZTIME
 		done; \
 	done
 
-verify: tidy lint race fresh test-interop test-prometheus test-datadog test-plugins test-faults ## all that CI runs after the tests
+verify: tidy lint proto-check race fresh test-interop test-prometheus test-datadog test-plugins test-faults ## all that CI runs after the tests
