@@ -149,15 +149,15 @@ func TestParametersAreJudgedInTheirPlaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	for config, want := range map[string][]string{
-		`{"url": "x"}`:                              nil,
-		`{}`:                                        {`: the parameter "url" is missing`},
-		`{"url": 1}`:                                {`url: got number, want string`},
-		`{"url": "x", "retris": 1}`:                 {`retris: no parameter is called "retris"; did you mean "retries"?`},
-		`{"url": "x", "retries": -1}`:               {`retries: minimum: got -1, want 0`},
-		`{"url": "x", "login": {"usr": "a"}}`:       {`login.usr: no parameter is called "usr"; did you mean "user"?`},
-		`{"retries": "a", "login": 7}`:              {`: the parameter "url" is missing`, `login: got number, want object`, `retries: got string, want integer`},
+		`{"url": `:                            {`: not JSON: unexpected EOF`},
+		`{"url": "x"}`:                        nil,
+		`{}`:                                  {`: the parameter "url" is missing`},
+		`{"url": 1}`:                          {`url: got number, want string`},
+		`{"url": "x", "retris": 1}`:           {`retris: no parameter is called "retris"; did you mean "retries"?`},
+		`{"url": "x", "retries": -1}`:         {`retries: minimum: got -1, want 0`},
+		`{"url": "x", "login": {"usr": "a"}}`: {`login.usr: no parameter is called "usr"; did you mean "user"?`},
+		`{"retries": "a", "login": 7}`:        {`: the parameter "url" is missing`, `login: got number, want object`, `retries: got string, want integer`},
 		`{"url": "x", "retries": 9007199254740993}`: nil,
-		`{"url"`:                                    {`: not JSON: unexpected EOF`},
 	} {
 		var got []string
 		for _, f := range compiled.Validate([]byte(config)) {
