@@ -26,6 +26,7 @@ type builder struct {
 	options Options
 	file    file
 	cfg     *Config
+	faults  []PluginFault // told beside the problems: they refuse nothing but the plugin
 }
 
 // at is the place of a dotted path in the file.
@@ -98,6 +99,7 @@ func (b *builder) build() {
 	}
 	b.log()
 	b.providers()
+	b.plugins()
 	b.incidents()
 	b.checks()
 	b.exporters()

@@ -19,6 +19,7 @@ import (
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/exporters"
 	"github.com/windsock-monitor/windsock/internal/alerts"
+	"github.com/windsock-monitor/windsock/internal/pluginhost/manifest"
 	"github.com/windsock-monitor/windsock/internal/pricing"
 	"github.com/windsock-monitor/windsock/internal/schedule"
 	"github.com/windsock-monitor/windsock/internal/secret"
@@ -38,35 +39,38 @@ type Options struct {
 	Registry Registry
 	Getenv   func(string) string // for the proxy variables; nil reads nothing
 	Secrets  *secret.Resolver    // nil makes one of Getenv
+	Lock     *manifest.Lock      // nil reads plugins.lock beside the file
 }
 
 // Config is a file that can be used. Paths in it are absolute.
 type Config struct {
-	Path        string
-	Location    string
-	Labels      map[string]string
-	StateDir    string // "" where the file does not say
-	Listen      string // "" is off
-	Programs    Programs
-	Network     NetworkConfig
-	Providers   []Provider // in the order of the file
-	Checks      []Check
-	Exporters   []Exporter
-	Secrets     map[string]checks.Secret
-	Budget      Budget
-	PlaceBudget func(key string, err error) error // places what is wrong with one of the budget's keys, as an *Errors
-	Prices      Prices
-	Alerts      Alerts
-	Maintenance []Maintenance
-	Heartbeat   Heartbeat
-	Incidents   Incidents
-	Store       StoreConfig
-	Log         Log
-	Concurrency Concurrency
-	Grace       time.Duration
-	Scrubber    *secret.Scrubber // knows every value of the file's secrets that was read
-	Snapshot    time.Duration    // how often the agent tells of itself: a minute, which Compress divides
-	Warnings    []Problem        // what works and should not stay, in the order of the file
+	Path         string
+	Location     string
+	Labels       map[string]string
+	StateDir     string // "" where the file does not say
+	Listen       string // "" is off
+	Programs     Programs
+	Plugins      []Plugin // in the order of the file
+	Network      NetworkConfig
+	Providers    []Provider // in the order of the file
+	Checks       []Check
+	Exporters    []Exporter
+	Secrets      map[string]checks.Secret
+	Budget       Budget
+	PlaceBudget  func(key string, err error) error // places what is wrong with one of the budget's keys, as an *Errors
+	Prices       Prices
+	Alerts       Alerts
+	Maintenance  []Maintenance
+	Heartbeat    Heartbeat
+	Incidents    Incidents
+	Store        StoreConfig
+	Log          Log
+	Concurrency  Concurrency
+	Grace        time.Duration
+	Scrubber     *secret.Scrubber // knows every value of the file's secrets that was read
+	Snapshot     time.Duration    // how often the agent tells of itself: a minute, which Compress divides
+	PluginFaults []PluginFault    // what is wrong with plugins and their use, in the order of the file: the agent runs without
+	Warnings     []Problem        // what works and should not stay, in the order of the file
 }
 
 // Programs is what exec checks may run. The zero value is nothing.
@@ -115,6 +119,7 @@ type Check struct {
 	With                            checks.Decoder        // reads `with:`; its errors are placed
 	Place                           func(err error) error // places what a kind said of its parameters, as an *Errors; nil stays nil
 	Line                            int                   // where it stands in the file
+	Fault                           *PluginFault          // why its plugin cannot serve it; nil where it can
 }
 
 // Exporter is one exporter with its defaults filled in.
@@ -127,6 +132,7 @@ type Exporter struct {
 	With       checks.Decoder
 	Place      func(err error) error
 	Line       int
+	Fault      *PluginFault
 }
 
 // Budget is the most that probes may cost. Where Set is false there is no bound; else PerHour and PerDay are above zero, and PerMonth is where the month is
@@ -282,9 +288,15 @@ func Parse(name string, data []byte, o Options) (*Config, error) {
 	b.decode(root, reflect.ValueOf(&b.file).Elem())
 	b.settle()
 	b.build()
+	if len(rep.problems) > 0 { // all is told at once
+		for _, f := range b.faults {
+			rep.problems = append(rep.problems, f.Problem)
+		}
+	}
 	if err := rep.err(); err != nil {
 		return nil, err
 	}
+	b.cfg.PluginFaults = b.sortedFaults()
 	b.cfg.Warnings = rep.told(func(r *report) []Problem { return r.warnings })
 	return b.cfg, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/internal/pluginhost/manifest"
 	"github.com/windsock-monitor/windsock/internal/secret"
 )
 
@@ -83,6 +84,10 @@ func (d *decoder) special(n ast.Node, v reflect.Value) bool {
 		into.node = n
 	case *providers:
 		into.node = n
+	case *plugins:
+		into.node = n
+	case *manifest.Params:
+		d.pluginSection(n, into)
 	case *condition:
 		into.node = n
 	case *matchers:

@@ -23,6 +23,7 @@ type file struct {
 	Secrets     map[string]checks.Secret `yaml:"secrets" jsonschema_description:"Credentials by name, for {secret: name}."`
 	Budget      *budget                  `yaml:"budget" jsonschema_description:"The most that the probes may cost, in US dollars: a hard stop. Absent: no bound."`
 	Prices      prices                   `yaml:"prices" jsonschema_description:"What models cost where the built-in prices are not yours, or do not have them."`
+	Plugins     plugins                  `yaml:"plugins" jsonschema_description:"Third-party checks and exporters, by name: programs that the agent starts, pinned in plugins.lock beside this file."`
 	Programs    programs                 `yaml:"programs" jsonschema_description:"Which programs exec checks may run. Absent: none."`
 	Network     network                  `yaml:"network" jsonschema_description:"The way out, for checks and exporters."`
 	Alerts      alerting                 `yaml:"alerts" jsonschema_description:"When people are told. Absent: the built-in rules."`
@@ -36,7 +37,7 @@ type file struct {
 
 func (*file) reserved() []string {
 	return []string{
-		"plugins", "incident", "incident_schedule", "control", "web", "tls", "cluster", "runbooks", "notifications",
+		"incident", "incident_schedule", "control", "web", "tls", "cluster", "runbooks", "notifications",
 	}
 }
 

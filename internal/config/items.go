@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
@@ -78,6 +79,10 @@ func (b *builder) check(path string, c *check) Check {
 	if c.Kind == "" {
 		return out
 	}
+	if strings.Contains(c.Kind, "/") {
+		b.pluginCheck(path, c, &out, with)
+		return out
+	}
 	names := make([]string, 0, len(b.options.Registry.Checks))
 	for _, k := range b.options.Registry.Checks {
 		if k.Name == c.Kind {
@@ -95,7 +100,7 @@ func (b *builder) check(path string, c *check) Check {
 
 // onlyNamed reports whether the checks of a kind belong to a provider only where it is named.
 func (b *builder) onlyNamed(kind string) bool {
-	return slices.ContainsFunc(b.options.Registry.Checks, func(k checks.Kind) bool {
+	return strings.Contains(kind, "/") || slices.ContainsFunc(b.options.Registry.Checks, func(k checks.Kind) bool {
 		return k.Name == kind && k.Provider == checks.ProviderNamed
 	})
 }
@@ -136,9 +141,9 @@ func (b *builder) times(path string, c *check, out *Check) {
 		}
 	}
 	if c.Timeout == nil {
-		out.Timeout = defaultTimeout
+		out.Timeout = cmp.Or(b.pluginTimeout(c.Kind), defaultTimeout)
 		if interval > 0 {
-			out.Timeout = min(defaultTimeout, interval*4/5)
+			out.Timeout = min(out.Timeout, interval*4/5)
 		}
 	} else {
 		out.Timeout = *c.Timeout
@@ -189,8 +194,6 @@ func (b *builder) unknownKind(path, kind, what string, names []string) {
 	}
 	at := b.at(path + ".kind")
 	switch names := sortedCopy(names); {
-	case strings.Contains(kind, "/"):
-		b.add(at, "", "the kind %s is a plugin's, and plugins are not part of this version, %s", quote(kind), oneOf(names))
 	case slices.Contains(later, kind):
 		b.add(at, "", "the %s kind %s is not part of this version, %s", what, quote(kind), oneOf(names))
 	default:
@@ -212,6 +215,10 @@ func (b *builder) exporters() {
 			Name: e.Name, Kind: e.Kind, MaxAge: e.MaxAge, Replay: e.Replay, BatchSize: e.BatchSize, Timeout: e.Timeout,
 			With: with, Place: with.place, Line: b.at(path + ".name").line,
 		})
+		if strings.Contains(e.Kind, "/") {
+			b.pluginExporter(path, e.Kind, &b.cfg.Exporters[len(b.cfg.Exporters)-1], with)
+			continue
+		}
 		b.exporterKind(path, e.Kind, with)
 	}
 }

@@ -20,6 +20,8 @@ import (
 const (
 	durationPattern = `^([0-9]+d)?([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$|^[0-9]+d$`
 	sizePattern     = `^[0-9]+ ?(B|KiB|MiB|GiB|TiB|kB|MB|GB|TB)$`
+	pluginPattern   = `^[a-z][a-z0-9_-]{0,63}$`
+	kindPattern     = `^[a-z][a-z0-9_-]{0,63}/[a-z][a-z0-9_-]{0,63}$` // of plugins
 	namePattern     = `^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`
 
 	windowPattern    = `^[1-9][0-9]* (runs?|intervals?)$|` + durationPattern

@@ -116,6 +116,13 @@ func mapped(t reflect.Type) *jsonschema.Schema {
 			Type: "object", PropertyNames: &jsonschema.Schema{Pattern: attributePattern},
 			AdditionalProperties: &jsonschema.Schema{AnyOf: []*jsonschema.Schema{text, {Type: "boolean"}, {Type: "array", MinItems: &least, Items: text}}},
 		}
+	case reflect.TypeFor[plugins]():
+		one := reflector().ReflectFromType(reflect.TypeFor[plugin]())
+		one.Version = ""
+		fill(one, reflect.ValueOf(*presetOf[plugin]()))
+		return &jsonschema.Schema{
+			Type: "object", PropertyNames: &jsonschema.Schema{Pattern: pluginPattern}, AdditionalProperties: one,
+		}
 	case reflect.TypeFor[providers]():
 		one := reflector().ReflectFromType(reflect.TypeFor[provider]())
 		one.Version = ""
@@ -178,8 +185,10 @@ func itemKinds(root *jsonschema.Schema, key string, preset reflect.Value, kinds 
 		return fmt.Errorf("the schema of %q has no kind", key)
 	}
 	slices.SortFunc(kinds, func(a, b kindInfo) int { return strings.Compare(a.name, b.name) })
+	builtIn := &jsonschema.Schema{}
+	kind.AnyOf = []*jsonschema.Schema{builtIn, {Pattern: kindPattern}} // the second: those of plugins
 	for _, k := range kinds {
-		kind.Enum = append(kind.Enum, k.name)
+		builtIn.Enum = append(builtIn.Enum, k.name)
 		params := reflector().ReflectFromType(reflect.TypeOf(k.defaults))
 		params.Version, params.Description = "", k.doc
 		fill(params, reflect.ValueOf(k.defaults))

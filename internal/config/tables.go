@@ -35,6 +35,7 @@ func tables(reg Registry) string {
 	d := defaults()
 	table("Top level", reflect.TypeFor[file](), reflect.ValueOf(d))
 	table("`providers.NAME`", reflect.TypeFor[provider](), reflect.ValueOf(*presetOf[provider]()))
+	table("`plugins.NAME`", reflect.TypeFor[plugin](), reflect.ValueOf(*presetOf[plugin]()))
 	table("`checks[]`", reflect.TypeFor[check](), reflect.ValueOf(*presetOf[check]()))
 	table("`exporters[]`", reflect.TypeFor[exporter](), reflect.ValueOf(*presetOf[exporter]()))
 	table("`alerts.rules[]`", reflect.TypeFor[rule](), reflect.ValueOf(rule{}))
@@ -137,7 +138,7 @@ func valueOf(t reflect.Type, f field) string {
 		return "size"
 	case reflect.TypeFor[checks.Secret]():
 		return "credential"
-	case reflect.TypeFor[section](), reflect.TypeFor[providers]():
+	case reflect.TypeFor[section](), reflect.TypeFor[providers](), reflect.TypeFor[plugins]():
 		return "section"
 	case reflect.TypeFor[condition]():
 		return "condition"

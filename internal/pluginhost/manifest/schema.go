@@ -23,6 +23,7 @@ type Schema struct{ schema *jsonschema.Schema }
 type Finding struct {
 	Path    []string // where it stands: keys and indexes from the parameters down; none: the parameters as a whole
 	Key     bool     // the key at Path is what is wrong, not its value
+	Secret  bool     // a text stands where a reference to a credential is wanted: it may be the credential itself
 	Message string
 	Hint    string // the word that was meant, perhaps
 }
@@ -117,7 +118,9 @@ func (s *Schema) walk(e *jsonschema.ValidationError, out *[]Finding) {
 		}
 	default:
 		text := e.ErrorKind.LocalizedString(message.NewPrinter(language.English))
-		*out = append(*out, Finding{Path: at, Message: cutTo(text, maxLine)})
+		wrong, isType := e.ErrorKind.(*kind.Type)
+		secret := isType && wrong.Got == "string" && slices.Equal(s.names(at), []string{"secret"})
+		*out = append(*out, Finding{Path: at, Secret: secret, Message: cutTo(text, maxLine)})
 	}
 }
 
