@@ -41,6 +41,9 @@ func (l loader) load() (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, f := range cfg.PluginFaults {
+		l.log.Error("a plugin, or what uses it, cannot be used", "plugin", f.Plugin, "file", f.File, "line", f.Line, "column", f.Column, "fault", said(f.Problem))
+	}
 	for _, w := range slices.Concat(cfg.Warnings, odd) {
 		l.log.Warn("configuration", "file", w.File, "line", w.Line, "warning", said(w))
 	}

@@ -66,6 +66,9 @@ func validate(cmd *cobra.Command, p process, f validateFlags) error {
 	quiet := slog.New(slog.DiscardHandler)
 	cfg, err := config.Load(loader{path: f.config, getenv: p.getenv, log: quiet, scrubber: scrubber}.options())
 	if err == nil {
+		err = cfg.RefusePlugins() // the agent would start without them, which nobody who asks means
+	}
+	if err == nil {
 		err = agent.Buildable(cfg, registry())
 	}
 	var odd []config.Problem

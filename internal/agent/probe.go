@@ -21,6 +21,12 @@ import (
 
 // buildOnly builds a check that will not run, with what of the agent it is built on.
 func buildOnly(check *config.Check, registry config.Registry, env checks.Env) (checks.Check, error) {
+	if fault := check.Foreign.Fault; fault != nil {
+		return nil, placed(fault)
+	}
+	if check.Foreign.Plugin != "" {
+		return offline(check), nil // it says of itself what its manifest says, without a process
+	}
 	env.Log, env.Name, env.Timeout = slog.New(slog.DiscardHandler), check.Name, check.Timeout
 	for _, kind := range registry.Checks {
 		if kind.Name == check.Kind {
@@ -43,6 +49,9 @@ func Buildable(cfg *config.Config, registry config.Registry) error {
 		return err
 	}
 	for i := range cfg.Checks {
+		if cfg.Checks[i].Foreign.Plugin != "" {
+			continue // cfg.PluginFaults says what is wrong with it
+		}
 		if _, err := buildOnly(&cfg.Checks[i], registry, checks.Env{Network: network, Spawn: spawner}); err != nil {
 			return cfg.Checks[i].Place(err)
 		}

@@ -119,7 +119,7 @@ type Check struct {
 	With                            checks.Decoder        // reads `with:`; its errors are placed
 	Place                           func(err error) error // places what a kind said of its parameters, as an *Errors; nil stays nil
 	Line                            int                   // where it stands in the file
-	Fault                           *PluginFault          // why its plugin cannot serve it; nil where it can
+	Foreign                         Foreign               // the plugin that serves it; zero: a built-in kind
 }
 
 // Exporter is one exporter with its defaults filled in.
@@ -132,7 +132,7 @@ type Exporter struct {
 	With       checks.Decoder
 	Place      func(err error) error
 	Line       int
-	Fault      *PluginFault
+	Foreign    Foreign
 }
 
 // Budget is the most that probes may cost. Where Set is false there is no bound; else PerHour and PerDay are above zero, and PerMonth is where the month is

@@ -47,6 +47,13 @@ type PluginFault struct {
 	Problem
 }
 
+// Foreign is the kind of a check or an exporter that a plugin serves. Its zero value is none.
+type Foreign struct {
+	Plugin string
+	Kind   manifest.Kind
+	Fault  *PluginFault // why the plugin cannot serve it; nil where it can, as far as the files tell
+}
+
 // RefusePlugins is nil where every plugin, and what uses it, can be used; else an *Errors, for those who want all of the
 // file to work.
 func (c *Config) RefusePlugins() error {
@@ -284,12 +291,15 @@ func (b *builder) pluginCheck(path string, c *check, out *Check, with *params) {
 	if fault == nil && k.Name != "" {
 		fault = b.pluginParams(path, c.Kind, k, with)
 	}
-	if out.Fault = fault; fault != nil || k.Name == "" {
-		return
-	}
+	out.Foreign = foreign(c.Kind, k, fault)
 	if interval := out.Schedule.Interval(); interval > 0 && interval < time.Duration(k.MinInterval) {
 		b.warn(b.at(path+".schedule"), "the plugin wants at least %s between two runs of %s", short(time.Duration(k.MinInterval)), quote(c.Kind))
 	}
+}
+
+func foreign(kind string, k manifest.Kind, fault *PluginFault) Foreign {
+	name, _, _ := strings.Cut(kind, "/")
+	return Foreign{Plugin: name, Kind: k, Fault: fault}
 }
 
 // pluginExporter does the same for an exporter.
@@ -298,7 +308,8 @@ func (b *builder) pluginExporter(path, kind string, out *Exporter, with *params)
 	if fault == nil && k.Name != "" {
 		fault = b.pluginParams(path, kind, k, with)
 	}
-	if out.Fault = fault; fault == nil && k.MaxBatch > 0 {
+	out.Foreign = foreign(kind, k, fault)
+	if fault == nil && k.MaxBatch > 0 {
 		out.BatchSize = min(out.BatchSize, k.MaxBatch)
 	}
 }

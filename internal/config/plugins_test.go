@@ -131,8 +131,8 @@ func TestWhatIsWrongWithAPluginIsItsOwn(t *testing.T) {
 			if len(got) != len(tc.want) || !strings.Contains(got[0], tc.want[0]) {
 				t.Errorf("got %q, want %q", got, tc.want)
 			}
-			if fault := cfg.Checks[1].Fault != nil; fault != tc.fault || cfg.Checks[0].Fault != nil {
-				t.Errorf("got faults %v and %v, want one of the second check: %v", cfg.Checks[0].Fault, cfg.Checks[1].Fault, tc.fault)
+			if fault := cfg.Checks[1].Foreign.Fault != nil; fault != tc.fault || cfg.Checks[0].Foreign.Fault != nil {
+				t.Errorf("got faults %v and %v, want one of the second check: %v", cfg.Checks[0].Foreign.Fault, cfg.Checks[1].Foreign.Fault, tc.fault)
 			}
 			var all *config.Errors
 			if !errors.As(cfg.RefusePlugins(), &all) || len(all.List()) != len(tc.want) {

@@ -266,6 +266,8 @@ func (k Kind) check() error {
 			say("it announces the measurement %q, want a lower-case dotted name", cut(one.Name))
 		case len(one.Unit) > 32 || !isLine(one.Unit) || !isLine(one.Description):
 			say("the unit or description of its measurement %q is not one line", one.Name)
+		case strings.HasPrefix(one.Name, "windsock."):
+			say("it announces the measurement %q, and names of windsock. are the agent's own", one.Name)
 		case seen[one.Name]:
 			say("it announces the measurement %q twice", one.Name)
 		}
