@@ -336,6 +336,7 @@ def _seconds(duration):
 @dataclasses.dataclass
 class _Instance:
     object: object
+    over: bool = False
     lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)  # held by the call that goes on
 
 
@@ -368,18 +369,17 @@ class _Plugin:
         for severity, texts in (1, found), (2, env.warnings):
             for pointer, text in texts:
                 answer.diagnostics.add(severity=severity, pointer=pointer, summary=text)
-        old = None
-        if made is not None and not request.validate_only:
+        over = made and _Instance(made)
+        if made and not request.validate_only:
             with self.changed:
-                old, self.instances[request.instance_id] = self.instances.get(request.instance_id), _Instance(made)
-        self._close(old, rpc)
-        self._close(_Instance(made) if request.validate_only and made is not None else None, rpc)
+                over, self.instances[request.instance_id] = self.instances.get(request.instance_id), over
+        self._end(over)
         return answer
 
     def Release(self, request, rpc):
         with self.changed:
             old = self.instances.pop(request.instance_id, None)
-        self._close(old, rpc)
+        self._end(old)
         return self.api.ReleaseResponse()
 
     def Drain(self, request, rpc):
@@ -389,7 +389,7 @@ class _Plugin:
             self.changed.wait_for(lambda: self.calls == 0, ctx.remaining() * 0.9)
             old, self.instances = list(self.instances.values()), {}
         for instance in old:
-            self._close(instance, rpc)
+            self._end(instance)
         return self.api.DrainResponse()
 
     def Run(self, request, rpc):
@@ -424,6 +424,7 @@ class _Plugin:
                 rpc.abort(code.INTERNAL, f"{type(error).__name__}: {error}")
             finally:
                 instance.lock.release()
+                self._close(instance)
         finally:
             with self.changed:
                 self.calls -= 1
@@ -463,14 +464,18 @@ class _Plugin:
                 answer.rejected_points = said.rejected_points
         return answer
 
-    def _close(self, instance, rpc):
-        """Tells an instance, once its call has ended, that it is over."""
-        if instance is None or not instance.lock.acquire(timeout=Context(rpc).remaining()):
-            return
-        try:
-            instance.object.close()
-        except Exception:
-            logging.exception("close failed")
+    def _end(self, instance):
+        if instance:
+            instance.over = True
+            self._close(instance)
+
+    def _close(self, instance):
+        """Tells an instance that it is over, once, when no call of it goes on: its lock is never free again."""
+        if instance.over and instance.lock.acquire(blocking=False):
+            try:
+                instance.object.close()
+            except Exception:
+                logging.exception("close failed")
 
 
 def _line(text):
@@ -495,7 +500,7 @@ class _Log(logging.Formatter):
 
 def _certificate():
     """A key and a certificate for this process, PEM. The openssl program takes 10 ms; python3-cryptography stands in."""
-    program = shutil.which("openssl")
+    program, said = shutil.which("openssl"), "there is no openssl"
     if program:
         made = subprocess.run([program, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-batch",
                                "-keyout", "-", "-out", "-", "-days", "10950", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
@@ -503,11 +508,12 @@ def _certificate():
         both = re.findall(rb"-----BEGIN [^-]+-----[^-]+-----END [^-]+-----\n", made.stdout)
         if made.returncode == 0 and len(both) == 2:
             return both
+        said = f"{program} made none ({made.stderr.decode('utf-8', 'replace').strip()})"
     try:
         from cryptography import x509
     except ImportError:
-        sys.exit("The agent wants TLS on the plugin's socket, and there is no openssl and no python3-cryptography to make a "
-                 "certificate with: apt-get install openssl.")
+        sys.exit(f"The agent wants TLS on the plugin's socket, which needs a certificate: {said}, and no python3-cryptography "
+                 "is there either. One of the two is needed: apt-get install openssl.")
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
     import datetime
@@ -592,7 +598,8 @@ def _listen(about, kinds, over):
     plugin = _Plugin(grpc, api, _describe(api, kinds, about), {kind.name: kind for kind in kinds})
     server = grpc.server(futures.ThreadPoolExecutor(MAX_RUNS + 8), options=[("grpc.max_receive_message_length", 16 << 20)])
     server.add_generic_rpc_handlers((*api.handlers(grpc, plugin), *_go_plugin(grpc, over)))
-    path = os.path.join(os.environ.get("PLUGIN_UNIX_SOCKET_DIR") or tempfile.mkdtemp(prefix="windsock-"), f"{os.getpid()}.sock")
+    folder = os.environ.get("PLUGIN_UNIX_SOCKET_DIR") or tempfile.gettempdir()
+    path = os.path.join(folder, f"windsock-{os.urandom(6).hex()}.sock")
     if client:
         server.add_secure_port("unix:" + path, grpc.ssl_server_credentials([(key, certificate)], client, True))
     else:
