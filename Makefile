@@ -26,12 +26,12 @@ generate: ## the schema, docs/metrics.md, docs/checks, docs/exporters
 	$(GO) generate ./...
 
 fresh: generate proto ## fails where a generated file is stale
-	git diff --exit-code -- schedules.schema.json docs plugins/proto
+	git diff --exit-code -- schedules.schema.json docs plugins
 
 BUF = $(GO) tool -modfile=../../tools/buf/go.mod buf
 
-proto: ## the Go code of the plugin protocol, made of its .proto files; no network and no protoc
-	cd plugins/proto && $(BUF) generate
+proto: ## what is made of the .proto files of the plugin protocol: Go code, docs/plugins/reference.md, the descriptors for Python; no network and no protoc
+	cd plugins/proto && $(BUF) generate && $(BUF) build --as-file-descriptor-set --exclude-source-info -o ../sdk/python/api.binpb
 
 proto-check: ## lint, and nothing that a plugin of the released protocol would trip over
 	cd plugins/proto && $(BUF) lint && $(BUF) format --exit-code --diff && $(BUF) breaking --against baseline.binpb
