@@ -57,7 +57,7 @@ const (
 func Catalogue() []Metric {
 	return slices.Concat(
 		probeMetrics(), llmMetrics(), modelMetrics(), spendMetrics(), keyMetrics(), askedMetrics(), execMetrics(), scheduleMetrics(), moneyMetrics(),
-		agentMetrics(), exportMetrics(),
+		agentMetrics(), pluginMetrics(), exportMetrics(),
 	)
 }
 
@@ -250,6 +250,20 @@ func agentMetrics() []Metric {
 		{Name: "windsock.heartbeat.sent", Self: true, Kind: Counter, Doc: "heartbeats that were taken"},
 		{Name: "windsock.heartbeat.failed", Self: true, Kind: Counter, Doc: "heartbeats that were due and not taken"},
 		{Name: "windsock.heartbeat.withheld", Self: true, Kind: Counter, Attrs: []string{"reason"}, Doc: "heartbeats that were not sent because the agent is not well: scheduler, store, export"},
+	}
+}
+
+// pluginMetrics are of the processes of plugins.
+func pluginMetrics() []Metric {
+	plugin := []string{"plugin"}
+	return []Metric{
+		{Name: "windsock.plugin.up", Self: true, Attrs: plugin, Doc: "1 while the plugin is ready, else 0"},
+		{Name: "windsock.plugin.quarantined", Self: true, Attrs: plugin, Doc: "1 while the plugin is not started any more, because it crashes or is not the one that was locked"},
+		{Name: "windsock.plugin.restarts", Self: true, Kind: Counter, Attrs: []string{"plugin", "reason"}, Doc: "times that the plugin's process was started again, by reason"},
+		{Name: "windsock.plugin.calls", Self: true, Kind: Counter, Attrs: []string{"code", "method", "plugin"}, Doc: "calls of the plugin by method and gRPC code"},
+		{Name: "windsock.plugin.memory.usage", Self: true, Unit: "By", Attrs: plugin, Doc: "resident memory of the plugin's process"},
+		{Name: "windsock.plugin.abandoned", Self: true, Attrs: plugin, Doc: "runs in the plugin that ignored their deadline and have not come back"},
+		{Name: "windsock.plugin.log.dropped", Self: true, Kind: Counter, Attrs: plugin, Doc: "lines of the plugin's log that were left out: there were too many"},
 	}
 }
 

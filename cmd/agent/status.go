@@ -121,12 +121,29 @@ func printHealth(w io.Writer, h *status.Health) {
 	for _, e := range h.Exporters {
 		printExporter(w, &e)
 	}
+	for i := range h.Plugins {
+		printPlugin(w, &h.Plugins[i])
+	}
+	for _, text := range h.Sandbox {
+		fmt.Fprintf(w, "sandbox   %s\n", text)
+	}
 	if h.Heartbeat != nil {
 		printHeartbeat(w, h.Now, h.Heartbeat)
 	}
 	for _, b := range h.Budget {
 		fmt.Fprintf(w, "budget    %s $%.6f of $%.6f\n", strings.ReplaceAll(b.Window, "_", " "), b.SpentUSD, b.LimitUSD)
 	}
+}
+
+func printPlugin(w io.Writer, p *status.Plugin) {
+	fmt.Fprintf(w, "plugin    %-10s %-16s %s", p.State, p.Name, p.Version)
+	if p.Restarts > 0 {
+		fmt.Fprintf(w, ", %d restarts", p.Restarts)
+	}
+	if p.LastExit != "" {
+		fmt.Fprintf(w, ", last exit: %s", p.LastExit)
+	}
+	fmt.Fprintln(w)
 }
 
 func printHealthCheck(w io.Writer, now time.Time, c *status.Check) {

@@ -39,12 +39,14 @@ type Health struct {
 	Alerts    []Alert            `json:"alerts,omitempty"` // that are open, the most severe first, at most MostAlerts
 	Exporters []Exporter         `json:"exporters"`
 	Heartbeat *Heartbeat         `json:"heartbeat,omitempty"` // nil: off
+	Plugins   []Plugin           `json:"plugins,omitempty"`
+	Sandbox   []string           `json:"sandbox_lacks,omitempty"` // what this host does not offer to hold plugins and programs, in sentences
 	Services  map[string]Service `json:"services"`
 }
 
 // Problem is one thing that is wrong with the agent, and what a person does about it.
 type Problem struct {
-	Part   string  `json:"part"` // store, schedule, config, exporter NAME, check NAME, listener, heartbeat
+	Part   string  `json:"part"` // store, schedule, config, exporter NAME, check NAME, plugin NAME, listener, heartbeat
 	Status Verdict `json:"status"`
 	What   string  `json:"what"`
 	Hint   string  `json:"hint,omitempty"`
@@ -155,6 +157,29 @@ type Heartbeat struct {
 	Sent          int64     `json:"sent"`
 	Failed        int64     `json:"failed"`
 	WithheldCount int64     `json:"withheld_count"`
+}
+
+// Plugin is the state of one plugin of the configuration.
+type Plugin struct {
+	Name       string    `json:"name"`
+	Version    string    `json:"version,omitempty"`
+	State      string    `json:"state"` // stopped, starting, configuring, ready, draining, backoff, quarantined, unusable
+	Kinds      []string  `json:"kinds,omitempty"`
+	Path       string    `json:"path,omitempty"`
+	SHA256     string    `json:"sha256,omitempty"`
+	PID        int       `json:"pid,omitempty"`
+	Since      time.Time `json:"since,omitzero"`         // when it became ready
+	Memory     int64     `json:"memory_bytes,omitempty"` // resident
+	Restarts   int64     `json:"restarts,omitempty"`
+	Abandoned  int       `json:"abandoned_runs,omitempty"`
+	LogDropped int64     `json:"log_lines_dropped,omitempty"`
+	Instances  int       `json:"instances,omitempty"` // checks and exporters that it serves
+	Problem    string    `json:"problem,omitempty"`   // why it is not ready; empty while all is well
+	Hint       string    `json:"hint,omitempty"`
+	NextTry    time.Time `json:"next_try,omitzero"`
+	LastExit   string    `json:"last_exit,omitempty"`  // how its process last ended
+	LastLines  []string  `json:"last_lines,omitempty"` // what it wrote last before that
+	Plain      bool      `json:"without_mtls,omitempty"`
 }
 
 // Service is a provider in the checklist's shape. The names of its fields are the checklist's.
