@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	_ "github.com/windsock-monitor/windsock/internal/sandbox/shim" // its init answers where the agent starts itself to confine a program
 )
 
 // version is set by the linker.

@@ -1,0 +1,144 @@
+package shim
+
+import (
+	"syscall"
+	"unsafe"
+)
+
+const (
+	prSetSeccomp = 22
+	modeFilter   = 2
+	retAllow     = 0x7fff0000
+	retErrno     = 0x00050000
+	fastOpen     = 0x20000000 // MSG_FASTOPEN: a connection that Landlock does not see
+)
+
+// The instructions of the kernel's classic BPF, on struct seccomp_data.
+const (
+	opLoad   = 0x20 // the word at an offset
+	opEqual  = 0x15
+	opAtMost = 0x25 // jumps where the word is greater
+	opSet    = 0x45 // jumps where a bit is set
+	opReturn = 0x06
+
+	atNumber = 0
+	atArch   = 4
+	atArgs   = 16 // six of eight bytes, the lower four first
+)
+
+type instruction struct {
+	op     uint16
+	jt, jf uint8 // instructions to leave out
+	k      uint32
+}
+
+type program struct {
+	length uint16
+	first  *instruction
+}
+
+// seccomp closes to this thread what Landlock does not know: other networks than Unix sockets where the program is
+// isolated; ways around Landlock's rules on TCP; and the calls by which a process changes another of its user, or a file
+// that it may not open.
+func seccomp(s *Spec) error {
+	t, known := calls()
+	if !known {
+		return nil // the agent knows: sandbox.Look
+	}
+	filter := t.filter(s)
+	p := program{uint16(len(filter)), &filter[0]}
+	_, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, prSetSeccomp, modeFilter, uintptr(unsafe.Pointer(&p))) //nolint:gosec // the kernel wants an address
+	if errno == 0 || errno == syscall.EINVAL || errno == syscall.ENOSYS {                                       // the kernel has it not
+		return nil
+	}
+	return errno
+}
+
+// Seccomp reports whether this kernel filters system calls, and the filter is written for this architecture.
+func Seccomp() bool {
+	_, known := calls()
+	return known && prctl(prSetSeccomp, modeFilter, 0) == syscall.EFAULT //nolint:errorlint // an errno as it is
+}
+
+// table has the numbers of an architecture.
+type table struct {
+	arch                    uint32 // AUDIT_ARCH_*
+	foreign                 uint32 // numbers above it are another ABI's; 0 where there is none
+	denied                  []uint32
+	onOthers                []uint32 // calls whose first argument is another process, or 0
+	setpriority, ioprio     uint32
+	prlimit                 uint32
+	socket, socketpair      uint32
+	sendto, sendmsg, sendmm uint32
+}
+
+// filter is the program for the kernel. Each rule looks at the number of the call, which stands in the accumulator, and
+// ends in a verdict where it is its own.
+func (t table) filter(s *Spec) []instruction {
+	f := []instruction{load(atArch), {opEqual, 1, 0, t.arch}, deny(), load(atNumber)}
+	if t.foreign != 0 {
+		f = append(f, instruction{opAtMost, 0, 1, t.foreign}, deny())
+	}
+	for _, number := range t.denied {
+		f = append(f, when(number, deny())...)
+	}
+	for _, number := range t.onOthers {
+		f = append(f, when(number, arg(0), instruction{opEqual, 0, 1, 0}, accept(), deny())...)
+	}
+	// only itself: which is PRIO_PROCESS, 0, and IOPRIO_WHO_PROCESS, 1; whom is 0
+	for which, number := range []uint32{t.setpriority, t.ioprio} {
+		f = append(f, when(number, arg(0), instruction{opEqual, 0, 3, uint32(which)}, arg(1), instruction{opEqual, 0, 1, 0}, accept(), deny())...)
+	}
+	// reading another's limits is harmless: no new ones are given
+	f = append(f, when(t.prlimit,
+		arg(0), instruction{opEqual, 4, 0, 0}, arg(2), instruction{opEqual, 0, 3, 0}, high(2), instruction{opEqual, 0, 1, 0}, accept(), deny())...)
+	switch {
+	case s.Isolated:
+		for _, number := range []uint32{t.socket, t.socketpair} {
+			f = append(f, when(number, arg(0), instruction{opEqual, 0, 1, syscall.AF_UNIX}, accept(), deny())...)
+		}
+	case s.Bounded:
+		f = append(f, t.bounded()...)
+	}
+	return append(f, accept())
+}
+
+// bounded leaves no stream but TCP, and no way into TCP but connect.
+func (t table) bounded() []instruction {
+	const verdict = 11 // where accept stands; a jump counts from the instruction after its own
+	to := func(from int) uint8 { return uint8(verdict - from - 1) }
+	socket := []instruction{
+		arg(0),
+		{opEqual, to(1), 0, syscall.AF_UNIX},
+		{opEqual, to(2), 0, syscall.AF_NETLINK},
+		{opEqual, 1, 0, syscall.AF_INET},
+		{opEqual, 0, to(4) + 1, syscall.AF_INET6},
+		arg(2),
+		{opEqual, to(6), 0, 0},
+		{opEqual, to(7), 0, syscall.IPPROTO_TCP},
+		{opEqual, to(8), 0, syscall.IPPROTO_UDP},
+		{opEqual, to(9), 0, syscall.IPPROTO_ICMP},
+		{opEqual, to(10), 1, syscall.IPPROTO_ICMPV6},
+		accept(), deny(),
+	}
+	f := when(t.socket, socket...)
+	for number, flags := range map[uint32]int{t.sendto: 3, t.sendmsg: 2, t.sendmm: 3} {
+		f = append(f, when(number, arg(flags), instruction{opSet, 1, 0, fastOpen}, accept(), deny())...)
+	}
+	return f
+}
+
+// when leaves the body out for every call but one. The body ends in verdicts.
+func when(number uint32, body ...instruction) []instruction {
+	return append([]instruction{{opEqual, 0, uint8(len(body)), number}}, body...)
+}
+
+func load(at uint32) instruction { return instruction{op: opLoad, k: at} }
+
+func arg(i int) instruction { return load(uint32(atArgs + 8*i)) }
+
+func high(i int) instruction { return load(uint32(atArgs + 8*i + 4)) }
+
+func accept() instruction { return instruction{op: opReturn, k: retAllow} }
+
+func deny() instruction { return instruction{op: opReturn, k: retErrno | uint32(syscall.EPERM)} }
