@@ -11,6 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Sweep kills every process whose number came after another's and that carries the mark, a NAME=value that nothing else has
+// in its environment, and returns how many there were. They have ended when it returns.
+func Sweep(mark string, after int) int { return sweep(mark, after) }
+
 // sweep kills every process that carries the mark in its environment, waits for their ends, and returns how many there
 // were. A process that has left its session and its parent still has the environment that it was born with. Processes
 // get rising numbers, so that only those after the program's need to be looked at.

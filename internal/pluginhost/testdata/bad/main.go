@@ -1,0 +1,205 @@
+// Command bad is a plugin that does what no plugin should, by BAD_MODE before its handshake and by the parameters of its
+// instances after it.
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
+
+	pluginv1 "github.com/windsock-monitor/windsock/plugins/proto/windsock/plugin/v1"
+)
+
+func main() {
+	mode := os.Getenv("BAD_MODE")
+	if early, ok := before()[mode]; ok {
+		early()
+	}
+	if late, ok := beside()[mode]; ok {
+		go late()
+	}
+	cookie := "b6d3f2a4-windsock-plugin"
+	if mode == "other" {
+		cookie = "another-program"
+	}
+	plugin.Serve(&plugin.ServeConfig{
+		HandshakeConfig:  plugin.HandshakeConfig{ProtocolVersion: 1, MagicCookieKey: "WINDSOCK_PLUGIN_COOKIE", MagicCookieValue: cookie},
+		VersionedPlugins: map[int]plugin.PluginSet{1: {"windsock": &services{}}},
+		GRPCServer: func(o []grpc.ServerOption) *grpc.Server {
+			return grpc.NewServer(append(o, grpc.MaxRecvMsgSize(16<<20))...)
+		},
+	})
+	if mode == "lingers" {
+		select {}
+	}
+}
+
+// before is what happens in the stead of, or ahead of, the handshake.
+func before() map[string]func() {
+	line := func(text string) func() { return func() { fmt.Println(text); forever() } }
+	return map[string]func(){
+		"noise": func() {
+			for i := range 5 {
+				fmt.Println("banner line", i)
+			}
+		},
+		"babble":    func() { babble(40); forever() },
+		"silent":    forever,
+		"panics":    func() { panic("no such planet") },
+		"quits":     func() { fmt.Fprintln(os.Stderr, "usage: bad FILE"); os.Exit(3) },
+		"hello":     func() { fmt.Println("hello, world"); os.Exit(0) },
+		"future":    line("1|2|unix|" + socket() + "|grpc|"),
+		"core":      line("2|1|unix|" + socket() + "|grpc|"),
+		"netrpc":    line("1|1|unix|" + socket() + "|netrpc|"),
+		"tcp":       line("1|1|tcp|127.0.0.1:80|grpc|" + strings.Repeat("A", 60)),
+		"elsewhere": line("1|1|unix|/run/docker.sock|grpc|" + strings.Repeat("A", 60)),
+		"above":     line("1|1|unix|" + filepath.Dir(socket()) + "/../x.sock|grpc|" + strings.Repeat("A", 60)),
+		"linked": func() {
+			_ = os.Symlink("/run/docker.sock", socket())
+			line("1|1|unix|" + socket() + "|grpc|" + strings.Repeat("A", 60))()
+		},
+		"absent":         line("1|1|unix|" + socket() + "|grpc|" + strings.Repeat("A", 60)),
+		"endless":        func() { endless() },
+		"deaf":           func() { deaf() },
+		"sick":           func() { bare(true) },
+		"bare":           func() { bare(false) },
+		"no_certificate": func() { bare(false) },
+		"closed": func() {
+			_ = os.Stdout.Close()
+			_ = syscall.Close(1)
+			time.Sleep(20 * time.Millisecond)
+			os.Exit(7)
+		},
+		"inherits": func() { grandchild(false) },
+		"escapes":  func() { grandchild(true) },
+	}
+}
+
+// beside is what goes on while the plugin serves.
+func beside() map[string]func() {
+	return map[string]func(){
+		"long_line": func() {
+			time.Sleep(50 * time.Millisecond)
+			long := []byte(strings.Repeat("x", 200<<10) + "\n")
+			for range 10 {
+				write(1, long)
+				write(2, long)
+			}
+			done("written")
+		},
+		"flood": func() {
+			time.Sleep(50 * time.Millisecond)
+			for i := range 100_000 {
+				write(2, fmt.Appendf(nil, `{"@level":"info","@message":"line %d","@timestamp":"2026-01-01T00:00:00.000000Z"}`+"\n", i))
+			}
+			done("written")
+		},
+		"environment": func() { done(strings.Join(os.Environ(), "\x00")) },
+		"dies":        func() { time.Sleep(50 * time.Millisecond); panic("no such moon") },
+	}
+}
+
+func forever() { time.Sleep(time.Hour) }
+
+func babble(n int) {
+	for i := range n {
+		fmt.Println("loading module", i)
+	}
+}
+
+func endless() {
+	chunk := []byte(strings.Repeat("y", 64<<10))
+	for {
+		write(1, chunk)
+	}
+}
+
+func write(fd int, data []byte) {
+	for len(data) > 0 {
+		n, err := syscall.Write(fd, data)
+		if err != nil {
+			return
+		}
+		data = data[n:]
+	}
+}
+
+// done leaves a file behind, by which a test knows.
+func done(text string) {
+	if path := os.Getenv("BAD_FILE"); path != "" {
+		_ = os.WriteFile(path+".new", []byte(text), 0o600)
+		_ = os.Rename(path+".new", path)
+	}
+}
+
+func socket() string { return filepath.Join(os.Getenv("PLUGIN_UNIX_SOCKET_DIR"), "s") }
+
+// grandchild leaves a process behind that holds the plugin's pipes.
+func grandchild(escape bool) {
+	cmd := exec.Command("/bin/sleep", "600")
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: escape}
+	if err := cmd.Start(); err != nil {
+		panic(err)
+	}
+	done(fmt.Sprint(cmd.Process.Pid))
+}
+
+// deaf makes the handshake and never accepts a connection.
+func deaf() {
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "unix", socket())
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = l.Close() }()
+	fmt.Printf("1|1|unix|%s|grpc|\n", socket())
+	forever()
+}
+
+// bare is a plugin without certificates, Shutdown, broker and stdio: what another language may offer.
+func bare(sick bool) {
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "unix", socket())
+	if err != nil {
+		panic(err)
+	}
+	s := grpc.NewServer()
+	h := health.NewServer()
+	status := grpc_health_v1.HealthCheckResponse_SERVING
+	if sick {
+		status = grpc_health_v1.HealthCheckResponse_NOT_SERVING
+	}
+	h.SetServingStatus("plugin", status)
+	grpc_health_v1.RegisterHealthServer(s, h)
+	register(s)
+	fmt.Printf("1|1|unix|%s|grpc|\n", socket())
+	_ = s.Serve(l)
+}
+
+type services struct{ plugin.NetRPCUnsupportedPlugin }
+
+func (*services) GRPCServer(_ *plugin.GRPCBroker, s *grpc.Server) error {
+	register(s)
+	return nil
+}
+
+func (*services) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientConn) (any, error) {
+	return nil, nil //nolint:nilnil // a plugin is no client
+}
+
+func register(s *grpc.Server) {
+	b := &bad{instances: map[string]*instance{}}
+	pluginv1.RegisterBasePluginServer(s, b)
+	pluginv1.RegisterCheckPluginServer(s, b)
+	pluginv1.RegisterExporterPluginServer(s, b)
+}
