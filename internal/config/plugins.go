@@ -42,8 +42,8 @@ type PluginLimits struct {
 
 // PluginFault is what is wrong with a plugin, or with what uses it. The agent runs without that.
 type PluginFault struct {
-	Plugin          string
-	Check, Exporter string // what cannot be used; both "" where it is the plugin itself
+	Plugin string
+	Use    bool // it is not the plugin that is wrong, but a check or an exporter that uses it
 	Problem
 }
 
@@ -280,7 +280,7 @@ func (b *builder) pluginKind(path, kind string, want manifest.Type) (k manifest.
 
 // useFault notes what is wrong with the use of a plugin.
 func (b *builder) useFault(plugin string, at place, hint, format string, args ...any) *PluginFault {
-	f := PluginFault{Plugin: plugin, Problem: b.problem(at, hint, fmt.Sprintf(format, args...))}
+	f := PluginFault{Plugin: plugin, Use: true, Problem: b.problem(at, hint, fmt.Sprintf(format, args...))}
 	b.faults = append(b.faults, f)
 	return &f
 }

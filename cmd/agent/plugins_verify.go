@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/windsock-monitor/windsock/internal/agent"
+	"github.com/windsock-monitor/windsock/internal/config"
+	"github.com/windsock-monitor/windsock/internal/pluginhost/inspect"
+	"github.com/windsock-monitor/windsock/internal/pluginhost/manifest"
+	"github.com/windsock-monitor/windsock/internal/sandbox"
+)
+
+func newPluginsVerify(p process) *cobra.Command {
+	var path, output string
+	cmd := &cobra.Command{
+		Use:   "verify",
+		Short: "Check on this host that every plugin of the configuration can be started",
+		Long: `Look at each plugin's file, owner, mode and digest, start it once without network, parameters and
+secrets, and compare what it says of itself with plugins.lock; say what this host does not offer to
+hold it. One line for each finding. Exit code 0: all is well; 3: something is not; 2: the configuration
+cannot be used.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			asJSON, err := wantOutput(output)
+			if err != nil {
+				return err
+			}
+			cfg, err := readConfig(p, path)
+			if err != nil {
+				return err
+			}
+			findings := verifyPlugins(cmd.Context(), cfg)
+			if asJSON {
+				err = printJSON(p.stdout, findings)
+			}
+			for _, f := range findings {
+				if !asJSON {
+					printFinding(p.stdout, f)
+				}
+				if err == nil && !f.OK {
+					err = exit(exitBadNews, nil)
+				}
+			}
+			return err
+		},
+	}
+	configFlag(cmd, &path)
+	outputFlag(cmd, &output)
+	return cmd
+}
+
+func verifyPlugins(ctx context.Context, cfg *config.Config) []agent.Finding {
+	findings := []agent.Finding{}
+	for i := range cfg.Plugins {
+		findings = append(findings, verifyPlugin(ctx, &cfg.Plugins[i]))
+	}
+	for _, f := range cfg.PluginFaults {
+		if !f.Use {
+			continue // told of the plugin
+		}
+		findings = append(findings, agent.Finding{Subject: fmt.Sprintf("%s:%d:%d", f.File, f.Line, f.Column), Detail: f.Message, Hint: f.Hint})
+	}
+	for _, text := range sandbox.Look().Missing() {
+		findings = append(findings, agent.Finding{Subject: "sandbox", OK: true, Detail: text})
+	}
+	return findings
+}
+
+func verifyPlugin(ctx context.Context, entry *config.Plugin) agent.Finding {
+	f := agent.Finding{Subject: "plugin " + entry.Name}
+	if entry.Fault != nil {
+		f.Detail, f.Hint = fmt.Sprintf("%s: %s", entry.At, entry.Fault.Message), entry.Fault.Hint
+		return f
+	}
+	plugin, err := inspect.Start(ctx, inspect.Options{
+		Path: entry.Path, Name: entry.Name, Plain: !entry.MTLS, Policy: sandbox.Policy{Network: sandbox.NetworkNone},
+	})
+	if err != nil {
+		f.Detail = fmt.Sprintf("%s: %v", entry.At, err)
+		return f
+	}
+	if err := plugin.Close(); err != nil {
+		f.Detail = err.Error()
+		return f
+	}
+	if plugin.SHA256 != entry.SHA256 {
+		f.Detail = fmt.Sprintf("%s: the program is not the one that was locked: sha256 %s, locked %s", entry.At, plugin.SHA256, entry.SHA256)
+		f.Hint = "if it was meant to change: windsock plugins lock"
+		return f
+	}
+	if said := manifest.Differences(entry.Manifest, plugin.Manifest); len(said) > 0 {
+		f.Detail = fmt.Sprintf("%s: it is not what was locked: %s", entry.At, strings.Join(said, "; "))
+		f.Hint = "windsock plugins lock"
+		return f
+	}
+	f.OK, f.Detail = true, fmt.Sprintf("version %s starts and is what was locked", plugin.Manifest.Version)
+	return f
+}
