@@ -17,6 +17,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/checks/params"
 )
 
 // builder turns the file as it is written into the Config, and reports what the types alone cannot tell.
@@ -129,16 +130,7 @@ func (b *builder) atLeast(path string, got, least time.Duration) {
 }
 
 // short writes a duration as people do: "1m", not "1m0s".
-func short(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
-}
+func short(d time.Duration) string { return params.FormatDuration(d) }
 
 // name checks a name of something; "" is reported by the rule that it is required.
 func (b *builder) name(name string, at place) bool {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
+	"github.com/windsock-monitor/windsock/checks/params"
 	"github.com/windsock-monitor/windsock/exporters"
 	"github.com/windsock-monitor/windsock/internal/alerts"
 )
@@ -188,7 +189,7 @@ func quantity(n ast.Node) (value float64, of unit, ok bool) {
 	if !regexp.MustCompile(durationPattern).MatchString(s.Value) {
 		return 0, "", false
 	}
-	d, err := parseDuration(s.Value)
+	d, err := params.ParseDuration(s.Value)
 	return d.Seconds(), unitSeconds, err == nil && d >= 0
 }
 
@@ -274,7 +275,7 @@ func (b *builder) window(n ast.Node, counted string) alerts.Window {
 		}
 		return alerts.Window{}
 	}
-	d, err := parseDuration(s.Value)
+	d, err := params.ParseDuration(s.Value)
 	switch {
 	case err != nil:
 		b.wrong(n, want)

@@ -13,6 +13,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/checks/params"
 	"github.com/windsock-monitor/windsock/internal/pluginhost/manifest"
 	"github.com/windsock-monitor/windsock/internal/secret"
 )
@@ -104,7 +105,7 @@ func (d *decoder) special(n ast.Node, v reflect.Value) bool {
 		d.secret(n, into)
 	case *size:
 		d.size(n, into)
-	case interface{ UnmarshalYAML(func(any) error) error }:
+	case params.OwnForm:
 		// A kind's own form: it decodes into what it likes, and what it says of it has this place.
 		err := into.UnmarshalYAML(func(inner any) error {
 			sub := *d
@@ -147,34 +148,12 @@ type field struct {
 	required bool
 }
 
-// fieldsOf lists the keys of a struct by its yaml tags; the jsonschema tag, which makes the schema, holds the rules here
-// too, so that the two cannot differ.
+// fieldsOf lists the keys of a struct.
 func fieldsOf(t reflect.Type) []field {
-	var out []field
-	for f := range t.Fields() {
-		name, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
-		switch {
-		case !f.IsExported() || name == "-":
-			continue
-		case strings.Contains(options, "inline"):
-			for _, inner := range fieldsOf(f.Type) {
-				inner.index = append(slices.Clone(f.Index), inner.index...)
-				out = append(out, inner)
-			}
-			continue
-		case name == "":
-			name = strings.ToLower(f.Name)
-		}
-		row := field{name: name, index: f.Index}
-		for rule := range strings.SplitSeq(f.Tag.Get("jsonschema"), ",") {
-			if rule == "required" {
-				row.required = true
-			}
-			if word, ok := strings.CutPrefix(rule, "enum="); ok {
-				row.enum = append(row.enum, word)
-			}
-		}
-		out = append(out, row)
+	all := params.Fields(t)
+	out := make([]field, len(all))
+	for i, f := range all {
+		out[i] = field{name: f.Name, index: f.Index, enum: f.Enum, required: f.Required}
 	}
 	return out
 }

@@ -223,7 +223,7 @@ func (b *builder) exporters() {
 	}
 }
 
-func (b *builder) exporterKind(path, kind string, with *params) {
+func (b *builder) exporterKind(path, kind string, with *parameters) {
 	if kind == "" {
 		return
 	}
@@ -238,26 +238,26 @@ func (b *builder) exporterKind(path, kind string, with *params) {
 	b.unknownKind(path, kind, "exporter", names)
 }
 
-// params reads one `with:` section, at the load and whenever a kind is built of it. It is safe for concurrent use.
-type params struct {
+// parameters reads one `with:` section, at the load and whenever a kind is built of it. It is safe for concurrent use.
+type parameters struct {
 	decoder
 	node ast.Node // nil where there is none
 	base place
 }
 
-func (b *builder) with(path string, s section) *params {
+func (b *builder) with(path string, s section) *parameters {
 	sub := b.decoder
 	sub.params = true
-	return &params{decoder: sub, node: s.node, base: b.at(path + ".with")}
+	return &parameters{decoder: sub, node: s.node, base: b.at(path + ".with")}
 }
 
 // Decode reads the section over the defaults in into, a pointer. The error is an *Errors.
-func (p *params) Decode(into any) error {
+func (p *parameters) Decode(into any) error {
 	_, err := p.read(into)
 	return err
 }
 
-func (p *params) read(into any) (warnings []Problem, err error) {
+func (p *parameters) read(into any) (warnings []Problem, err error) {
 	v := reflect.ValueOf(into)
 	if v.Kind() != reflect.Pointer || v.IsNil() {
 		return nil, fmt.Errorf("decoding parameters into a %T, want a pointer", into)
@@ -272,7 +272,7 @@ func (p *params) read(into any) (warnings []Problem, err error) {
 }
 
 // missing tells which parameters an absent section would have to give.
-func (p *params) missing(v reflect.Value) error {
+func (p *parameters) missing(v reflect.Value) error {
 	if v.Kind() != reflect.Struct {
 		return nil
 	}
@@ -286,7 +286,7 @@ func (p *params) missing(v reflect.Value) error {
 }
 
 // place gives what a kind said of the parameters its places.
-func (p *params) place(err error) error {
+func (p *parameters) place(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -296,7 +296,7 @@ func (p *params) place(err error) error {
 }
 
 // validate lets the kind look at its parameters, and keeps what it said.
-func (b *builder) validate(p *params, validate func(checks.Decoder) error) {
+func (b *builder) validate(p *parameters, validate func(checks.Decoder) error) {
 	err := validate(decoderFunc(func(into any) error {
 		warnings, err := p.read(into)
 		b.warnings = append(b.warnings, warnings...)

@@ -286,7 +286,7 @@ func (b *builder) useFault(plugin string, at place, hint, format string, args ..
 }
 
 // pluginCheck gives a check what its plugin's kind says of it.
-func (b *builder) pluginCheck(path string, c *check, out *Check, with *params) {
+func (b *builder) pluginCheck(path string, c *check, out *Check, with *parameters) {
 	k, fault := b.pluginKind(path, c.Kind, manifest.Check)
 	if fault == nil && k.Name != "" {
 		fault = b.pluginParams(path, c.Kind, k, with)
@@ -303,7 +303,7 @@ func foreign(kind string, k manifest.Kind, fault *PluginFault) Foreign {
 }
 
 // pluginExporter does the same for an exporter.
-func (b *builder) pluginExporter(path, kind string, out *Exporter, with *params) {
+func (b *builder) pluginExporter(path, kind string, out *Exporter, with *parameters) {
 	k, fault := b.pluginKind(path, kind, manifest.Exporter)
 	if fault == nil && k.Name != "" {
 		fault = b.pluginParams(path, kind, k, with)
@@ -327,7 +327,7 @@ func (b *builder) pluginTimeout(kind string) time.Duration {
 }
 
 // pluginParams judges the parameters by the kind's schema.
-func (b *builder) pluginParams(path, kind string, k manifest.Kind, with *params) *PluginFault {
+func (b *builder) pluginParams(path, kind string, k manifest.Kind, with *parameters) *PluginFault {
 	name, _, _ := strings.Cut(kind, "/")
 	schema, err := k.Compile()
 	if err != nil {

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"reflect"
@@ -14,11 +13,12 @@ import (
 	"github.com/goccy/go-yaml/token"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/checks/params"
 )
 
 // The forms of scalars that the schema gives as patterns too.
 const (
-	durationPattern = `^([0-9]+d)?([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$|^[0-9]+d$`
+	durationPattern = params.DurationPattern
 	sizePattern     = `^[0-9]+ ?(B|KiB|MiB|GiB|TiB|kB|MB|GB|TB)$`
 	pluginPattern   = `^[a-z][a-z0-9_-]{0,63}$`
 	kindPattern     = `^[a-z][a-z0-9_-]{0,63}/[a-z][a-z0-9_-]{0,63}$` // of plugins
@@ -150,7 +150,7 @@ func (d *decoder) duration(n ast.Node, into *time.Duration) {
 		d.wrong(n, "a duration such as 5s")
 		return
 	}
-	value, err := parseDuration(s.Value)
+	value, err := params.ParseDuration(s.Value)
 	switch {
 	case err != nil:
 		d.wrong(n, "a duration such as 500ms, 5s, 10m or 24h")
@@ -161,30 +161,9 @@ func (d *decoder) duration(n ast.Node, into *time.Duration) {
 	}
 }
 
-// parseDuration reads Go's form, and whole days before it: "7d", "1d12h".
-func parseDuration(text string) (time.Duration, error) {
-	days, rest, found := strings.Cut(text, "d")
-	if !found {
-		return time.ParseDuration(text)
-	}
-	n, err := strconv.ParseUint(days, 10, 16)
-	if err != nil {
-		return 0, errors.New("not a duration")
-	}
-	total := time.Duration(n) * 24 * time.Hour
-	if rest == "" {
-		return total, nil
-	}
-	more, err := time.ParseDuration(rest)
-	if err != nil || more < 0 || total+more < total {
-		return 0, errors.New("not a duration")
-	}
-	return total + more, nil
-}
-
 // money reads US dollars from the digits themselves: no float comes near it.
 func (d *decoder) money(n ast.Node, into *checks.PicoUSD) {
-	const most = 100_000 // dollars; more is a slip of the hand
+	const most = params.MostDollars
 	form := regexp.MustCompile(`^([0-9]{1,9})(?:\.([0-9]{1,12}))?$`)
 	tk := n.GetToken()
 	quoted := tk.Type == token.DoubleQuoteType || tk.Type == token.SingleQuoteType

@@ -6,11 +6,11 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/invopop/jsonschema"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/checks/params"
 )
 
 const (
@@ -70,31 +70,19 @@ func exporterKinds(reg Registry) []kindInfo {
 	return out
 }
 
-func reflector() *jsonschema.Reflector {
-	return &jsonschema.Reflector{
-		Anonymous: true, DoNotReference: true, ExpandedStruct: true, RequiredFromJSONSchemaTags: true, FieldNameTag: "yaml",
-		Mapper: mapped,
-		// By default two types of one name are one type: params that hold another package's Params would be that.
-		Namer: func(t reflect.Type) string { return strings.ReplaceAll(t.PkgPath(), "/", ".") + "." + t.Name() },
-	}
-}
-
-// ownForm is a kind's own form of a value. A list of texts that has one may also be a single text.
-type ownForm interface {
-	UnmarshalYAML(decode func(any) error) error
-}
+func reflector() *jsonschema.Reflector { return params.Reflector(ownMapped) }
 
 // mapped are the types that have a form of their own.
 func mapped(t reflect.Type) *jsonschema.Schema {
-	if t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.String && reflect.PointerTo(t).Implements(reflect.TypeFor[ownForm]()) {
-		one := &jsonschema.Schema{Type: "string"}
-		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{one, {Type: "array", Items: one}}}
+	if own := ownMapped(t); own != nil {
+		return own
 	}
+	return params.Mapped(t)
+}
+
+// ownMapped are those of the file that no parameter has, and the file's own form of a secret.
+func ownMapped(t reflect.Type) *jsonschema.Schema {
 	switch t {
-	case reflect.TypeFor[time.Duration]():
-		return &jsonschema.Schema{Type: "string", Pattern: durationPattern, Examples: []any{"500ms", "5s", "10m", "24h"}}
-	case reflect.TypeFor[checks.PicoUSD]():
-		return &jsonschema.Schema{Type: "number", ExclusiveMinimum: "0", Maximum: "100000"}
 	case reflect.TypeFor[size]():
 		return &jsonschema.Schema{Type: "string", Pattern: sizePattern}
 	case reflect.TypeFor[checks.Secret]():
@@ -189,12 +177,12 @@ func itemKinds(root *jsonschema.Schema, key string, preset reflect.Value, kinds 
 	kind.AnyOf = []*jsonschema.Schema{builtIn, {Pattern: kindPattern}} // the second: those of plugins
 	for _, k := range kinds {
 		builtIn.Enum = append(builtIn.Enum, k.name)
-		params := reflector().ReflectFromType(reflect.TypeOf(k.defaults))
-		params.Version, params.Description = "", k.doc
-		fill(params, reflect.ValueOf(k.defaults))
+		with := reflector().ReflectFromType(reflect.TypeOf(k.defaults))
+		with.Version, with.Description = "", k.doc
+		fill(with, reflect.ValueOf(k.defaults))
 		then := &jsonschema.Schema{Properties: jsonschema.NewProperties()}
-		then.Properties.Set("with", params)
-		if len(params.Required) > 0 {
+		then.Properties.Set("with", with)
+		if len(with.Required) > 0 {
 			then.Required = []string{"with"}
 		}
 		when := &jsonschema.Schema{Properties: jsonschema.NewProperties(), Required: []string{"kind"}}
@@ -205,44 +193,12 @@ func itemKinds(root *jsonschema.Schema, key string, preset reflect.Value, kinds 
 }
 
 // fill writes the defaults of a struct into the schema of its fields.
-func fill(s *jsonschema.Schema, v reflect.Value) {
-	if s.Properties == nil || v.Kind() != reflect.Struct {
-		return
-	}
-	for _, f := range fieldsOf(v.Type()) {
-		property, ok := s.Properties.Get(f.name)
-		if !ok {
-			continue
-		}
-		value := v.FieldByIndex(f.index)
-		if property.Properties != nil {
-			fill(property, value)
-		} else if d := defaultOf(value); d != nil && property.Default == nil {
-			property.Default = d
-		}
-	}
-}
+func fill(s *jsonschema.Schema, v reflect.Value) { params.Fill(s, v, defaultOf) }
 
 // defaultOf is the default as the file would say it; nil where zero is no default worth telling.
 func defaultOf(v reflect.Value) any {
-	if v.IsZero() {
-		return nil
-	}
-	switch value := v.Interface().(type) {
-	case time.Duration:
-		return short(value)
-	case size:
+	if value, ok := reflect.TypeAssert[size](v); ok && value != 0 {
 		return fmt.Sprintf("%dMiB", value>>20)
 	}
-	switch v.Kind() { //nolint:exhaustive // all others are sections
-	case reflect.String:
-		return v.String()
-	case reflect.Bool:
-		return v.Bool()
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		return v.Int()
-	case reflect.Float32, reflect.Float64:
-		return v.Float()
-	}
-	return nil
+	return params.Default(v)
 }
