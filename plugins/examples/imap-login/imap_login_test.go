@@ -2,10 +2,20 @@ package imaplogin_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/windsock-monitor/windsock/internal/pluginhost/launch"
+	_ "github.com/windsock-monitor/windsock/internal/sandbox/shim"
+	pluginv1 "github.com/windsock-monitor/windsock/plugins/proto/windsock/plugin/v1"
 )
 
 // need skips where a program, or a library of the interpreter's, is not there.
@@ -33,8 +43,9 @@ func TestItsOwnTestsPass(t *testing.T) {
 	run(t, "make", "test")
 }
 
-func TestItBuildsIntoOneFile(t *testing.T) {
-	t.Parallel()
+// build makes the plugin in a folder of its own, as its author would.
+func build(t *testing.T) (path string) {
+	t.Helper()
 	need(t, "/usr/bin/python3", "--version")
 	need(t, "make", "--version")
 	library, err := filepath.Abs("../../sdk/python")
@@ -52,14 +63,56 @@ func TestItBuildsIntoOneFile(t *testing.T) {
 		}
 	}
 	run(t, "make", "-C", dir, "SDK="+library)
+	return filepath.Join(dir, "dist", "mail")
+}
+
+func TestItDescribesItself(t *testing.T) {
+	t.Parallel()
 	var got struct {
 		Name  string `json:"name"`
 		Kinds []struct {
 			Name string `json:"name"`
 		} `json:"kinds"`
 	}
-	out := run(t, filepath.Join(dir, "dist", "mail"), "--describe")
+	out := run(t, build(t), "--describe")
 	if err := json.Unmarshal(out, &got); err != nil || got.Name != "mail" || len(got.Kinds) != 1 || got.Kinds[0].Name != "imap-login" {
 		t.Errorf("got %v, %s, want the manifest of mail with imap-login", err, out)
+	}
+}
+
+// The agent's own launcher, with its sandbox and with TLS.
+func TestItRunsConfined(t *testing.T) {
+	t.Parallel()
+	need(t, "/usr/bin/python3", "-c", "import grpc, google.protobuf")
+	sockets, err := os.MkdirTemp("", "ws") //nolint:usetesting // t.TempDir may be too long for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(sockets) })
+	process, err := launch.Start(t.Context(), launch.Program{
+		Name: "mail", Path: build(t), Sockets: sockets, MTLS: true, Env: []string{"PATH=/usr/bin:/bin"}, StartTimeout: time.Minute,
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer process.Stop(10 * time.Second)
+	closed, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // gone at once: its port is one where nobody listens
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := closed.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // it is TCP
+	if err := closed.Close(); err != nil {
+		t.Fatal(err)
+	}
+	made, err := pluginv1.NewBasePluginClient(process.Conn()).Configure(t.Context(), &pluginv1.ConfigureRequest{
+		InstanceId: "1", Kind: "imap-login", ConfigJson: fmt.Appendf(nil, `{"host": "127.0.0.1", "port": %d}`, port),
+	})
+	if err != nil || len(made.GetDiagnostics()) > 0 {
+		t.Fatalf("got %v, %v, want no diagnostics", made, err)
+	}
+	got, err := pluginv1.NewCheckPluginClient(process.Conn()).Run(t.Context(), &pluginv1.RunRequest{InstanceId: "1", Timeout: durationpb.New(time.Minute)})
+	if err != nil || got.GetResult().GetStatus() != pluginv1.Status_STATUS_FAILED || got.GetResult().GetCause() != "connect" {
+		t.Errorf("got %v, %v, want a connection that is refused", got, err)
 	}
 }
