@@ -10,12 +10,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/windsock-monitor/windsock/checks"
 	pluginv1 "github.com/windsock-monitor/windsock/plugins/proto/windsock/plugin/v1"
+	"github.com/windsock-monitor/windsock/plugins/wire"
 )
 
 func TestTheManifest(t *testing.T) {
@@ -335,4 +338,57 @@ func TestTheLogIsReadable(t *testing.T) {
 		return
 	}
 	t.Errorf("got %d bytes of log, want a line that says hello", len(p.stderr.String()))
+}
+
+// What exporters in Python write of a record is what those in Go do.
+func TestTheOneJSONFormOfRecords(t *testing.T) {
+	t.Parallel()
+	p := start(t, true)
+	at := time.Date(2026, 11, 28, 5, 30, 0, 120_000_000, time.UTC)
+	full := checks.OfReport(&checks.Report{
+		ID: "01JD00000000000000000000AA", Check: "front", Kind: "mail/imap-login", Provider: "p", Location: "paris", Labels: map[string]string{"team": "a"},
+		ScheduledAt: at, StartedAt: at.Add(time.Second), Took: 1500 * time.Millisecond, Timeout: 10 * time.Second, Trigger: checks.TriggerSchedule,
+		Attempt: 1, Final: true, Slots: 1,
+		Result: checks.Result{
+			Status: checks.Failed, Cause: "tls", Blame: "network", Summary: "bad — é",
+			Measurements: []checks.Measurement{{Name: "a.b", Value: 0, Unit: "s", Attrs: map[string]string{"k": "v"}}, {Name: "a.c", Value: 2.5}},
+			Phases:       []checks.Phase{{Name: "connect", Took: 250 * time.Millisecond}},
+			Evidence:     []checks.Step{{Name: "dns", OK: true}, {Name: "tls", Detail: "no"}},
+			Usage:        &checks.Usage{Model: "m", PromptTokens: 3, Cost: 1_500_000, PriceKnown: true, PriceDate: "2026-11-01"},
+			Facts:        map[string]string{"id": "x"},
+		},
+	})
+	bare := checks.OfReport(&checks.Report{ID: "01JD00000000000000000000AB", Check: "b", Kind: "k", ScheduledAt: at.Truncate(time.Second), Result: checks.Skip("missed", "late")})
+	alert := checks.Record{ID: "01JD00000000000000000000AC", At: at, Alert: &checks.Alert{
+		Rule: "r", Fingerprint: "f", State: checks.AlertNoData, Previous: checks.AlertFiring, Severity: checks.P2, Since: at, At: at,
+		Labels: map[string]string{"l": "v"}, Reminder: true, RespondBy: at, Summary: "s",
+	}}
+	state := checks.Record{ID: "01JD00000000000000000000AD", At: at, Agent: &checks.Snapshot{
+		Version: "1.0.0", StartedAt: at, Measurements: []checks.Measurement{{Name: "n", Value: 1}},
+	}}
+	if found := p.configure(t, &pluginv1.ConfigureRequest{InstanceId: "1", Kind: "sink", ConfigJson: []byte(`{"say": "json"}`)}); found != nil {
+		t.Fatal(found)
+	}
+	batch := []checks.Record{full, bare, alert, state}
+	answer, err := p.Exporter.Export(t.Context(), &pluginv1.ExportRequest{InstanceId: "1", Records: wire.RecordsToProto(batch)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []any
+	if err := json.Unmarshal(answer.GetState(), &got); err != nil || len(got) != len(batch) {
+		t.Fatalf("got %v, %s, want %d records", err, answer.GetState(), len(batch))
+	}
+	for i, r := range batch {
+		text, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want any
+		if err := json.Unmarshal(text, &want); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got[i]); diff != "" {
+			t.Errorf("%s differs, - is what Go writes:\n%s", r.ID, diff)
+		}
+	}
 }

@@ -18,12 +18,13 @@ import (
 
 	pluginv1 "github.com/windsock-monitor/windsock/plugins/proto/windsock/plugin/v1"
 	"github.com/windsock-monitor/windsock/plugins/sdk/python"
+	"github.com/windsock-monitor/windsock/plugins/wire"
 )
 
 const (
 	interpreter = "/usr/bin/python3"
-	cookie      = "WINDSOCK_PLUGIN_COOKIE"
-	cookieValue = "b6d3f2a4-windsock-plugin"
+	cookie      = wire.CookieKey
+	cookieValue = wire.CookieValue
 )
 
 // needPython skips where the interpreter or gRPC for it is not there.

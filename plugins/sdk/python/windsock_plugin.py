@@ -215,10 +215,48 @@ class Exporter:
         """As for checks."""
 
 
-def to_dict(message):
-    """A message of the protocol as a dict of plain values, times in RFC 3339, durations as "1.5s"; absent is left out."""
-    from google.protobuf import json_format
-    return json_format.MessageToDict(message, preserving_proto_field_name=True)
+_ALWAYS = {"Report": {"final": False}, "Alert": {"value": 0.0, "threshold": 0.0}, "Measurement": {"value": 0.0}, "Step": {"ok": False},
+           "Usage": {"prompt_tokens": 0, "completion_tokens": 0, "cost_pico_usd": 0, "price_known": False},
+           "AgentState": {"measurements": []}, "Result": {"status": "unknown"}}
+_OTHERWISE = {"attributes": "attrs", "steps": "evidence"}
+
+
+def as_json(record):
+    """A record as a dict of the one JSON form that records have, docs/record.schema.json; None where it holds nothing known."""
+    kind = record.WhichOneof("payload")
+    if kind is None:
+        return None
+    body = _plain(getattr(record, kind))
+    body.update(body.pop("result", {"status": "unknown"} if kind == "report" else {}))
+    if "phases" in body:
+        body["phases"] = {phase["name"]: phase.get("took", 0.0) for phase in body["phases"]}
+    if "usage" in body:
+        body["usage"]["cost_usd"] = body["usage"]["cost_pico_usd"] / 1e12
+    if kind == "agent":
+        body["at"] = _plain(record.at)
+    return {"type": kind, "id": record.id, **body}
+
+
+def _plain(message):
+    name = message.DESCRIPTOR.name
+    if name == "Duration":
+        return _seconds(message)
+    if name == "Timestamp":
+        nanos = f".{message.nanos:09d}".rstrip("0").rstrip(".")
+        return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(message.seconds)) + nanos + "Z"
+    out = dict(_ALWAYS.get(name, {}))
+    for field, value in message.ListFields():
+        if hasattr(value, "items"):                    # a map
+            value = dict(value)
+        elif hasattr(value, "add"):                    # a list
+            value = [_plain(item) for item in value]
+        elif field.message_type:
+            value = _plain(value)
+        elif field.enum_type:
+            known = field.enum_type.values_by_number.get(value)
+            value = known.name.split("_", 1)[1].lower() if known and value else "unknown"
+        out[_OTHERWISE.get(field.name, field.name)] = value
+    return out
 
 
 # -- parameters ---------------------------------------------------------------------------------------------------------

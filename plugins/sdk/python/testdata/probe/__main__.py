@@ -1,4 +1,5 @@
 """A plugin that behaves, and misbehaves, as it is told: for the tests of the library."""
+import json
 import logging
 import os
 import sys
@@ -87,6 +88,7 @@ class Sink(windsock.Exporter):
     def export(self, batch):
         return {"done": lambda: windsock.Done({1: "too old"}, self.state + b"1", 2),
                 "retry": lambda: windsock.Retry("later", after=1.5, done_first=1),
+                "json": lambda: windsock.Done(state=json.dumps([windsock.as_json(r) for r in batch.records]).encode()),
                 "hold": lambda: windsock.Hold(f"{batch.id} {batch.records[0].report.check}"),
                 "split": lambda: windsock.Split("large"),
                 "poison": lambda: windsock.Poison("bad"),
