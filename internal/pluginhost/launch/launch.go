@@ -22,13 +22,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/windsock-monitor/windsock/internal/sandbox"
-)
-
-// The handshake, as plugins/wire has it.
-const (
-	cookieKey   = "WINDSOCK_PLUGIN_COOKIE"
-	cookieValue = "b6d3f2a4-windsock-plugin"
-	protocol    = 1
+	"github.com/windsock-monitor/windsock/plugins/wire"
 )
 
 const (
@@ -127,10 +121,8 @@ func config(p Program, run *plugged) *plugin.ClientConfig {
 		return &printed{stream: stream, gate: run.gate, log: run.log, scrub: p.Scrub}
 	}
 	return &plugin.ClientConfig{
-		HandshakeConfig: plugin.HandshakeConfig{
-			ProtocolVersion: protocol, MagicCookieKey: cookieKey, MagicCookieValue: cookieValue,
-		},
-		VersionedPlugins: map[int]plugin.PluginSet{protocol: {}},
+		HandshakeConfig:  wire.Handshake(),
+		VersionedPlugins: map[int]plugin.PluginSet{wire.Protocol: {}},
 		RunnerFunc:       run.accept,
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
 		AutoMTLS:         p.MTLS,
@@ -170,7 +162,7 @@ func (p *Process) Exit() Exit {
 
 // Health asks the plugin's health service, within the deadline of ctx.
 func (p *Process) Health(ctx context.Context) error {
-	request := &grpc_health_v1.HealthCheckRequest{Service: plugin.GRPCServiceName}
+	request := &grpc_health_v1.HealthCheckRequest{Service: wire.HealthService}
 	answer, err := grpc_health_v1.NewHealthClient(p.conn).Check(ctx, request)
 	if err != nil {
 		return fmt.Errorf("asking for its health: %s", status.Convert(err).Message())
@@ -211,8 +203,8 @@ func (r *plugged) judge(h handshake) error {
 	switch {
 	case h.core != plugin.CoreProtocolVersion:
 		return fault(Protocol, "it speaks version %d of the handshake, this agent speaks %d; update the plugin or the agent", h.core, plugin.CoreProtocolVersion)
-	case h.app != protocol:
-		return fault(Protocol, "it speaks version %d of the protocol, this agent speaks %d; update %s", h.app, protocol, whom(h.app))
+	case h.app != wire.Protocol:
+		return fault(Protocol, "it speaks version %d of the protocol, this agent speaks %d; update %s", h.app, wire.Protocol, whom(h.app))
 	case h.protocol != string(plugin.ProtocolGRPC):
 		return fault(Protocol, "it speaks %s, and this agent speaks gRPC", clip(h.protocol, maxQuoted))
 	case r.program.MTLS && len(h.certificate) <= 50:
@@ -222,7 +214,7 @@ func (r *plugged) judge(h handshake) error {
 }
 
 func whom(version int) string {
-	if version > protocol {
+	if version > wire.Protocol {
 		return "the agent"
 	}
 	return "the plugin"

@@ -21,40 +21,42 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/windsock-monitor/windsock/internal/pluginhost/launch"
-	_ "github.com/windsock-monitor/windsock/internal/sandbox/shim"
+	"github.com/windsock-monitor/windsock/internal/sandbox"
 )
 
 // asHost makes this test binary the agent of TestAPluginDiesWithItsAgent.
 const asHost = "WINDSOCK_TEST_LAUNCH_HOST"
 
-// built is the bad plugin, made once by TestMain.
-var built string
+// built is the bad plugin.
+var built string //nolint:gochecknoglobals // made by TestMain and never again
 
 func TestMain(m *testing.M) {
-	if path := os.Getenv(asHost); path != "" {
-		os.Exit(hostOf(path))
+	if path := os.Getenv(asHost); path != "" { //nolint:forbidigo // this binary is the agent of a test
+		os.Exit(hostOf(path)) //nolint:forbidigo // likewise
 	}
+	os.Exit(run(m)) //nolint:forbidigo // of TestMain
+}
+
+func run(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "bad")
 	if err == nil {
 		built = filepath.Join(dir, "bad")
 		var out []byte
-		if out, err = exec.Command("go", "build", "-o", built, "../testdata/bad").CombinedOutput(); err != nil {
+		if out, err = exec.CommandContext(context.Background(), "go", "build", "-o", built, "../testdata/bad").CombinedOutput(); err != nil {
 			err = fmt.Errorf("%w: %s", err, out)
 		}
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "building the bad plugin:", err)
-		os.Exit(1)
+		slog.Error("building the bad plugin", "error", err) //nolint:sloglint // there is no test yet
+		return 1
 	}
+	defer func() { _ = os.RemoveAll(dir) }()
 	code := m.Run()
-	_ = os.RemoveAll(dir)
-	if code == 0 {
-		if err := goleak.Find(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
+	if err := goleak.Find(); code == 0 && err != nil {
+		slog.Error("leaking", "error", err) //nolint:sloglint // there is no test any more
+		return 1
 	}
-	os.Exit(code)
+	return code
 }
 
 // logged collects the log.
@@ -76,24 +78,26 @@ func (l *logged) String() string {
 }
 
 // program is the bad plugin in a mode, with a folder of sockets that the test finds empty again at its end.
-func program(t testing.TB, mode string) (launch.Program, *logged) {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "p")
+func program(tb testing.TB, mode string) (launch.Program, *logged) {
+	tb.Helper()
+	dir, err := os.MkdirTemp("", "p") //nolint:usetesting // the path of a socket has to be short
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		left, err := filepath.Glob(filepath.Join(dir, "*", "*"))
 		if all, _ := os.ReadDir(dir); err != nil || len(left) > 0 || len(all) > 0 {
-			t.Errorf("the folder of sockets still holds %v %v", all, left)
+			tb.Errorf("the folder of sockets still holds %v %v", all, left)
 		}
 		_ = os.RemoveAll(dir)
 	})
 	log := &logged{}
+	shared := tb.TempDir()
 	return launch.Program{
 		Name: "shop", Path: built, Sockets: dir, MTLS: true, StartTimeout: 10 * time.Second,
-		Env: []string{"PATH=/usr/bin:/bin", "BAD_MODE=" + mode, "BAD_FILE=" + filepath.Join(t.TempDir(), "done")},
-		Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Env:    []string{"PATH=/usr/bin:/bin", "BAD_MODE=" + mode, "BAD_FILE=" + filepath.Join(shared, "done")},
+		Policy: sandbox.Policy{Write: []string{shared}},
+		Log:    slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}, log
 }
 
@@ -107,22 +111,22 @@ func mark(p launch.Program) string {
 	return ""
 }
 
-func start(t testing.TB, p launch.Program) *launch.Process {
-	t.Helper()
-	process, err := launch.Start(t.Context(), p)
+func start(tb testing.TB, p launch.Program) *launch.Process {
+	tb.Helper()
+	process, err := launch.Start(tb.Context(), p)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(process.Kill)
+	tb.Cleanup(process.Kill)
 	return process
 }
 
 // within waits for something that a process does.
-func within(t testing.TB, most time.Duration, what string, done func() bool) {
-	t.Helper()
+func within(tb testing.TB, most time.Duration, what string, done func() bool) {
+	tb.Helper()
 	for end := time.Now().Add(most); !done(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("%s: not within %s", what, most)
+			tb.Fatalf("%s: not within %s", what, most)
 		}
 	}
 }
@@ -131,15 +135,18 @@ func exists(path string) func() bool {
 	return func() bool { _, err := os.Stat(path); return err == nil }
 }
 
-// running reports whether a process is there and no zombie.
-func running(pid int) bool {
+// state is the letter of a process: R, S, T, Z; "" where there is none.
+func state(pid int) string {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return false
+		return ""
 	}
 	_, rest, _ := strings.Cut(string(stat), ") ")
-	return !strings.HasPrefix(rest, "Z") && !strings.HasPrefix(rest, "X")
+	return rest[:1]
 }
+
+// running reports whether a process is there and no zombie.
+func running(pid int) bool { return !strings.Contains("ZX", state(pid)) }
 
 func TestAPluginStartsAnswersAndEnds(t *testing.T) {
 	t.Parallel()
@@ -173,11 +180,11 @@ func TestAPluginStartsAnswersAndEnds(t *testing.T) {
 	}
 }
 
-func sumOf(t testing.TB, path string) string {
-	t.Helper()
+func sumOf(tb testing.TB, path string) string {
+	tb.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])
@@ -392,7 +399,7 @@ func TestTheEnvironmentIsWhatWasGiven(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range strings.Split(string(data), "\x00") {
+	for line := range strings.SplitSeq(string(data), "\x00") {
 		name, _, _ := strings.Cut(line, "=")
 		if strings.HasPrefix(name, "PLUGIN_") || strings.HasPrefix(name, "BAD_") || name == "PATH" || name == "WINDSOCK_PLUGIN_COOKIE" {
 			continue
@@ -439,6 +446,7 @@ func TestAFrozenPluginIsStoppedInTime(t *testing.T) {
 	if err := syscall.Kill(process.PID(), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	within(t, time.Second, "freezing", func() bool { return state(process.PID()) == "T" })
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	if err := process.Health(ctx); err == nil {
@@ -500,19 +508,18 @@ func hostOf(path string) int {
 	}
 	process, err := launch.Start(context.Background(), launch.Program{Name: "shop", Path: path, Sockets: dir, MTLS: true})
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
+		slog.Error("starting", "error", err) //nolint:sloglint // of a process of its own
 		return 1
 	}
-	fmt.Println(process.PID(), dir)
+	fmt.Println(process.PID(), dir) //nolint:forbidigo // of a process of its own
 	select {}
 }
 
 func TestAPluginDiesWithItsAgent(t *testing.T) {
 	t.Parallel()
 	for range 5 {
-		host := exec.Command(os.Args[0])
-		host.Env = append(os.Environ(), asHost+"="+built)
-		host.Stderr = os.Stderr
+		host := exec.CommandContext(t.Context(), "/proc/self/exe")
+		host.Env = []string{asHost + "=" + built}
 		out, err := host.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)

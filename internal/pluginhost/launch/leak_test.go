@@ -15,7 +15,7 @@ import (
 
 // restarts is how often TestRestartsLeakNothing starts the plugin; WINDSOCK_RESTARTS asks for more.
 func restarts() int {
-	if n, err := strconv.Atoi(os.Getenv("WINDSOCK_RESTARTS")); err == nil {
+	if n, err := strconv.Atoi(os.Getenv("WINDSOCK_RESTARTS")); err == nil { //nolint:forbidigo // a switch of the test
 		return n
 	}
 	return 30

@@ -7,11 +7,10 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -58,7 +57,7 @@ func prepare(p Program, log *slog.Logger) (*plugged, error) {
 	r := &plugged{program: p, log: log, file: file, digest: make(chan error, 1), gate: newGate()}
 	go func() { r.digest <- p.digest(file) }()
 	if err := r.begin(); err != nil {
-		_ = <-r.digest
+		<-r.digest //nolint:errcheck // nobody needs it any more
 		_ = file.Close()
 		return nil, fault(Ours, "starting it: %v", err).because(err)
 	}
@@ -124,7 +123,7 @@ func (r *plugged) ended() {
 	if g := r.program.Cgroup; g == nil {
 		r.sweep()
 	} else {
-		oom := outOfMemory(g.Dir())
+		oom := g.OOMKills() > 0
 		if err := g.Kill(); err != nil {
 			r.log.Warn("what the plugin left behind was not killed", "error", err)
 		}
@@ -148,20 +147,6 @@ func (r *plugged) sweep() {
 	if n := sweep("PLUGIN_UNIX_SOCKET_DIR="+folder, child.pid); n > 0 {
 		r.log.Warn("plugin left processes behind, which were killed", "count", n)
 	}
-}
-
-// outOfMemory reports whether the kernel has killed something in the group for its memory.
-func outOfMemory(dir string) bool {
-	events, err := os.ReadFile(filepath.Join(dir, "memory.events")) //nolint:gosec // the folder of the plugin's own group
-	if err != nil {
-		return false
-	}
-	for line := range strings.Lines(string(events)) {
-		if n, ok := strings.CutPrefix(strings.TrimSpace(line), "oom_kill "); ok {
-			return n != "0"
-		}
-	}
-	return false
 }
 
 // kill ends the process and its group, and one that has not been started never is.
@@ -238,9 +223,11 @@ func (r *plugged) Start(context.Context) error {
 	if p.Cgroup != nil {
 		c.Policy.Cgroup = p.Cgroup.Dir()
 	}
-	// An error is a shim that ended: what it printed and its exit status say why.
-	_ = c.Send(r.spec)
+	err := c.Send(r.spec)
 	_ = r.spec.Close()
+	if err != nil && !errors.Is(err, syscall.EPIPE) { // a shim that has ended says why
+		return fault(Refused, "%v", err).because(err)
+	}
 	return nil
 }
 
