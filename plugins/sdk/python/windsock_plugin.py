@@ -153,17 +153,18 @@ class Context:
     """One call: how long it may take, and whether anybody still waits for it."""
 
     def __init__(self, rpc, timeout=0.0, run_id="", traceparent="", memory=b""):
-        self._rpc, self._end = rpc, time.monotonic() + timeout if timeout > 0 else math.inf
+        left = rpc.time_remaining()
+        left = min(math.inf if left is None else left, timeout or math.inf, 86400.0)
+        self._rpc, self._end = rpc, time.monotonic() + left - min(0.25, left * 0.05)  # the answer has to travel too
         self.run_id, self.traceparent, self.memory = run_id, traceparent, memory
 
     def remaining(self):
-        """Seconds until the answer must be there; never below 0."""
-        left = self._rpc.time_remaining()
-        return max(0.0, min(math.inf if left is None else left, self._end - time.monotonic(), threading.TIMEOUT_MAX))
+        """Seconds until the work must be done, as a timeout for what is done next: never 0, which sockets take otherwise."""
+        return max(0.001, self._end - time.monotonic())
 
     @property
     def cancelled(self):
-        return not self._rpc.is_active() or self.remaining() == 0.0
+        return not self._rpc.is_active() or time.monotonic() >= self._end
 
     def on_cancel(self, function):
         """Calls function when nobody waits any more: the place to shut a socket that the run blocks on."""
@@ -340,10 +341,10 @@ class _Api:
 
     def __init__(self):
         from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-        data = __loader__.get_data(os.path.join(os.path.dirname(__file__), "api.binpb"))
+        data = __spec__.loader.get_data(os.path.join(os.path.dirname(__file__), "api.binpb"))
         self._files, self._pool = descriptor_pb2.FileDescriptorSet.FromString(data).file, descriptor_pool.DescriptorPool()
         for file in self._files:
-            self._pool.Add(file) if hasattr(self._pool, "Add") else self._pool.AddSerializedFile(file.SerializeToString())
+            self._pool.AddSerializedFile(file.SerializeToString())
         self._class = getattr(message_factory, "GetMessageClass", None) or message_factory.MessageFactory(self._pool).GetPrototype
 
     def __getattr__(self, name):
@@ -424,7 +425,7 @@ class _Plugin:
         ctx = Context(rpc)
         with self.changed:
             self.draining = True
-            self.changed.wait_for(lambda: self.calls == 0, ctx.remaining() * 0.9)
+            self.changed.wait_for(lambda: self.calls == 0, ctx.remaining())
             old, self.instances = list(self.instances.values()), {}
         for instance in old:
             self._end(instance)
