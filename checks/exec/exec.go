@@ -18,7 +18,9 @@ const doc = `Runs a monitoring plugin by the Nagios protocol and reports its exi
 degraded, 2 (CRITICAL) failed, 3 (UNKNOWN) unknown; any other status, a death by a signal and a program that cannot be started are an error of our own side, never the target's.
 A plugin that says 0 and prints nothing has shown nothing, and is unknown. One that does not end in time is stopped with all that it started and is unknown, or failed where timeout_means says so.
 A process that it leaves behind in a session of its own and with an emptied environment is the one that is not found.
-Only programs in a directory of programs.directories run, and only when nobody but root and the agent's user can change them; there is no shell. The plugin runs as the agent's user.
+Only programs in a directory of programs.directories run, and only when nobody but root and the agent's user can change them; there is no shell. The plugin runs as the agent's user, confined: it reads and executes
+the system's programs and libraries, the settings of network and TLS, the allowed directories and programs.read, and changes only what programs.write names. Where a plugin says "Permission denied" of a file that the agent's user may use,
+or "Operation not permitted" of chmod or chown, the confinement said so: name the file's folder in programs.read or programs.write.
 Values become probe.exec.time, size, percent, counter or value with the plugin's name for them as label: milliseconds as seconds, KB as 1024 bytes, U as no value. At most 100 are kept.`
 
 //go:embed example.yaml

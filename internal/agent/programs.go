@@ -12,6 +12,6 @@ func spawnerOf(cfg *config.Config, getenv func(string) string) (checks.Spawner, 
 		return nil, nil // a check that needs it says so, in its place in the file
 	}
 	return spawn.New(spawn.Options{
-		Directories: cfg.Programs.Directories, Env: cfg.Programs.Env, Getenv: getenv, Scrubber: cfg.Scrubber,
+		Directories: cfg.Programs.Directories, Read: cfg.Programs.Read, Write: cfg.Programs.Write, Env: cfg.Programs.Env, Getenv: getenv, Scrubber: cfg.Scrubber,
 	})
 }

@@ -77,6 +77,7 @@ type Config struct {
 type Programs struct {
 	Directories []string // absolute
 	Env         []string // names of variables that programs get
+	Read, Write []string // absolute; what programs may read, or change too, beside the system's files and Directories
 }
 
 // NetworkConfig is the way out.

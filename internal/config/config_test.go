@@ -77,6 +77,7 @@ func TestEveryKeyArrives(t *testing.T) {
 		},
 		Programs: config.Programs{
 			Directories: []string{"/usr/lib/nagios/plugins", "/opt/checks"}, Env: []string{"LC_TIME", "no_proxy"},
+			Read: []string{"/var/lib/dpkg"}, Write: []string{"/var/tmp/checks"},
 		},
 		Budget:      config.Budget{PerHour: checks.Dollar / 20, PerDay: checks.Dollar / 2, Set: true},
 		Store:       config.StoreConfig{MaxAge: 36 * time.Hour, MaxSize: 2 << 30},

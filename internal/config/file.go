@@ -159,6 +159,8 @@ type network struct {
 type programs struct {
 	Directories []string `yaml:"directories" jsonschema_description:"Folders whose programs may run, and those of the folders below. Nobody but root and the agent's user may be able to write them and what is above them."`
 	Env         []string `yaml:"env" jsonschema_description:"Names of environment variables of the agent that every program gets, beside PATH and LANG. Never one that holds a credential."`
+	Read        []string `yaml:"read" jsonschema_description:"Files and folders that programs may read and execute, beside the system's and those of directories. What is not there is left out."`
+	Write       []string `yaml:"write" jsonschema_description:"Files and folders that programs may read and change."`
 }
 
 type store struct {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 )
 
 const maxDirectories = 32
@@ -25,7 +27,43 @@ func (b *builder) programs() {
 			b.cfg.Programs.Directories = append(b.cfg.Programs.Directories, filepath.Clean(dir))
 		}
 	}
-	for i, name := range given.Env {
+	b.cfg.Programs.Read = b.reach("read", given.Read)
+	b.cfg.Programs.Write = b.reach("write", given.Write)
+	for i, path := range b.cfg.Programs.Write {
+		if slices.ContainsFunc(b.cfg.Programs.Directories, func(dir string) bool { return overlap(dir, path) }) {
+			b.add(b.at(fmt.Sprintf("programs.write.%d", i)), "", "programs could change each other in %s, which has one of programs.directories", quote(path))
+		}
+	}
+	b.programsEnv(given.Env)
+}
+
+// reach checks paths that programs may use.
+func (b *builder) reach(key string, given []string) []string {
+	var out []string
+	if len(given) > maxDirectories {
+		b.add(b.at("programs."+key), "", "%d paths, want at most %d", len(given), maxDirectories)
+	}
+	for i, path := range given {
+		at := b.at(fmt.Sprintf("programs.%s.%d", key, i))
+		switch {
+		case !filepath.IsAbs(path):
+			b.add(at, "", "found %s, want an absolute path such as /var/lib/nagios", quote(path))
+		case filepath.Clean(path) == "/":
+			b.add(at, "name the folders that the programs need", "the folder / would open everything to every program")
+		}
+		out = append(out, filepath.Clean(path))
+	}
+	return out
+}
+
+// overlap reports whether one of the two folders is the other, or below it.
+func overlap(a, b string) bool {
+	return strings.HasPrefix(a+"/", b+"/") || strings.HasPrefix(b+"/", a+"/")
+}
+
+// programsEnv checks the variables that every program gets: never a credential.
+func (b *builder) programsEnv(given []string) {
+	for i, name := range given {
 		at := b.at(fmt.Sprintf("programs.env.%d", i))
 		const instead = "give it to the check that needs it: with: {secret_env: {NAME: {env: …}}}"
 		switch {

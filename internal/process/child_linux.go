@@ -1,6 +1,7 @@
 package process
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/windsock-monitor/windsock/internal/sandbox"
+	"github.com/windsock-monitor/windsock/internal/sandbox/shim"
 )
 
 // largestFile is the largest file that the program may write.
@@ -25,13 +29,17 @@ type child struct {
 
 // start starts the program. One goroutine starts it, waits for it and reaps it, on one thread: the kernel kills the
 // program when that thread ends (Pdeathsig), which is when the agent is killed.
-func start(c Command, files []*os.File) (*child, error) {
+func start(ctx context.Context, c Command, files []*os.File) (*child, error) {
 	ch := &child{ended: make(chan struct{}), done: make(chan struct{}), state: make(chan *os.ProcessState, 1)}
 	started := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		p, err := begin(c, files)
+		launch := begin
+		if c.Confine != nil {
+			launch = func(c Command, files []*os.File) (*os.Process, error) { return confine(ctx, c, files) }
+		}
+		p, err := launch(c, files)
 		if err != nil {
 			started <- err
 			return
@@ -71,10 +79,59 @@ func begin(c Command, files []*os.File) (*os.Process, error) {
 	}
 }
 
+// confine starts the program by the shim. It returns when the program has begun, or failed to: a shim that fails is reaped
+// here. Where the context ends meanwhile the process is returned as it is, to be ended as any.
+func confine(ctx context.Context, c Command, files []*os.File) (*os.Process, error) {
+	ours, theirs, err := socket()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = ours.Close() }()
+	defer func() { _ = theirs.Close() }()
+	closeOnExec()
+	path, argv := sandbox.Shim()
+	p, err := os.StartProcess(path, argv, &os.ProcAttr{
+		Dir: "/", Env: []string{}, Files: append(files[:3:3], theirs, c.File),
+		Sys: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("starting the shim that confines it: %v", err) //nolint:errorlint // no fault of the program
+	}
+	_ = theirs.Close()
+	stop := context.AfterFunc(ctx, func() { _ = ours.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	command := sandbox.Command{Argv: c.Argv, Env: c.Env, Policy: *c.Confine}
+	if c.ByPath {
+		command.Path = c.Path
+	}
+	err = command.Send(ours)
+	if err == nil || errors.Is(err, unix.EPIPE) { // the shim failed before it had read all
+		err = sandbox.Report(ours)
+	}
+	if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		return p, nil
+	}
+	_ = p.Kill()
+	_, _ = p.Wait()
+	if e, ok := errors.AsType[*sandbox.StartError](err); ok && e.Code == shim.ExitSetup {
+		return nil, fmt.Errorf("confining it: %s", e.Text) // no fault of the program
+	}
+	return nil, err
+}
+
+// socket makes the two ends of what the shim is spoken to by.
+func socket() (ours, theirs *os.File, err error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("opening a socket to the shim: %w", err)
+	}
+	return os.NewFile(uintptr(pair[0]), "shim"), os.NewFile(uintptr(pair[1]), "agent"), nil
+}
+
 // executable is the path to execute. An open program is executed through /proc: what was looked at is what runs. Its
 // descriptor is moved behind those that starting a process may overwrite.
 func executable(c Command, files []*os.File) (path string, release func(), err error) {
-	if c.File == nil {
+	if c.File == nil || c.ByPath {
 		return c.Path, func() {}, nil
 	}
 	least := 0

@@ -2,17 +2,20 @@
 
 package process
 
-import "os"
+import (
+	"context"
+	"os"
+)
 
 // child is a program that runs. The agent's home is Linux; elsewhere, where it is tried out, there are no groups and no
-// limits, and an open program is executed by its path.
+// limits, nothing is confined, and an open program is executed by its path.
 type child struct {
 	process *os.Process
 	ended   chan struct{}
 	state   *os.ProcessState // complete when ended is closed
 }
 
-func start(c Command, files []*os.File) (*child, error) {
+func start(_ context.Context, c Command, files []*os.File) (*child, error) {
 	p, err := os.StartProcess(c.Path, c.Argv, &os.ProcAttr{Env: c.Env, Files: files})
 	if err != nil {
 		return nil, err

@@ -9,17 +9,22 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/windsock-monitor/windsock/internal/sandbox"
 )
 
 // Command is what to run.
 type Command struct {
 	Path   string   // absolute: what is executed where File is nil
 	File   *os.File // the program on an open descriptor, executed in the stead of Path; the caller closes it
-	Argv   []string // the name that the program sees, and its arguments
-	Env    []string // NAME=value, all of it
-	Stdout Bounds
-	Stderr Bounds
-	Grace  time.Duration // from SIGTERM to SIGKILL when the context ends; 0 kills at once
+	ByPath bool     // Path is executed though there is a File: a script that looks for files beside itself
+	// Confine is what the program may do, where the kernel can hold it to that. It needs File. Nil is all that the agent may.
+	Confine *sandbox.Policy
+	Argv    []string // the name that the program sees, and its arguments
+	Env     []string // NAME=value, all of it
+	Stdout  Bounds
+	Stderr  Bounds
+	Grace   time.Duration // from SIGTERM to SIGKILL when the context ends; 0 kills at once
 	// Mark, a NAME=value that Env holds and no other run has, finds the processes that left the program's session: what
 	// carries it when the program has ended is killed too. "" leaves them.
 	Mark string
@@ -75,7 +80,7 @@ func Run(ctx context.Context, c Command) (End, error) {
 		return End{}, err
 	}
 	began := time.Now()
-	child, err := start(c, files)
+	child, err := start(ctx, c, files)
 	closeAll(files)
 	if err != nil {
 		stdout.abandon()

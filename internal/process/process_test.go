@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/windsock-monitor/windsock/internal/process"
+	"github.com/windsock-monitor/windsock/internal/sandbox"
 	"github.com/windsock-monitor/windsock/internal/spawn/spawntest"
 )
 
@@ -256,13 +257,82 @@ func TestAnOpenProgramIsWhatRuns(t *testing.T) {
 	}
 }
 
+// confined is a command that the shim holds to the policy.
+func confined(t *testing.T, c process.Command, p sandbox.Policy) process.Command {
+	t.Helper()
+	f, err := os.Open(c.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	p.Read = append(p.Read, filepath.Dir(c.Path))
+	c.File, c.ByPath, c.Confine = f, true, &p
+	return c
+}
+
+func TestAConfinedProgramEndsAsAnyOther(t *testing.T) {
+	t.Parallel()
+	end := run(t, confined(t, command(t, `echo "$0" "$@" "${#LARGE}"; echo err >&2; exit 7`, "a b"), sandbox.Policy{}))
+	if !strings.HasSuffix(string(end.Stdout.Text), "/program a b 0\n") || string(end.Stderr.Text) != "err\n" || end.Code != 7 {
+		t.Errorf("got %+v", end)
+	}
+	large := confined(t, command(t, `echo "${#A} ${#H}"; set -- $(cat /proc/$$/stat); [ "$1 $1 0" = "$5 $6 $7" ] && pwd`), sandbox.Policy{})
+	for name := range strings.SplitSeq("ABCDEFGH", "") { // more than a socket holds
+		large.Env = append(large.Env, name+"="+strings.Repeat("x", 100_000))
+	}
+	if end = run(t, large); string(end.Stdout.Text) != "100000 100000\n/\n" {
+		t.Errorf("got %q, %q, want all of the environment, a session of its own and /", end.Stdout.Text, end.Stderr.Text)
+	}
+	slow := confined(t, command(t, `trap '' TERM; (trap '' TERM; exec sleep 300) & sleep 300; sleep 300`), sandbox.Policy{})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	slow.Grace = time.Millisecond
+	if end, err := process.Run(ctx, slow); err != nil || end.Stopped != process.StopDeadline {
+		t.Errorf("got %+v, %v, want it stopped at the deadline, in the shim or after it", end, err)
+	}
+}
+
+func TestConfinedProgramsThatCannotBegin(t *testing.T) {
+	t.Parallel()
+	text := command(t, "")
+	if err := os.WriteFile(text.Path, []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	huge := command(t, "")
+	huge.Env = []string{"A=" + strings.Repeat("x", 200_000)}
+	for name, tc := range map[string]struct {
+		c     process.Command
+		p     sandbox.Policy
+		want  error
+		words string
+	}{
+		"no program":                 {c: text, want: syscall.ENOEXEC},
+		"more than the kernel takes": {c: huge, want: syscall.E2BIG},
+		"a cgroup that is not there": {c: command(t, ""), p: sandbox.Policy{Cgroup: "/nonexistent"}, words: "confining it: joining the cgroup: no such file"},
+		"a policy that is none":      {c: command(t, ""), p: sandbox.Policy{Network: "x"}, words: "want any or none"},
+	} {
+		end, err := process.Run(t.Context(), confined(t, tc.c, tc.p))
+		if err == nil || tc.want != nil && !errors.Is(err, tc.want) || !strings.Contains(err.Error(), tc.words) {
+			t.Errorf("%s: got %+v, %v, want %v with %q", name, end, err, tc.want, tc.words)
+		}
+		if tc.want == nil && errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v says that the program is missing", name, err)
+		}
+	}
+}
+
 func TestNothingLeaks(t *testing.T) {
 	good, bad := command(t, "echo x; sleep 300 &"), command(t, "")
+	tame, wild := confined(t, good, sandbox.Policy{}), confined(t, command(t, ""), sandbox.Policy{Cgroup: "/nonexistent"})
 	bad.Path = "/nonexistent"
 	round := func() {
 		run(t, good)
 		if _, err := process.Run(t.Context(), bad); err == nil {
 			t.Error("started what is not there")
+		}
+		run(t, tame)
+		if _, err := process.Run(t.Context(), wild); err == nil {
+			t.Error("confined what cannot be")
 		}
 	}
 	round()
@@ -271,17 +341,26 @@ func TestNothingLeaks(t *testing.T) {
 		round()
 	}
 	if after := spawntest.Descriptors(t); after > before {
-		t.Errorf("%d descriptors, and %d after 40 runs", before, after)
+		t.Errorf("%d descriptors, and %d after 80 runs", before, after)
 	}
 }
 
 func BenchmarkRun(b *testing.B) {
-	keep := process.Bounds{Keep: 64 << 10}
-	c := process.Command{Path: "/bin/true", Argv: []string{"true"}, Env: []string{"RUN=x"}, Stdout: keep, Stderr: keep, Mark: "RUN=x"}
-	b.ReportAllocs()
-	for b.Loop() {
-		if end, err := process.Run(b.Context(), c); err != nil || end.Code != 0 || !bytes.Equal(end.Stdout.Text, nil) {
-			b.Fatal(end, err)
-		}
+	file, err := os.Open("/bin/true")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	for name, policy := range map[string]*sandbox.Policy{"free": nil, "confined": {}} {
+		b.Run(name, func(b *testing.B) {
+			keep := process.Bounds{Keep: 64 << 10}
+			c := process.Command{File: file, Argv: []string{"true"}, Env: []string{"RUN=x"}, Stdout: keep, Stderr: keep, Mark: "RUN=x", Confine: policy}
+			b.ReportAllocs()
+			for b.Loop() {
+				if end, err := process.Run(b.Context(), c); err != nil || end.Code != 0 || !bytes.Equal(end.Stdout.Text, nil) {
+					b.Fatal(end, err)
+				}
+			}
+		})
 	}
 }

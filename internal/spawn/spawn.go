@@ -15,6 +15,7 @@ import (
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/process"
+	"github.com/windsock-monitor/windsock/internal/sandbox"
 	"github.com/windsock-monitor/windsock/internal/secret"
 )
 
@@ -31,6 +32,7 @@ const Mark = "WINDSOCK_RUN"
 // Options is what a Spawner needs. The zero value allows nothing.
 type Options struct {
 	Directories []string            // absolute; programs are in them or below
+	Read, Write []string            // absolute; what programs may read and execute, or change too, beside the system's and Directories
 	Env         []string            // names of variables that every program gets from the agent's own environment
 	Getenv      func(string) string // the agent's own environment; nil is empty
 	Scrubber    *secret.Scrubber    // takes secrets out of what programs print; nil makes one
@@ -44,6 +46,11 @@ func New(o Options) (*Spawner, error) {
 	for _, dir := range o.Directories {
 		if !filepath.IsAbs(dir) || filepath.Clean(dir) != dir || dir == "/" {
 			return nil, fmt.Errorf("allowing programs of %q: want an absolute path below /", dir)
+		}
+	}
+	for _, path := range slices.Concat(o.Read, o.Write) {
+		if !filepath.IsAbs(path) {
+			return nil, fmt.Errorf("allowing programs to read or write %q: want an absolute path", path)
 		}
 	}
 	if o.Getenv == nil {
@@ -88,19 +95,25 @@ func (s *Spawner) Spawn(ctx context.Context, p checks.Program) (checks.Ended, er
 	if err != nil {
 		return checks.Ended{}, err
 	}
-	defer program.close()
+	defer func() { _ = program.Close() }()
 	mark := Mark + "=" + rand.Text()
 	end, err := process.Run(ctx, process.Command{
-		Path: program.path, File: program.direct(), Argv: p.Argv, Env: append(env, mark), Grace: p.Grace, Mark: mark,
+		Path: program.Path, File: program.Descriptor(), ByPath: program.Script, Confine: s.policy(),
+		Argv: p.Argv, Env: append(env, mark), Grace: p.Grace, Mark: mark,
 		Stdout: process.Bounds{Keep: KeepStdout, Most: Flood}, Stderr: process.Bounds{Keep: KeepStderr, Most: Flood},
 	})
 	if err != nil {
-		return checks.Ended{}, program.explain(err)
+		return checks.Ended{}, explain(program, err)
 	}
 	return checks.Ended{
 		Stdout: s.scrub(end.Stdout), Stderr: s.scrub(end.Stderr), Cut: end.Stdout.Cut,
 		Code: end.Code, Signal: end.Signal, Stopped: checks.Stop(end.Stopped), Left: end.Left, Took: end.Took,
 	}, nil
+}
+
+// policy is what every program may do.
+func (s *Spawner) policy() *sandbox.Policy {
+	return &sandbox.Policy{Read: slices.Concat(s.o.Directories, s.o.Read), Write: s.o.Write}
 }
 
 // environment is all that the program sees of ours.

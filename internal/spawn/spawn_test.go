@@ -16,6 +16,7 @@ import (
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/checks/checktest"
+	"github.com/windsock-monitor/windsock/internal/sandbox"
 	"github.com/windsock-monitor/windsock/internal/secret"
 	"github.com/windsock-monitor/windsock/internal/spawn"
 	"github.com/windsock-monitor/windsock/internal/spawn/spawntest"
@@ -221,7 +222,7 @@ func TestSecretsAreTakenOutOfTheOutput(t *testing.T) {
 	dir := spawntest.Dir(t)
 	known := secret.NewScrubber()
 	known.Add("a-key-of-the-agent")
-	s := newSpawner(t, spawn.Options{Directories: []string{dir}, Scrubber: known})
+	s := newSpawner(t, spawn.Options{Directories: []string{dir}, Write: []string{dir}, Scrubber: known})
 	for name, body := range map[string]string{
 		"plain":         `echo "password $PASSWORD is wrong"`,
 		"on stderr":     `echo "$PASSWORD" >&2`,
@@ -252,7 +253,7 @@ func TestADaemonDiesWithItsRun(t *testing.T) {
 	t.Parallel()
 	dir := spawntest.Dir(t)
 	path := spawntest.Script(t, dir, "p", `setsid sh -c 'echo $$ >$0.new; mv $0.new $0; exec sleep 300' $0.pid & while ! [ -e $0.pid ]; do sleep 0.01; done; echo OK`)
-	s := newSpawner(t, spawn.Options{Directories: []string{dir}})
+	s := newSpawner(t, spawn.Options{Directories: []string{dir}, Write: []string{dir}})
 	ended, err := s.Spawn(t.Context(), checks.Program{Argv: []string{path}})
 	if err != nil || ended.Stdout != "OK\n" || ended.Left != 1 {
 		t.Errorf("got %+v, %v, want one left behind", ended, err)
@@ -264,7 +265,7 @@ func TestTheEndOfTheContext(t *testing.T) {
 	t.Parallel()
 	dir := spawntest.Dir(t)
 	path := spawntest.Script(t, dir, "p", `trap '' TERM; echo begun; : > $0.begun; exec sleep 300`)
-	s := newSpawner(t, spawn.Options{Directories: []string{dir}})
+	s := newSpawner(t, spawn.Options{Directories: []string{dir}, Write: []string{dir}})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	go func() { spawntest.Await(t, path+".begun"); cancel() }()
@@ -284,11 +285,49 @@ func TestDirectoriesThatAllowTooMuch(t *testing.T) {
 			t.Errorf("%q was taken", dir)
 		}
 	}
+	for _, o := range []spawn.Options{{Read: []string{"etc"}}, {Write: []string{"var"}}} {
+		if _, err := spawn.New(o); err == nil {
+			t.Errorf("%+v was taken", o)
+		}
+	}
 	s := newSpawner(t, spawn.Options{})
 	if _, err := s.Spawn(t.Context(), checks.Program{Argv: []string{"/bin/true"}}); !errors.Is(err, checks.ErrProgramRefused) {
 		t.Errorf("got %v, want everything refused", err)
 	}
 	if _, err := s.Spawn(t.Context(), checks.Program{}); err == nil {
 		t.Error("nothing was run without a word")
+	}
+}
+
+func TestProgramsAreConfined(t *testing.T) {
+	t.Parallel()
+	if sandbox.Look().Landlock == 0 {
+		t.Skip("this kernel has no Landlock")
+	}
+	dir, read, write, other := spawntest.Dir(t), spawntest.Dir(t), spawntest.Dir(t), spawntest.Dir(t)
+	for _, d := range []string{dir, read, write, other} {
+		spawntest.Write(t, d, "it", "text\n")
+	}
+	path := spawntest.Script(t, dir, "p", `(eval "$1") && echo yes`)
+	s := newSpawner(t, spawn.Options{Directories: []string{dir}, Read: []string{read}, Write: []string{write}})
+	for command, want := range map[string]string{
+		"cat " + dir + "/it":             "text\nyes\n",
+		"cat " + read + "/it":            "text\nyes\n",
+		"cat " + write + "/it":           "text\nyes\n",
+		"echo x >" + write + "/new":      "yes\n",
+		"cat " + other + "/it":           "",
+		"echo x >" + read + "/new":       "",
+		"echo x >" + dir + "/new":        "",
+		"ls /proc/self/fd | tr -d '\\n'": "0123yes\n", // 3 is the folder itself
+	} {
+		ended, err := s.Spawn(t.Context(), checks.Program{Argv: []string{path, command}})
+		if err != nil || ended.Stdout != want || want == "" && !strings.Contains(ended.Stderr, "Permission denied") {
+			t.Errorf("%s: got %+v, %v, want %q", command, ended, err, want)
+		}
+	}
+	own := spawntest.Script(t, other, "sh", "echo it ran")
+	foreign := spawntest.Write(t, dir, "foreign", "#!"+own+"\n")
+	if ended, err := s.Spawn(t.Context(), checks.Program{Argv: []string{foreign}}); !errors.Is(err, checks.ErrProgramBroken) || !strings.Contains(err.Error(), "programs.read") {
+		t.Errorf("got %+v, %v, want the way out named", ended, err)
 	}
 }

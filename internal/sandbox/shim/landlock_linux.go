@@ -173,8 +173,8 @@ func addRule(ruleset, kind int, rule unsafe.Pointer) error {
 	return nil
 }
 
-// System is what every program may read and execute: the system's programs and libraries, and what name resolution, TLS
-// and time need. A file is known by itself, not by its name: a long-lived program does not see the next /etc/resolv.conf
+// System is what every program may read and execute: the system's programs and libraries, what name resolution, TLS and
+// time need, and who is logged in, which check_users would count as nobody. A file is known by itself, not by its name: a long-lived program does not see the next /etc/resolv.conf
 // where that is exchanged and not written to; where it leads into /run, the folder there is allowed.
 func System() []string {
 	list := []string{
@@ -183,7 +183,7 @@ func System() []string {
 		"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/gai.conf", "/etc/host.conf", "/etc/services",
 		"/etc/protocols", "/etc/localtime", "/etc/timezone", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d",
 		"/etc/passwd", "/etc/group", "/etc/alternatives", "/etc/os-release", "/etc/locale.alias",
-		"/etc/python3", "/run/systemd/resolve",
+		"/etc/python3", "/run/systemd/resolve", "/run/utmp",
 	}
 	for minor := range strings.FieldsSeq("7 8 9 10 11 12 13 14 15 16") {
 		list = append(list, "/etc/python3."+minor)

@@ -109,7 +109,7 @@ func steps() []step {
 			return syscall.Chdir(s.Dir)
 		}},
 		{"giving up privileges", func(*Spec) error { return prctl(prSetNoNewPrivs, 1, 0) }},
-		{"closing descriptors", func(*Spec) error { return closeRest() }},
+		{"closing descriptors", closeRest},
 		{"confining with Landlock", landlock},
 		{"confining with seccomp", seccomp},
 	}
@@ -133,10 +133,14 @@ func limits(s *Spec) error {
 	return nil
 }
 
-// closeRest has every descriptor but the program and the three usual ones closed when the program begins.
-func closeRest() error {
+// closeRest has every descriptor but the three usual ones closed when the program begins, and but that of a script, which
+// its interpreter opens by /proc/self/fd.
+func closeRest(s *Spec) error {
 	const first, onExec = ProgramFD + 1, 1 << 2
 	syscall.CloseOnExec(SpecFD)
+	if s.Path != "" || !script() {
+		syscall.CloseOnExec(ProgramFD)
+	}
 	if _, _, errno := syscall.RawSyscall(sysCloseRange, first, uintptr(^uint32(0)), onExec); errno == 0 {
 		return nil
 	}
@@ -152,11 +156,25 @@ func closeRest() error {
 	return nil
 }
 
+// script reports whether the program begins with #!. One that cannot be read is none: an interpreter could not either.
+func script() bool {
+	fd, err := syscall.Open(programPath(), syscall.O_RDONLY|syscall.O_CLOEXEC|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return false
+	}
+	head := make([]byte, 2)
+	n, _ := syscall.Read(fd, head)
+	_ = syscall.Close(fd)
+	return n == len(head) && string(head) == "#!"
+}
+
+func programPath() string { return "/proc/self/fd/" + strconv.Itoa(ProgramFD) }
+
 // become executes the program, and returns only where that failed.
 func become(s *Spec) failure {
 	path := s.Path
 	if path == "" {
-		path = "/proc/self/fd/" + strconv.Itoa(ProgramFD)
+		path = programPath()
 	}
 	err := syscall.Exec(path, s.Argv, s.Env)                           //nolint:gosec // the agent says what is run
 	for try := 0; errors.Is(err, syscall.ETXTBSY) && try < 10; try++ { // it is being installed, or a fork has not come to its exec

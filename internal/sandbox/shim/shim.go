@@ -23,7 +23,7 @@ const Prefix = "windsock " + Verb + ": "
 // The descriptors of the shim, beside those of every program.
 const (
 	SpecFD    = 3 // the Spec is read from it: a pipe, or a socket, to which a failure is written too
-	ProgramFD = 4 // the program, opened; it stays open, so that an interpreter reads the file that was judged
+	ProgramFD = 4 // the program, opened; of a script it stays open, so that the interpreter reads the file that was judged
 )
 
 // The exit statuses of a shim that failed, as the shells have them.
