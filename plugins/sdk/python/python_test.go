@@ -253,6 +253,29 @@ func TestARunThatNobodyWaitsFor(t *testing.T) {
 	}
 }
 
+func TestARunThatDoesNotEndHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	p := start(t, true)
+	p.echo(t, "1", "stuck")
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if answer, err := p.run(ctx, "1"); err == nil {
+		t.Fatalf("got %v, want a deadline that passes", answer)
+	}
+	ctx, cancel = context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	if answer, err := p.run(ctx, "1"); err != nil || answer.GetResult().GetSummary() != "run 1" {
+		t.Errorf("got %v, %v, want the first run of an instance made anew", answer, err)
+	}
+	if _, err := p.Base.Drain(t.Context(), &pluginv1.DrainRequest{}); err != nil {
+		t.Error(err)
+	}
+	p.client.Kill() // reads the log to its end
+	if closed := strings.Count(p.stderr.String(), `"@message": "closed"`); closed != 2 {
+		t.Errorf("got %d instances closed, want both", closed)
+	}
+}
+
 func TestExports(t *testing.T) {
 	t.Parallel()
 	p := start(t, true)

@@ -374,9 +374,15 @@ def _seconds(duration):
 
 @dataclasses.dataclass
 class _Instance:
+    make: object                                       # makes the object of its parameters
     object: object
     over: bool = False
+    ctx: Context = None                                # of the call that goes on, or of the last
     lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)  # held by the call that goes on
+
+    def left(self):
+        """Whether its run goes on and nobody waits for it any more."""
+        return self.lock.locked() and self.ctx is not None and self.ctx.cancelled and isinstance(self.object, Check)
 
 
 class _Plugin:
@@ -402,17 +408,17 @@ class _Plugin:
         found = found or list(validate(given, kind.schema)) or list(_missing_secrets(given, secrets))
         if not found:
             try:
-                made = kind(given, secrets, env)
+                made = _Instance(lambda: kind(json.loads(json.dumps(given)), secrets, env), None)
+                made.object = made.make()
             except Invalid as invalid:
-                found = [(invalid.pointer, invalid.text)]
+                made, found = None, [(invalid.pointer, invalid.text)]
         for severity, texts in (1, found), (2, env.warnings):
             for pointer, text in texts:
                 answer.diagnostics.add(severity=severity, pointer=pointer, summary=text)
-        over = made and _Instance(made)
         if made and not request.validate_only:
             with self.changed:
-                over, self.instances[request.instance_id] = self.instances.get(request.instance_id), over
-        self._end(over)
+                made, self.instances[request.instance_id] = self.instances.get(request.instance_id), made
+        self._end(made)
         return answer
 
     def Release(self, request, rpc):
@@ -447,15 +453,11 @@ class _Plugin:
         """Does work with the instance: alone with it, within the deadline, counted for Drain."""
         code = self.grpc.StatusCode
         with self.changed:
-            instance, full = self.instances.get(request.instance_id), self.calls >= MAX_RUNS
-            self.calls += 1
+            full, self.calls = self.calls >= MAX_RUNS, self.calls + 1
         try:
-            if instance is None or self.draining:
-                rpc.abort(code.FAILED_PRECONDITION, "the instance is not there")
             if full:
                 rpc.abort(code.RESOURCE_EXHAUSTED, f"{MAX_RUNS} calls go on")
-            if not instance.lock.acquire(timeout=ctx.remaining()):
-                rpc.abort(code.DEADLINE_EXCEEDED, "the call before has not ended")
+            instance = self._claim(request.instance_id, rpc, ctx)
             try:
                 return work(instance.object)
             except Exception as error:
@@ -468,6 +470,24 @@ class _Plugin:
             with self.changed:
                 self.calls -= 1
                 self.changed.notify_all()
+
+    def _claim(self, name, rpc, ctx):
+        """The instance, locked. A check whose run does not end when nobody waits for it is left behind with that run, and
+        made anew: the next must not wait for it. An exporter is not: its state has moved on."""
+        while True:
+            with self.changed:
+                instance = self.instances.get(name)
+                if instance is None or self.draining:
+                    rpc.abort(self.grpc.StatusCode.FAILED_PRECONDITION, "the instance is not there")
+                if instance.left():
+                    logging.warning("a run goes on that nobody waits for")
+                    instance.over = True
+                    instance = self.instances[name] = _Instance(instance.make, instance.make())
+            if instance.lock.acquire(timeout=min(0.1, ctx.remaining())):
+                instance.ctx = ctx
+                return instance
+            if ctx.cancelled:
+                rpc.abort(self.grpc.StatusCode.DEADLINE_EXCEEDED, "the call before has not ended")
 
     def _result(self, check, seen):
         units = {m.name: m.unit for m in check.measurements}

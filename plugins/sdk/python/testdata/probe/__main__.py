@@ -8,13 +8,16 @@ import time
 import windsock_plugin as windsock
 
 
+STUCK = []
+
+
 class Echo(windsock.Check):
     """Says what it was told.
 
     And more."""
     name = "echo"
     schema = windsock.params({
-        "mode": {"enum": ["ok", "raise", "sleep", "block", "secret", "print", "alien", "environ"], "default": "ok"},
+        "mode": {"enum": ["ok", "raise", "sleep", "block", "stuck", "secret", "print", "alien", "environ"], "default": "ok"},
         "hosts": {"type": "array", "minItems": 1, "items": windsock.params({"port": {"type": "integer", "minimum": 1, "maximum": 65535}})},
         "name": {"type": "string", "pattern": "^[a-z/]+$"},
         "password": windsock.SECRET,
@@ -54,6 +57,12 @@ class Echo(windsock.Check):
         while not gone:
             time.sleep(0.01)
         return windsock.ok(f"cancelled {ctx.cancelled}")
+
+    def stuck(self, ctx):
+        if not STUCK:
+            STUCK.append(True)
+            time.sleep(3)
+        return windsock.ok(f"run {self.runs}")
 
     def secret(self, ctx):
         return windsock.ok(f"{len(self.secrets[self.params['password']])} characters, {self.secrets}")
