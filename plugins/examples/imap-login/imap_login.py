@@ -5,6 +5,7 @@ import socket
 import ssl
 import threading
 import time
+import urllib.parse
 
 import windsock_plugin as windsock
 
@@ -16,6 +17,19 @@ CAUSES = {
     "UNAVAILABLE": "server", "SERVERBUG": "server", "INUSE": "server", "CORRUPTION": "server", "LIMIT": "rate_limited",
     "AUTHORIZATIONFAILED": "forbidden", "NOPERM": "forbidden", "CONTACTADMIN": "forbidden", "PRIVACYREQUIRED": "bad_request",
 }
+
+
+def split(host):
+    """The name and the port of name, name:port, address, [address]:port."""
+    if host.count(":") > 1 and not host.startswith("["):
+        return host, None
+    try:
+        parts = urllib.parse.urlsplit("//" + host)
+        if parts.hostname and not parts.path:
+            return parts.hostname, parts.port
+    except ValueError:
+        pass
+    raise windsock.Invalid("/host", f"want a name or an address, and a port at the most, got {host}")
 
 
 class Failure(Exception):
@@ -35,8 +49,8 @@ class ImapLogin(windsock.Check):
 
     name = "imap-login"
     schema = windsock.params({
-        "host": {"type": "string", "minLength": 1, "description": "Name or address of the server."},
-        "port": {"type": "integer", "minimum": 1, "maximum": 65535, "description": "993 for implicit TLS, else 143."},
+        "host": {"type": "string", "minLength": 1, "description": "Name or address of the server, or name:port."},
+        "port": {"type": "integer", "minimum": 1, "maximum": 65535, "description": "Otherwise 993 for implicit TLS, else 143."},
         "tls": {"enum": ["implicit", "starttls", "none"], "default": "implicit", "description": "How the connection is encrypted."},
         "ca_file": {"type": "string", "description": "PEM file of the authorities to trust, instead of the system's."},
         "user": {"type": "string", "pattern": "^[!#-\\[\\]-~]+$", "description": "Account to log in with."},
@@ -54,8 +68,8 @@ class ImapLogin(windsock.Check):
     default_timeout = 15.0
 
     def __init__(self, params, secrets, env):
-        self.host, self.tls = params["host"], params["tls"]
-        self.port = params.get("port", PORTS[self.tls])
+        self.tls, (self.host, port) = params["tls"], split(params["host"])
+        self.port = port or params.get("port", PORTS[self.tls])
         self.user, self.mailbox, self.budget = params.get("user"), params["mailbox"], params["budget"]
         self.password = secrets[params["password"]] if "password" in params else None
         if (self.user is None) != (self.password is None):

@@ -226,6 +226,8 @@ class Tests(unittest.TestCase):
     def test_parameters(self):
         cases = {
             "no host": ("/host", {}),
+            "a host that is none": ("/host", {"host": "imap://h"}),
+            "a port that is none": ("/host", {"host": "h:x"}),
             "a user alone": ("/password", {"host": "h", "user": "ann"}),
             "a user with a line break": ("/user", {"host": "h", "user": "a\r\nb", "password": {"secret": "pw"}}),
             "a password with a line break": ("/password", {"host": "h", "user": "ann", "password": {"secret": "line"}}),
@@ -235,6 +237,9 @@ class Tests(unittest.TestCase):
             with self.subTest(name), self.assertRaises(windsock.Invalid) as raised:
                 make(**params)
             self.assertEqual(raised.exception.pointer, pointer)
+        for host, want in {"h": ("h", 993), "h:1": ("h", 1), "::1": ("::1", 993), "[::1]:1": ("::1", 1), "192.0.2.1": ("192.0.2.1", 993)}.items():
+            made = make(host=host)
+            self.assertEqual((made.host, made.port), want)
         env = Env()
         make(env, host="h", tls="none", user="ann", password={"secret": "pw"})
         self.assertEqual([pointer for pointer, _ in env.warnings], ["/tls"])
