@@ -36,7 +36,7 @@ type Program struct {
 	Path   string                   // absolute
 	Open   func() (*os.File, error) // opens and judges the file; nil: os.Open(Path). What it returns is what runs
 	SHA256 string                   // lower-case hex; "" accepts any
-	Env    []string                 // NAME=value: everything but what go-plugin adds
+	Env    []string                 // NAME=value: everything but TMPDIR, its own folder, and what go-plugin adds
 	Policy sandbox.Policy           // Write gets the plugin's own folder, Cgroup that of the field below
 	Cgroup *sandbox.Cgroup          // its own; killed and removed with it, where Start fails too; nil: none
 	// Sockets is a folder of mode 0700 in which the plugin's own folder is made and removed. Its path is short: a socket's

@@ -214,7 +214,8 @@ func (r *plugged) Start(context.Context) error {
 		return err
 	}
 	p := r.program
-	env := append(slices.Clip(p.Env), r.requests...)
+	// What go-plugin asks for comes last, and wins.
+	env := append([]string{"TMPDIR=" + r.sockets}, append(slices.Clip(p.Env), r.requests...)...)
 	if p.Unsandboxed {
 		return r.startDirect(env)
 	}
