@@ -117,7 +117,7 @@ func runChecks(ctx context.Context, p process, o agent.Options, names []string, 
 	if err != nil {
 		return err
 	}
-	return errors.Join(once.Once(ctx, names, each), once.Close())
+	return errors.Join(once.Once(ctx, names, each), once.Close()) //nolint:contextcheck // what is closed ends though ctx has
 }
 
 // controlOfRunning is the control socket of the agent that runs with this configuration, as its /health says; "" where

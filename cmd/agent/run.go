@@ -21,17 +21,19 @@ const gcPercent = 50
 
 func newRun(p process) *cobra.Command {
 	var path string
+	var dev bool
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the agent until SIGTERM; SIGHUP reads the configuration again",
 		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return run(cmd, p, path) },
+		RunE:  func(cmd *cobra.Command, _ []string) error { return run(cmd, p, path, dev) },
 	}
 	cmd.Flags().StringVarP(&path, "config", "c", "", "the configuration (default ./schedules.yaml, then /etc/windsock/schedules.yaml)")
+	cmd.Flags().BoolVar(&dev, "dev-plugins", false, "run plugins that are not what was locked, while you write one; warned of every minute")
 	return cmd
 }
 
-func run(cmd *cobra.Command, p process, path string) error {
+func run(cmd *cobra.Command, p process, path string, dev bool) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP) // first of all: a SIGHUP that comes early must not end us
 	defer signal.Stop(hup)
@@ -52,7 +54,7 @@ func run(cmd *cobra.Command, p process, path string) error {
 	slog.SetDefault(log) // what net/http prints on its own goes the same way
 	load.log = log
 	options := agent.Options{
-		Config: cfg, Reload: load.load, Registry: registry(), Version: version, Log: log, Getenv: p.getenv, Stdout: p.stdout,
+		Config: cfg, Reload: load.load, Registry: registry(), Version: version, Log: log, Getenv: p.getenv, Stdout: p.stdout, DevPlugins: dev,
 	}
 	if systemd := agent.NewSystemd(p.getenv, log); systemd != nil {
 		options.Notify = systemd

@@ -26,7 +26,7 @@ func TestStopDuringTheStartIsWell(t *testing.T) {
 	stop()
 	cmd := newRun(p)
 	cmd.SetContext(ctx)
-	if err := run(cmd, p, path); err != nil {
+	if err := run(cmd, p, path, false); err != nil {
 		t.Errorf("got %v, want no error", err)
 	}
 	if !strings.Contains(stderr.String(), "stopped") {

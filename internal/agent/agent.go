@@ -41,6 +41,8 @@ type Options struct {
 	Getenv   func(string) string
 	Stdout   io.Writer
 	Notify   Notifier // systemd; nil where nobody listens
+	// DevPlugins runs plugins that are not what was locked, and says so every minute.
+	DevPlugins bool
 }
 
 // Notifier tells the service manager. *Systemd implements it.
@@ -63,6 +65,7 @@ type Agent struct {
 	pace      *pace
 	spend     hourSpend // of the loop
 	pipeline  *pipeline.Pipeline
+	plugins   *plugins
 	scheduler *schedule.Scheduler
 	server    *status.Server // nil where nothing is served
 	hand      sync.WaitGroup // runs by hand that are going on
@@ -92,6 +95,9 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 	}
 	a := &Agent{o: o, store: opened, started: time.Now(), last: map[string]*checks.Report{}}
 	if err := a.assemble(ctx); err != nil {
+		ended, cancel := context.WithTimeout(context.WithoutCancel(ctx), pluginsEnd)
+		defer cancel()
+		a.plugins.close(ended)
 		return nil, errors.Join(err, opened.Close())
 	}
 	return a, nil
@@ -117,6 +123,10 @@ func StateDir(cfg *config.Config, getenv func(string) string) (string, error) {
 func (a *Agent) assemble(ctx context.Context) error {
 	a.breakers = pipeline.NewBreakers(a.store, a.o.Log.With("part", "breaker"))
 	a.headrooms = pipeline.NewHeadrooms(a.store, a.o.Log.With("part", "headroom"))
+	a.plugins = &plugins{agent: a}
+	if err := a.plugins.foresee(ctx, nil, a.o.Config); err != nil {
+		return err
+	}
 	gen, err := a.build(ctx, a.o.Config)
 	if err != nil {
 		return err
@@ -269,6 +279,7 @@ func (a *Agent) turn(ctx, base context.Context, reload <-chan os.Signal) {
 				a.handleReload(ctx, base)
 			}
 		case <-minute.C:
+			a.plugins.remind()
 			a.snapshot(base)
 			a.noteSpend(base, time.Now())
 		case <-a.pace.changed:
@@ -330,6 +341,7 @@ func (a *Agent) drain(base context.Context, scheduled <-chan error) error {
 		a.store.EndUnclean()
 	}
 	a.closeGeneration()
+	a.plugins.close(ctx)
 	a.o.Log.Info("stopped")
 	return err
 }
@@ -351,6 +363,9 @@ func (a *Agent) Once(ctx context.Context, names []string, each func(*checks.Repo
 func (a *Agent) Close() error {
 	a.pipeline.Cut()
 	a.closeGeneration()
+	ctx, cancel := context.WithTimeout(context.Background(), pluginsEnd)
+	defer cancel()
+	a.plugins.close(ctx)
 	return a.store.Close()
 }
 

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/url"
 	"slices"
 	"sync"
@@ -155,6 +156,20 @@ func (a *Agent) job(gen *generation, check *config.Check, clients map[string]*pr
 		env.Provider, env.Prices = client, client.prices
 		env.Models = func() []string { return gen.modelsUsed(check.Provider) }
 	}
+	built, err := a.check(check, env)
+	if err != nil {
+		return nil, err
+	}
+	return &pipeline.Job{
+		Name: check.Name, Kind: check.Kind, Provider: check.Provider, Labels: check.Labels, Check: built,
+		Timeout: check.Timeout, DegradedAbove: check.DegradedAbove, Confirm: check.Confirm,
+	}, nil
+}
+
+func (a *Agent) check(check *config.Check, env checks.Env) (checks.Check, error) {
+	if check.Foreign.Plugin != "" {
+		return a.plugins.check(check, env)
+	}
 	for _, kind := range a.o.Registry.Checks {
 		if kind.Name != check.Kind {
 			continue
@@ -163,10 +178,7 @@ func (a *Agent) job(gen *generation, check *config.Check, clients map[string]*pr
 		if err != nil {
 			return nil, check.Place(err)
 		}
-		return &pipeline.Job{
-			Name: check.Name, Kind: check.Kind, Provider: check.Provider, Labels: check.Labels, Check: built,
-			Timeout: check.Timeout, DegradedAbove: check.DegradedAbove, Confirm: check.Confirm,
-		}, nil
+		return built, nil
 	}
 	return nil, fmt.Errorf("check %q: no kind %q", check.Name, check.Kind)
 }
@@ -231,5 +243,15 @@ func lastSlot(s slots, spec schedule.Spec, now time.Time) time.Time {
 func (a *Agent) closeGeneration() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.gen.network.Close()
+	a.gen.close()
+}
+
+// close lets go of what the generation's checks hold. Nothing of it runs any more.
+func (gen *generation) close() {
+	for _, job := range gen.plan.Jobs {
+		if c, ok := job.Check.(io.Closer); ok {
+			_ = c.Close()
+		}
+	}
+	gen.network.Close()
 }

@@ -54,22 +54,18 @@ func (a *Agent) exporters(gen *generation) error {
 	}
 	for i := range gen.cfg.Exporters {
 		e := &gen.cfg.Exporters[i]
-		at := slices.IndexFunc(a.o.Registry.Exporters, func(k exporters.Kind) bool { return k.Name == e.Kind })
-		if at < 0 {
-			return fmt.Errorf("exporter %q: no kind %q", e.Name, e.Kind)
-		}
-		kind := a.o.Registry.Exporters[at]
-		if err := kind.Validate(e.With); err != nil {
-			return e.Place(err)
+		open, err := a.opener(e)
+		if err != nil {
+			return err
 		}
 		d := &delivering{name: e.Name, kind: e.Kind, replay: e.Replay}
 		d.worker = delivery.New(delivery.Options{
 			Name: e.Name, Queue: a.store, MaxAge: e.MaxAge, BatchSize: e.BatchSize, Timeout: e.Timeout, Replay: e.Replay,
 			Log: a.o.Log.With("exporter", e.Name), Alerts: a.openAlerts,
 			Open: func(ctx context.Context, state []byte) (exporters.Exporter, error) {
-				built, err := kind.New(e.With, a.exporterEnv(ctx, gen, e, state))
+				built, err := open(a.exporterEnv(ctx, gen, e, state))
 				if err != nil {
-					return nil, e.Place(err)
+					return nil, err
 				}
 				d.set(built)
 				return built, nil
@@ -78,6 +74,28 @@ func (a *Agent) exporters(gen *generation) error {
 		gen.deliveries = append(gen.deliveries, d)
 	}
 	return nil
+}
+
+// opener is how an exporter is built of its kind.
+func (a *Agent) opener(e *config.Exporter) (func(exporters.Env) (exporters.Exporter, error), error) {
+	if e.Foreign.Plugin != "" {
+		return a.plugins.exporter(e)
+	}
+	at := slices.IndexFunc(a.o.Registry.Exporters, func(k exporters.Kind) bool { return k.Name == e.Kind })
+	if at < 0 {
+		return nil, fmt.Errorf("exporter %q: no kind %q", e.Name, e.Kind)
+	}
+	kind := a.o.Registry.Exporters[at]
+	if err := kind.Validate(e.With); err != nil {
+		return nil, e.Place(err)
+	}
+	return func(env exporters.Env) (exporters.Exporter, error) {
+		built, err := kind.New(e.With, env)
+		if err != nil {
+			return nil, e.Place(err)
+		}
+		return built, nil
+	}, nil
 }
 
 // openAlerts are the alerts that are open now; false while nobody judges yet. It is called by every worker, at any time.

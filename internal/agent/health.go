@@ -42,7 +42,10 @@ func (a *Agent) Health(ctx context.Context) status.Health {
 			RingDropped: kept.RingDropped, Expired: kept.Expired, CorruptMoved: kept.CorruptMoved,
 		},
 		Budget: a.budget(ctx, now), Breakers: a.breakers.Words(), Exporters: a.exporterStates(ctx, now),
-		Checks: a.checkStates(now), Services: a.services(now), Heartbeat: a.heart(), Alerts: a.alertStates(),
+		Checks: a.checkStates(now), Services: a.services(now), Heartbeat: a.heart(), Alerts: a.alertStates(), Plugins: a.plugins.states(),
+	}
+	if len(h.Plugins) > 0 {
+		h.Sandbox = a.plugins.lacks()
 	}
 	a.mu.Lock()
 	h.Location, h.Ready, h.Control = a.gen.cfg.Location, a.ready, a.socket
@@ -107,6 +110,7 @@ func (a *Agent) problems(h *status.Health) []status.Problem {
 			say(status.Degraded, "exporter "+h.Exporters[i].Name, what, hint)
 		}
 	}
+	out = append(out, pluginTrouble(h.Plugins, a.plugins.faults())...)
 	if h.Heartbeat != nil && h.Heartbeat.Problem != "" {
 		say(status.Degraded, "heartbeat", h.Heartbeat.Problem, "whoever waits for it will believe that the agent is dead")
 	}

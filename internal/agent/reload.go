@@ -60,15 +60,20 @@ func (a *Agent) reloadOnce(ctx, base context.Context) error {
 	if err := a.unchangeable(old.cfg, cfg); err != nil {
 		return err
 	}
+	if err := a.plugins.foresee(ctx, old.cfg, cfg); err != nil {
+		return err
+	}
 	gen, err := a.build(ctx, cfg)
 	if err != nil {
+		a.plugins.settle(ctx, old.cfg)
 		return err
 	}
 	a.warnOfPrices(cfg, gen)
 	a.pipeline.Swap(union(gen.plan, old.plan)) // no slot finds its check gone, whichever schedule it is from
 	if err := a.scheduler.Swap(a.entries(ctx, cfg)); err != nil {
 		a.pipeline.Swap(old.plan)
-		gen.network.Close()
+		gen.close()
+		a.plugins.settle(ctx, old.cfg)
 		return fmt.Errorf("changing the schedule: %w", err)
 	}
 	a.breakers.Configure(ctx, gen.breakers)
@@ -87,7 +92,8 @@ func (a *Agent) reloadOnce(ctx, base context.Context) error {
 	if err := a.alerts.Replace(context.WithoutCancel(ctx), gen.alerting()); err != nil {
 		a.o.Log.Error("storing what the reload did to alerts", "error", err)
 	}
-	old.network.Close()
+	old.close()
+	a.plugins.settle(ctx, cfg)
 	return nil
 }
 

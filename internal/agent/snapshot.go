@@ -33,6 +33,7 @@ func (a *Agent) snapshot(ctx context.Context) {
 	a.observeHeadroom(s, now)
 	a.observeStore(ctx, s, now)
 	a.observeHeartbeat(s)
+	a.plugins.observe(s)
 	s.out = append(s.out, a.alerts.Gauges()...)
 	a.mu.Lock()
 	s.increments(a.previous)
