@@ -42,6 +42,9 @@ type Options struct {
 	Refused map[string]string
 	// Key is the canary: the secret that Good, Absent and Hung use. It is found nowhere in what a run returns or logs.
 	Key string
+	// Alone says that the kind opens its connections itself, as those of plugins do: it works without the provider and the
+	// network that the agent lends.
+	Alone bool
 	// Grace is how long after the end of its context a run may still take to return; 0 is 5 s.
 	Grace time.Duration
 }
@@ -155,6 +158,10 @@ func startsNothing(t *testing.T, kind checks.Kind, o Options) {
 	}
 	if len(touched.calls) > 0 {
 		t.Errorf("building called %v, want no I/O", touched.calls)
+	}
+	noKey(t, o.Key, "the log of building", logged.String())
+	if o.Alone {
+		return
 	}
 	env.Network, env.Provider = nil, nil
 	if check, err := kind.New(Decoder(c.Params, o.Key), env); err == nil {

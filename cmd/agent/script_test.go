@@ -28,30 +28,40 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs testdata/script/*.txtar: what a user types, and what a user sees.
 func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{Dir: "testdata/script", Setup: setup(t), Cmds: commands(), RequireExplicitExec: true})
+}
+
+// setup gives each script a home, the shipped file, three ports, and what more adds.
+func setup(t *testing.T, more ...func(*testscript.Env) error) func(*testscript.Env) error {
+	t.Helper()
 	shipped, err := filepath.Abs("../../schedules.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
-		Setup: func(env *testscript.Env) error {
-			env.Setenv("HOME", env.WorkDir)
-			env.Setenv("SHIPPED", shipped)
-			for i := 1; i <= 3; i++ {
-				port, err := agenttest.FreePort(context.Background())
-				if err != nil {
-					return err
-				}
-				env.Setenv("PORT"+strconv.Itoa(i), port)
+	return func(env *testscript.Env) error {
+		env.Setenv("HOME", env.WorkDir)
+		env.Setenv("SHIPPED", shipped)
+		for i := 1; i <= 3; i++ {
+			port, err := agenttest.FreePort(context.Background())
+			if err != nil {
+				return err
 			}
-			return nil
-		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"waitfor": waitFor, "signal": signalJob, "get": get, "replace": replace, "post": post, "code": code, "serve": serve, "play": play,
-			"receive": receive, "hook": hook,
-		},
-		RequireExplicitExec: true,
-	})
+			env.Setenv("PORT"+strconv.Itoa(i), port)
+		}
+		for _, add := range more {
+			if err := add(env); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func commands() map[string]func(*testscript.TestScript, bool, []string) {
+	return map[string]func(*testscript.TestScript, bool, []string){
+		"waitfor": waitFor, "signal": signalJob, "get": get, "replace": replace, "post": post, "code": code, "serve": serve, "play": play,
+		"receive": receive, "hook": hook, "collect": collect,
+	}
 }
 
 // play runs the demo with these flags. Its story is told in real time, so that a machine with too little of it tells the

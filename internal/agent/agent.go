@@ -341,7 +341,9 @@ func (a *Agent) drain(base context.Context, scheduled <-chan error) error {
 		a.store.EndUnclean()
 	}
 	a.closeGeneration()
-	a.plugins.close(ctx)
+	ended, free := context.WithTimeout(base, pluginsEnd) // delivery may have used up all of the grace
+	defer free()
+	a.plugins.close(ended)
 	a.o.Log.Info("stopped")
 	return err
 }

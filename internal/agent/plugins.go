@@ -19,8 +19,8 @@ import (
 	"github.com/windsock-monitor/windsock/internal/status"
 )
 
-// pluginsEnd is how long plugins may take to end where no grace period is given.
-const pluginsEnd = 10 * time.Second
+// pluginsEnd is how long plugins may take to end when nothing calls them any more.
+const pluginsEnd = 5 * time.Second
 
 // longestSockets is how long the path of the folder of sockets may be: that of a socket has at most 107 bytes.
 const longestSockets = 107 - 37

@@ -132,6 +132,9 @@ func (p *Plugin) run(ctx context.Context, t Trial) (Tried, error) {
 	if err != nil {
 		return Tried{}, fmt.Errorf("running %q: %w", t.Kind, err)
 	}
+	if result.Blame == checks.BlameNone {
+		result.Blame = result.Cause.Blame()
+	}
 	return Tried{Report: &checks.Report{
 		ID: ulid.Make().String(), Check: instance, Kind: p.Manifest.Name + "/" + t.Kind, StartedAt: began, Took: time.Since(began),
 		Timeout: t.Timeout, Trigger: checks.TriggerManual, Attempt: 1, Final: true, Result: result,
