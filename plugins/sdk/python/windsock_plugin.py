@@ -28,7 +28,7 @@ and may hold many instances of one class in it, each for one entry of its file.
 What a plugin prints goes to its log, as do the records of the module logging. Run the program with --describe to read
 what it offers.
 """
-import base64, dataclasses, json, logging, math, os, re, shutil, signal, subprocess, sys, tempfile, threading, time
+import base64, dataclasses, json, logging, math, os, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time
 from concurrent import futures
 
 SDK_VERSION = "1.0.0"
@@ -166,8 +166,17 @@ class Context:
     def cancelled(self):
         return not self._rpc.is_active() or time.monotonic() >= self._end
 
+    def shut_on_cancel(self, sock):
+        """Shuts a socket when nobody waits any more, so that what blocks on it ends. TLS comes first: it makes another."""
+        def shut():
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass                                   # it is closed
+        self.on_cancel(shut)
+
     def on_cancel(self, function):
-        """Calls function when nobody waits any more: the place to shut a socket that the run blocks on."""
+        """Calls function, from another thread, when nobody waits any more, and at the end of the call."""
         if not self._rpc.add_callback(function):
             function()
 
