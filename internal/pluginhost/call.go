@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/status"
 
 	"github.com/windsock-monitor/windsock/plugins/wire"
@@ -111,10 +112,16 @@ func (in *instance) once(ctx context.Context, session *session, method string, o
 		session.heard(in)
 		return nil
 	}
-	if code == codes.DeadlineExceeded && ctx.Err() != nil && session.abandon(in) {
+	if code == codes.DeadlineExceeded && timeUp(ctx) && session.abandon(in) {
 		in.s.retire(session, ReasonAbandoned)
 	}
 	return in.s.explain(ctx, session, fmt.Sprintf("no answer within %s", time.Since(began).Round(time.Millisecond)), err)
+}
+
+// timeUp reports whether the deadline has come. The plugin's side may have seen it a moment before ours.
+func timeUp(ctx context.Context) bool {
+	deadline, bounded := ctx.Deadline()
+	return ctx.Err() != nil || bounded && time.Until(deadline) < 100*time.Millisecond
 }
 
 // extended is ctx with a later deadline. It is cancelled where ctx is.
@@ -147,9 +154,9 @@ func (s *supervisor) explain(ctx context.Context, session *session, late string,
 	switch {
 	case ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled):
 		return ctx.Err()
-	case ctx.Err() != nil:
+	case ctx.Err() != nil, code == codes.DeadlineExceeded && timeUp(ctx):
 		e = s.fault("%s", late)
-	case code == codes.Unavailable:
+	case code == codes.Unavailable, session.process.Conn().GetState() == connectivity.Shutdown:
 		e = s.lost(ctx, session, err)
 	case code == codes.ResourceExhausted && tooLarge(err):
 		s.stats.fault()

@@ -252,5 +252,6 @@ func scrubMap(m map[string]string, scrub func(string) string) {
 
 // oneLine joins what an error says in many lines.
 func oneLine(err error) string {
-	return wire.Line(strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' }), "; "))
+	text := strings.TrimPrefix(err.Error(), wire.ErrAnswer.Error()+": ")
+	return wire.Line(strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' }), "; "))
 }

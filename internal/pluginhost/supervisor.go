@@ -171,9 +171,7 @@ func (s *supervisor) pause(ctx context.Context, err error) {
 	case <-ctx.Done():
 	case <-due:
 	case <-s.kick:
-		s.mu.Lock()
-		s.patience.forget()
-		s.mu.Unlock()
+		signal(s.kick) // also for a plugin that nothing needs any more
 	}
 }
 
@@ -185,7 +183,7 @@ func (s *supervisor) change(p Plugin) {
 		return
 	}
 	s.entry = p
-	s.patience.forget()
+	s.pardon()
 	s.calls.set(callsOf(p))
 	for _, in := range s.instances {
 		in.adopt(p.Manifest)
@@ -195,11 +193,20 @@ func (s *supervisor) change(p Plugin) {
 	}
 }
 
+// pardon forgets the failures, and what waits for the plugin waits again; mu is held.
+func (s *supervisor) pardon() {
+	s.patience.forget()
+	if s.state == Quarantined || s.state == Backoff {
+		s.state, s.problem, s.nextTry = Starting, "", time.Time{}
+		s.announce()
+	}
+}
+
 // restart is Host.Restart.
 func (s *supervisor) restart(ctx context.Context) error {
 	s.mu.Lock()
 	want := s.outcomes + 1
-	s.patience.forget()
+	s.pardon()
 	signal(s.kick)
 	s.mu.Unlock()
 	for {
