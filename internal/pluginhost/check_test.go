@@ -47,7 +47,7 @@ func TestAPluginIsStartedWhenItIsNeeded(t *testing.T) {
 }
 
 // Whatever a plugin answers, it is its own fault, and the plugin goes on.
-func TestAnswersThatAreRefused(t *testing.T) {
+func TestAnswersThatAreRefused(t *testing.T) { //nolint:tparallel // all in one process, which is looked at behind them
 	t.Parallel()
 	h := host(t, quick(), entry(t, ""))
 	for mode, want := range map[string]string{

@@ -49,7 +49,7 @@ func export(tb testing.TB, e exporters.Exporter, records []checks.Record) (expor
 	return e.Export(ctx, records)
 }
 
-func TestWhatBecomesOfABatch(t *testing.T) {
+func TestWhatBecomesOfABatch(t *testing.T) { //nolint:tparallel // one of them ends the process, which is the others' too
 	t.Parallel()
 	h := host(t, quick(), entry(t, ""))
 	v := &value{text: canary}

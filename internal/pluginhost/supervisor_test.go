@@ -138,7 +138,7 @@ func stand(t *testing.T, from, to string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(to+".new", data, 0o755); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(to+".new", data, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Rename(to+".new", to); err != nil {
