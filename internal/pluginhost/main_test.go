@@ -56,7 +56,7 @@ func build(dir string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	built = filepath.Join(dir, "bad")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", built, "./testdata/bad").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", built, "./testdata/bad").CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
 	sum, err := exec.CommandContext(ctx, "sha256sum", built).Output()

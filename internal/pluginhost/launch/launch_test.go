@@ -42,7 +42,7 @@ func run(m *testing.M) int {
 	if err == nil {
 		built = filepath.Join(dir, "bad")
 		var out []byte
-		if out, err = exec.CommandContext(context.Background(), "go", "build", "-o", built, "../testdata/bad").CombinedOutput(); err != nil {
+		if out, err = exec.CommandContext(context.Background(), "go", "build", "-ldflags=-s -w", "-o", built, "../testdata/bad").CombinedOutput(); err != nil {
 			err = fmt.Errorf("%w: %s", err, out)
 		}
 	}
