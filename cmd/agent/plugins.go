@@ -33,7 +33,7 @@ after those of an agent. docs/plugins has the rest.`,
 		},
 	}
 	cmd.AddCommand(
-		newPluginsInit(p), newPluginsList(p), newPluginsInspect(p), newPluginsLock(p), newPluginsVerify(p), newPluginsRun(p), newPluginsRestart(p),
+		newPluginsInit(p), newPluginsList(p), newPluginsInspect(p), newPluginsLock(p), newPluginsVerify(p), newPluginsRun(p), newPluginsTest(p), newPluginsRestart(p),
 	)
 	return cmd
 }

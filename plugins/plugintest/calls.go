@@ -91,9 +91,13 @@ func (a *attempt) good(ctx context.Context, c clients, k *kind) (*instance, erro
 
 func (a *attempt) goodParams(k *kind) ([]byte, error) {
 	if k.config.Good == nil {
-		return nil, untried("kind %q: its defaults are not valid parameters; write kinds.%s.good into the file of --config", k.Name, k.Name)
+		return nil, k.lacksGood()
 	}
 	return a.params(k.config.Good, nil)
+}
+
+func (k *kind) lacksGood() error {
+	return untried("kind %q: there are no good parameters: write kinds.%s.good into the file of --config", k.Name, k.Name)
 }
 
 // away makes an instance whose target is away; the set is unreachable or black_hole.

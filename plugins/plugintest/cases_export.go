@@ -43,6 +43,9 @@ func exportsWell(ctx context.Context, a *attempt) error {
 		if err != nil {
 			return err
 		}
+		if k.away {
+			return k.lacksGood()
+		}
 		if k.guessed {
 			a.note("kind %q: its parameters are guessed, so that any disposition is taken; write kinds.%s.good into the file of --config", k.Name, k.Name)
 		}

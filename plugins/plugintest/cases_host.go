@@ -294,16 +294,23 @@ func logLine(line string) error {
 }
 
 func drains(ctx context.Context, a *attempt) error {
+	var lacks error
 	for _, k := range a.suite.kinds {
-		if k.Type == manifest.Check && k.config.BlackHole != nil {
-			return a.drainsRun(ctx, k)
+		if k.config.BlackHole != nil {
+			return a.drainsCall(ctx, k)
 		}
+		if err := k.hasTarget(nil, "black_hole"); k.Type == manifest.Check || lacks == nil {
+			lacks = err
+		}
+	}
+	if l, ok := errors.AsType[*left](lacks); ok && l.outcome == NotTried {
+		return lacks
 	}
 	return a.drainsIdle(ctx)
 }
 
-// drainsRun asks for the end while a run waits for a target that never answers.
-func (a *attempt) drainsRun(ctx context.Context, k *kind) error {
+// drainsCall asks for the end while a run or an export waits for a target that never answers.
+func (a *attempt) drainsCall(ctx context.Context, k *kind) error {
 	p, err := a.start(ctx)
 	if err != nil {
 		return err
@@ -320,7 +327,11 @@ func (a *attempt) drainsRun(ctx context.Context, k *kind) error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_, cut = i.run(ctx, a.suite.id("run"), awayLimit)
+		if k.Type == manifest.Exporter {
+			_, cut = i.send(ctx, a.suite.id("batch"), a.suite.records(1, k), awayLimit)
+		} else {
+			_, cut = i.run(ctx, a.suite.id("run"), awayLimit)
+		}
 	}()
 	_ = hole.reached(ctx, 0, awayLimit)
 	if err := a.drain(ctx, p); err != nil {
@@ -331,10 +342,10 @@ func (a *attempt) drainsRun(ctx context.Context, k *kind) error {
 	case <-done:
 	case <-time.After(100 * time.Millisecond): // the two answers may cross
 		<-done
-		return errors.New("the answer of Drain came while a run went on, want it to wait for the run")
+		return errors.New("the answer of Drain came while a call went on, want it to wait for the call")
 	}
 	if code := status.Code(cut); cut != nil && code != codes.DeadlineExceeded {
-		return fmt.Errorf("the run that went on was cut off by Drain: %w", said(cut))
+		return fmt.Errorf("the call that went on was cut off by Drain: %w", said(cut))
 	}
 	return a.endsAfterDrain(ctx, p)
 }
@@ -351,7 +362,7 @@ func (a *attempt) drainsIdle(ctx context.Context) error {
 			}
 		}
 	}
-	a.note("no check has black_hole in the file of --config, so that no run went on")
+	a.note("nothing of it asks a target, so that no call went on")
 	if err := a.drain(ctx, p); err != nil {
 		return err
 	}

@@ -25,6 +25,9 @@ func runsWell(ctx context.Context, a *attempt) error {
 		if err != nil {
 			return err
 		}
+		if k.away {
+			return k.lacksGood()
+		}
 		if k.guessed {
 			a.note("kind %q: its parameters are guessed, so that any status is taken; kinds.%s.good in the file of --config makes it ok", k.Name, k.Name)
 		}

@@ -128,6 +128,12 @@ func Conform(t T, path, config string) {
 	t.Log(report.Badge())
 }
 
+// Count is how many cases the numbers and groups are; the error names one that there is not.
+func Count(only []string) (int, error) {
+	cases, err := chosen(only)
+	return len(cases), err
+}
+
 // chosen are the cases of the numbers and groups.
 func chosen(only []string) ([]testCase, error) {
 	cases := all()
@@ -143,15 +149,15 @@ func chosen(only []string) ([]testCase, error) {
 	for _, word := range only {
 		known := func(c testCase) bool { return word == strconv.Itoa(c.number) || word == c.group }
 		if !slices.ContainsFunc(cases, known) {
-			return nil, fmt.Errorf("there is no case or group %q, want 1 to %d or one of %s", word, len(cases), strings.Join(groups(), ", "))
+			return nil, fmt.Errorf("there is no case or group %q, want 1 to %d or one of %s", word, len(cases), strings.Join(groups(cases), ", "))
 		}
 	}
 	return out, nil
 }
 
-func groups() []string {
+func groups(cases []testCase) []string {
 	var names []string
-	for _, c := range all() {
+	for _, c := range cases {
 		if !slices.Contains(names, c.group) {
 			names = append(names, c.group)
 		}

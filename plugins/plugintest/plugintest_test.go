@@ -167,7 +167,7 @@ func promises() map[string]promise {
 		"blocks-on-stdout":       {[]int{17, 18, 24, 26}, "DeadlineExceeded"},
 		"plain-log":              {[]int{25}, "a line on standard error is no JSON"},
 		"never-drained":          {[]int{27}, "calling Drain with a deadline of 4s: DeadlineExceeded"},
-		"drains-at-once":         {[]int{27}, "the answer of Drain came while a run went on"},
+		"drains-at-once":         {[]int{27}, "the answer of Drain came while a call went on"},
 		"describe-needs-network": {[]int{8}, "without network, home and temporary folder: calling Describe"},
 		"many-files":             {[]int{26}, "too many open files"},
 		"describe-of-process":    {[]int{28}, "two processes describe the plugin differently"},

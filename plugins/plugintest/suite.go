@@ -76,6 +76,18 @@ type kind struct {
 	schema  *manifest.Schema
 	config  KindConfig
 	guessed bool // good parameters are not from the file
+	away    bool // they are those of the target that refuses: enough for what is not about the verdict
+}
+
+// find looks for parameters where the file has none that are good.
+func (k *kind) find() {
+	if k.config.Good != nil {
+		return
+	}
+	k.guessed = true
+	if k.config.Good = guess(k.Kind, k.schema); k.config.Good == nil {
+		k.config.Good, k.away = k.config.Unreachable, true
+	}
 }
 
 func (k *kind) timeout() time.Duration {
@@ -134,9 +146,7 @@ func (s *suite) meet(ctx context.Context) {
 			continue // FromWire found none
 		}
 		k := &kind{Kind: one, schema: schema, config: s.o.Config.Kinds[one.Name]}
-		if k.config.Good == nil {
-			k.config.Good, k.guessed = guess(one, schema), true
-		}
+		k.find()
 		s.kinds = append(s.kinds, k)
 	}
 }
@@ -175,7 +185,7 @@ func (s *suite) missing() []string {
 	var out []string
 	for _, k := range s.kinds {
 		var words []string
-		if k.config.Good == nil {
+		if k.config.Good == nil || k.away {
 			words = append(words, "good")
 		}
 		if k.config.Unreachable == nil && !k.config.NoTarget {
