@@ -6,6 +6,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	_ "github.com/windsock-monitor/windsock/internal/sandbox/shim" // its init answers where the agent starts itself to confine a program
 )
 
@@ -13,7 +15,8 @@ import (
 var version = "dev"
 
 func main() {
-	signal.Ignore(syscall.SIGXFSZ) // a file that may not grow is an error of write, not the end of the process
+	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) // no core file, and nobody of the same user reads its memory, environment and descriptors
+	signal.Ignore(syscall.SIGXFSZ)                   // a file that may not grow is an error of write, not the end of the process
 	os.Exit(profiled(func() int {
 		return windsock(process{
 			args: os.Args[1:], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv,

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"syscall"
 
@@ -28,7 +29,7 @@ func NewClient(socket string) *Client { return &Client{socket} }
 
 // RefusedError is the running agent's refusal.
 type RefusedError struct {
-	Status int // of HTTP: 404 where there is no such thing, 400 where it was asked wrongly
+	Status int // of HTTP: 404 where there is no such thing, 400 where it was asked wrongly, 401 without the token
 	Text   string
 }
 
@@ -48,6 +49,8 @@ func (c *Client) Call(ctx context.Context, method, path string, body, into any) 
 	if err != nil {
 		return fmt.Errorf("asking the running agent: %w", err)
 	}
+	token, unread := os.ReadFile(tokenPath(c.socket))
+	req.Header.Set("Authorization", bearer+strings.TrimSpace(string(token)))
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: c.dial}}
 	resp, err := client.Do(req)
 	if err != nil {
@@ -58,6 +61,8 @@ func (c *Client) Call(ctx context.Context, method, path string, body, into any) 
 	switch {
 	case err != nil:
 		return fmt.Errorf("reading the running agent's answer: %w", err)
+	case resp.StatusCode == http.StatusUnauthorized && unread != nil:
+		return fmt.Errorf("the token of the agent's socket cannot be read (%w): ask as root, as the agent's user or as one of its group", unread)
 	case resp.StatusCode/100 != 2:
 		return &RefusedError{resp.StatusCode, strings.TrimSpace(string(data))}
 	case into == nil:

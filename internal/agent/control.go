@@ -2,6 +2,8 @@ package agent
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,7 +34,7 @@ func ControlPath(cfg *config.Config, getenv func(string) string) (string, error)
 
 // control serves the control socket until ctx ends. Without one the agent runs all the same.
 func (a *Agent) control(ctx context.Context) {
-	listener, err := a.openControl(ctx)
+	listener, token, err := a.openControl(ctx)
 	if err != nil {
 		a.o.Log.Warn("control socket not open; `windsock check` cannot reach this agent", "error", err)
 		return
@@ -41,7 +43,7 @@ func (a *Agent) control(ctx context.Context) {
 	a.socket = listener.Addr().String()
 	a.mu.Unlock()
 	server := &http.Server{
-		Handler: a.controlRoutes(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		Handler: withToken(token, a.controlRoutes()), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, peerKey{}, a.logPeer(c))
 		},
@@ -53,25 +55,66 @@ func (a *Agent) control(ctx context.Context) {
 	}
 }
 
-func (a *Agent) openControl(ctx context.Context) (net.Listener, error) {
+// openControl listens, and writes the token that a request has to carry.
+func (a *Agent) openControl(ctx context.Context) (listener net.Listener, token string, err error) {
 	path, err := ControlPath(a.o.Config, a.o.Getenv)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "unix", path); err == nil {
-		return nil, errors.Join(fmt.Errorf("another agent listens on %q", path), conn.Close())
+		return nil, "", errors.Join(fmt.Errorf("another agent listens on %q", path), conn.Close())
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("removing the old socket: %w", err)
+		return nil, "", fmt.Errorf("removing the old socket: %w", err)
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
+	if token, err = writeToken(tokenPath(path)); err != nil {
+		return nil, "", fmt.Errorf("writing the token of the socket: %w", err)
+	}
+	listener, err = (&net.ListenConfig{}).Listen(ctx, "unix", path)
 	if err != nil {
-		return nil, fmt.Errorf("listening: %w", err)
+		return nil, "", fmt.Errorf("listening: %w", err)
 	}
 	if err := os.Chmod(path, 0o660); err != nil { //nolint:gosec // the group may use it: that is how operators are let in
-		return nil, errors.Join(fmt.Errorf("opening the socket to its group: %w", err), listener.Close())
+		return nil, "", errors.Join(fmt.Errorf("opening the socket to its group: %w", err), listener.Close())
 	}
-	return listener, nil
+	return listener, token, nil
+}
+
+// tokenPath is the file of the token, beside the socket. A program that the agent runs is of the same user and can connect
+// to the socket, whatever walls it has; this file it cannot read.
+func tokenPath(socket string) string { return filepath.Join(filepath.Dir(socket), "control.token") }
+
+// writeToken makes a new token. Who reads the file sees the old one or all of the new one.
+func writeToken(path string) (string, error) {
+	token := rand.Text()
+	file, err := os.CreateTemp(filepath.Dir(path), ".control.token-*")
+	if err != nil {
+		return "", err
+	}
+	_, err = file.WriteString(token + "\n")
+	err = errors.Join(err, file.Chmod(0o640), file.Close()) // the group's, as the socket
+	if err == nil {
+		err = os.Rename(file.Name(), path)
+	}
+	if err != nil {
+		return "", errors.Join(err, os.Remove(file.Name()))
+	}
+	return token, nil
+}
+
+// bearer begins the value of the header Authorization.
+const bearer = "Bearer "
+
+// withToken lets requests pass that carry the token.
+func withToken(token string, next http.Handler) http.Handler {
+	want := []byte(bearer + token)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), want) != 1 {
+			http.Error(w, "the request does not carry this agent's token, which is in control.token beside the socket", http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // peerKey is where a request's context has the name of who asks.
