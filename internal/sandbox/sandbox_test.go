@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -55,7 +56,7 @@ func wait(t *testing.T, cmd *exec.Cmd) ended {
 			t.Fatal(err)
 		}
 	}
-	return ended{cmd.Stdout.(*bytes.Buffer).String(), cmd.Stderr.(*bytes.Buffer).String(), cmd.ProcessState.ExitCode()}
+	return ended{fmt.Sprint(cmd.Stdout), fmt.Sprint(cmd.Stderr), cmd.ProcessState.ExitCode()}
 }
 
 func run(t *testing.T, program string, c sandbox.Command) ended {

@@ -13,6 +13,7 @@ const (
 	sysLandlockAddRule       = 445
 	sysLandlockRestrictSelf  = 446
 	prSetNoNewPrivs          = 38
+	prCapBoundDrop           = 24
 	oPath                    = 0x200000
 )
 

@@ -108,7 +108,7 @@ func steps() []step {
 			}
 			return syscall.Chdir(s.Dir)
 		}},
-		{"giving up privileges", func(*Spec) error { return prctl(prSetNoNewPrivs, 1, 0) }},
+		{"giving up privileges", privileges},
 		{"closing descriptors", closeRest},
 		{"confining with Landlock", landlock},
 		{"confining with seccomp", seccomp},
@@ -131,6 +131,25 @@ func limits(s *Spec) error {
 		}
 	}
 	return nil
+}
+
+// kept are the capabilities that a program keeps which root runs: those on files and identities, which Landlock bounds,
+// and those of a ping and a low port. Without the others root cannot look past Landlock, raise its limits, or take the
+// system down.
+func kept(capability uintptr) bool {
+	const chown, setuid, bindService, netRaw = 0, 7, 10, 13
+	return capability >= chown && capability <= setuid || capability == bindService || capability == netRaw
+}
+
+// privileges gives up what root has beyond kept, and that any program to come gains what this one has not.
+func privileges(*Spec) error {
+	const last = 63
+	for capability := range uintptr(last + 1) {
+		if !kept(capability) {
+			_ = prctl(prCapBoundDrop, capability, 0) // who may not drop it has none of them
+		}
+	}
+	return prctl(prSetNoNewPrivs, 1, 0)
 }
 
 // closeRest has every descriptor but the three usual ones closed when the program begins, and but that of a script, which

@@ -1,0 +1,134 @@
+//go:build linux
+
+package sandbox_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/windsock-monitor/windsock/internal/sandbox"
+	"github.com/windsock-monitor/windsock/internal/spawn/spawntest"
+)
+
+// divisible is a cgroup of this test's own, or the reason to skip it.
+func divisible(t *testing.T) string {
+	t.Helper()
+	for _, root := range []string{"/sys/fs/cgroup/unified", "/sys/fs/cgroup"} {
+		if _, err := os.Stat(filepath.Join(root, "cgroup.controllers")); err != nil {
+			continue
+		}
+		dir := filepath.Join(root, "windsock-test-"+strconv.Itoa(os.Getpid())+"-"+t.Name())
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Skipf("the cgroups are not this user's: %v", err)
+		}
+		t.Cleanup(func() {
+			if err := os.Remove(dir); err != nil {
+				t.Error(err)
+			}
+		})
+		return dir
+	}
+	t.Skip("no cgroup v2 is mounted where it is looked for")
+	return ""
+}
+
+func words(t *testing.T, path string) []string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Fields(string(data))
+}
+
+// What leaves its session, and clears its environment, is in the cgroup all the same, and ends with it.
+func TestACgroupHoldsAllOfAProgram(t *testing.T) {
+	root := divisible(t)
+	groups, err := sandbox.OpenCgroups(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	group, err := groups.Make("shop", 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := spawntest.Dir(t)
+	const body = `setsid env -i /bin/sh -c 'echo $$ >"$0/new"; mv "$0/new" "$0/pid"; exec sleep 300' "$0" >/dev/null 2>&1 & while ! [ -e "$0/pid" ]; do sleep 0.01; done`
+	c := sh(body, sandbox.Policy{Write: []string{dir}, Cgroup: group.Dir()})
+	c.Argv = []string{"sh", "-c", body, dir}
+	if got := run(t, "/bin/sh", c); got.code != 0 {
+		t.Fatalf("got %+v", got)
+	}
+	pids := spawntest.Await(t, dir+"/pid")
+	if got := words(t, group.Dir()+"/cgroup.procs"); len(pids) != 1 || !slices.Contains(got, strconv.Itoa(pids[0])) {
+		t.Errorf("the cgroup has %v, want %v in it", got, pids)
+	}
+	if err := errors.Join(group.Kill(), group.Remove(), group.Remove()); err != nil {
+		t.Error(err)
+	}
+	spawntest.Gone(t, pids...)
+	if _, err := os.Stat(group.Dir()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the cgroup is still there: %v", err)
+	}
+}
+
+// A cgroup that an agent left behind is emptied before it is given to the next program.
+func TestACgroupIsMadeAnew(t *testing.T) {
+	groups, err := sandbox.OpenCgroups(divisible(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := groups.Make("shop", 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd, w := start(t, "/bin/sh")
+	if err := errors.Join(sh("sleep 300", sandbox.Policy{Cgroup: first.Dir()}).Send(w), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for len(words(t, first.Dir()+"/cgroup.procs")) == 0 && t.Context().Err() == nil { // it joins before anything else
+		_ = unix.Nanosleep(&unix.Timespec{Nsec: 1e6}, nil)
+	}
+	second, err := groups.Make("shop", 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := wait(t, cmd); got.code != -1 {
+		t.Errorf("got %+v, want the old program killed", got)
+	}
+	if err := second.Remove(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCgroupsThatCannotBe(t *testing.T) {
+	root := divisible(t)
+	groups, err := sandbox.OpenCgroups(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"", "..", "a/b", "agent", ".x"} {
+		if _, err := groups.Make(name, 0, 0); err == nil {
+			t.Errorf("made a cgroup named %q", name)
+		}
+	}
+	if have := words(t, root+"/cgroup.subtree_control"); !slices.Contains(have, "memory") {
+		if _, err := groups.Make("shop", 1<<20, 0); err == nil || !strings.Contains(err.Error(), "no controller of memory") {
+			t.Errorf("got %v, want to be told that memory cannot be bounded", err)
+		}
+		if _, err := os.Stat(root + "/shop"); err == nil {
+			t.Error("it left a cgroup without bounds behind")
+		}
+	}
+	if _, err := sandbox.OpenCgroups(t.TempDir()); err == nil {
+		t.Error("took a folder for a cgroup")
+	}
+}
