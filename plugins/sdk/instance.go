@@ -40,10 +40,13 @@ func (i *instance) enter(ctx context.Context) error {
 	case <-ctx.Done():
 		return status.FromContextError(ctx.Err()).Err()
 	}
-	select {
+	select { // the turn may have come together with an end
 	case <-i.gone:
 		i.leave()
 		return errNotThere()
+	case <-ctx.Done():
+		i.leave()
+		return status.FromContextError(ctx.Err()).Err()
 	default:
 		return nil
 	}

@@ -88,7 +88,9 @@ func validIdentity(p *Plugin) error {
 	return errors.Join(errs...)
 }
 
-func validName(name string) bool { return regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`).MatchString(name) }
+func validName(name string) bool {
+	return regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`).MatchString(name)
+}
 
 // ownVersion is the version of this library in the plugin's binary.
 func ownVersion() string {
