@@ -85,7 +85,7 @@ func TestPluginThatIsNotSound(t *testing.T) {
 		"no documentation": {func(p *sdk.Plugin) { p.Checks[0].Doc = "" }, "no documentation"},
 		"a provider":       {func(p *sdk.Plugin) { p.Checks[0].Provider = checks.ProviderNeeded }, "needs a provider"},
 		"no tags":          {func(p *sdk.Plugin) { p.Checks[0] = untagged }, "has no yaml tag"},
-		"nobody's":         {declare("nobody", sdk.Declaration{}), `Declare has "nobody"`},
+		"nobody's":         {declare("nobody", sdk.Declaration{}), `declares something of "nobody"`},
 		"money":            {declare("login", sdk.Declaration{MaxCost: -1}), "negative number"},
 		"a measurement":    {declare("login", sdk.Declaration{Measurements: []sdk.Measurement{{Name: "Shop"}}}), `declares the measurement "Shop"`},
 		"twice":            {declare("login", sdk.Declaration{Measurements: []sdk.Measurement{{Name: "a"}, {Name: "a"}}}), "once"},

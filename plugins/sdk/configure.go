@@ -126,27 +126,34 @@ func (i *instance) judge(response *pluginv1.ConfigureResponse, now time.Time) []
 	if i.check == nil && i.exporter == nil {
 		return []*pluginv1.Diagnostic{problem("", "the kind made nothing of its parameters")}
 	}
-	declared := &i.kind.declared
+	if _, ok := i.exporter.(exporters.Handler); ok {
+		return []*pluginv1.Diagnostic{problem("", "the exporter serves pages on the agent's listener, which a plugin cannot")}
+	}
 	if paid, ok := i.check.(checks.Paid); ok {
 		cost, _ := paid.MaxCost(now)
-		if cost < 0 || cost > declared.MaxCost {
-			return []*pluginv1.Diagnostic{problem("", fmt.Sprintf("a run can cost %s, the plugin declares at most %s", cost, declared.MaxCost))}
+		if most := i.kind.declared.MaxCost; cost < 0 || cost > most {
+			return []*pluginv1.Diagnostic{problem("", fmt.Sprintf("a run can cost %s, the plugin declares at most %s", cost, most))}
 		}
 		pico := int64(cost)
 		response.MaxCostPicoUsd = &pico
 	}
+	response.Diagnostics = i.undeclared()
+	return nil
+}
+
+// undeclared warns of what the agent cannot know of the kind, because nobody declared it.
+func (i *instance) undeclared() []*pluginv1.Diagnostic {
+	var out []*pluginv1.Diagnostic
+	declared := &i.kind.declared
 	if measuring, ok := i.check.(checks.Measuring); ok {
 		for _, name := range measuring.Measures() {
 			if !slices.ContainsFunc(declared.Measurements, func(m Measurement) bool { return m.Name == name }) {
-				response.Diagnostics = append(response.Diagnostics, warning(fmt.Sprintf("it measures %q, which the plugin does not declare: the agent refuses results that hold it", name)))
+				out = append(out, warning(fmt.Sprintf("it measures %q, which the plugin does not declare: the agent refuses results that hold it", name)))
 			}
 		}
 	}
-	if _, ok := i.exporter.(exporters.Handler); ok {
-		return []*pluginv1.Diagnostic{problem("", "the exporter serves pages on the agent's listener, which a plugin cannot")}
-	}
 	if _, ok := i.exporter.(exporters.Refresher); ok != declared.Refresh && i.exporter != nil {
-		response.Diagnostics = append(response.Diagnostics, warning(fmt.Sprintf("the exporter can be refreshed: %t, the plugin declares %t", ok, declared.Refresh)))
+		out = append(out, warning(fmt.Sprintf("the exporter can be refreshed: %t, the plugin declares %t", ok, declared.Refresh)))
 	}
-	return nil
+	return out
 }

@@ -17,6 +17,8 @@ import (
 	"github.com/windsock-monitor/windsock/plugins/wire"
 )
 
+const mostBatch = 1_000_000
+
 // kind is one kind that is served: a check or an exporter.
 type kind struct {
 	name     string
@@ -64,7 +66,7 @@ func manifest(p *Plugin) (*pluginv1.DescribeResponse, map[string]*kind, error) {
 	}
 	for name := range p.Declare {
 		if kinds[name] == nil {
-			errs = append(errs, fmt.Errorf("Declare has %q, which is no kind of the plugin", name))
+			errs = append(errs, fmt.Errorf("it declares something of %q, which is none of its kinds", name))
 		}
 	}
 	return out, kinds, errors.Join(errs...)
@@ -139,38 +141,35 @@ func (k *kind) describe(doc string, defaults any) error {
 
 func (k *kind) sound(doc string) error {
 	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	bad := func(when bool, text string) {
+		if when {
+			errs = append(errs, errors.New(text))
+		}
+	}
 	d := &k.declared
-	if !validName(k.name) {
-		bad("want a name of lower-case letters, digits, - and _, at most 64, a letter first")
-	}
-	if doc == "" {
-		bad("it has no documentation")
-	}
-	if k.check != nil && k.check.Provider == checks.ProviderNeeded {
-		bad("it needs a provider of the agent, which a plugin is not lent")
-	}
-	if d.MaxCost < 0 || d.MinInterval < 0 || d.DefaultTimeout < 0 || d.MaxBatch < 0 || d.MaxBatch > 1<<20 {
-		bad("its declaration has a negative number, or a batch of more than %d records", 1<<20)
-	}
+	bad(!validName(k.name), "want a name of lower-case letters, digits, - and _, at most 64, a letter first")
+	bad(doc == "", "it has no documentation")
+	bad(k.check != nil && k.check.Provider == checks.ProviderNeeded, "it needs a provider of the agent, which a plugin is not lent")
+	bad(d.MaxCost < 0 || d.MinInterval < 0 || d.DefaultTimeout < 0 || d.MaxBatch < 0 || d.MaxBatch > mostBatch, "its declaration has a negative number, or a batch of more than a million records")
+	bad(k.check != nil && (d.MaxBatch != 0 || d.Refresh || len(d.Records) > 0), "it is a check, and its declaration has what only exporters have")
+	bad(k.exporter != nil && (d.MaxCost != 0 || len(d.Measurements) > 0), "it is an exporter, and its declaration has what only checks have")
+	return errors.Join(append(errs, d.sound())...)
+}
+
+func (d *Declaration) sound() error {
+	var errs []error
+	name := regexp.MustCompile(`^[a-z][a-z0-9_.]*$`)
 	seen := map[string]bool{}
 	for _, m := range d.Measurements {
-		name := regexp.MustCompile(`^[a-z][a-z0-9_.]*$`)
 		if !name.MatchString(m.Name) || len(m.Name) > wire.MaxName || len(m.Unit) > wire.MaxUnit || seen[m.Name+" "+m.Unit] {
-			bad("it declares the measurement %q in %q, want a lower-case dotted name, once", m.Name, m.Unit)
+			errs = append(errs, fmt.Errorf("it declares the measurement %q in %q, want a lower-case dotted name, once", m.Name, m.Unit))
 		}
 		seen[m.Name+" "+m.Unit] = true
 	}
 	for _, t := range d.Records {
 		if wire.RecordTypeToProto(t) == pluginv1.RecordType_RECORD_TYPE_UNSPECIFIED {
-			bad("it declares records of type %q, want report, alert or agent", t)
+			errs = append(errs, fmt.Errorf("it declares records of type %q, want report, alert or agent", t))
 		}
-	}
-	if k.check != nil && (d.MaxBatch != 0 || d.Refresh || len(d.Records) > 0) {
-		bad("it is a check, and its declaration has what only exporters have")
-	}
-	if k.exporter != nil && (d.MaxCost != 0 || len(d.Measurements) > 0) {
-		bad("it is an exporter, and its declaration has what only checks have")
 	}
 	return errors.Join(errs...)
 }

@@ -85,7 +85,8 @@ func (s *Server) serve(proc process, test *plugin.ServeTestConfig) int {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if test == nil {
-		go orphaned(ctx, cancel, proc.getppid)
+		parent := proc.getppid() // before the agent knows of us: after it, it may be gone
+		go orphaned(ctx, cancel, parent, proc.getppid)
 	}
 	var server stopper
 	var ended sync.WaitGroup
@@ -93,7 +94,7 @@ func (s *Server) serve(proc process, test *plugin.ServeTestConfig) int {
 	ended.Go(func() {
 		select {
 		case <-ctx.Done():
-			s.leave(grace)
+			s.leave(grace) //nolint:contextcheck // ctx has ended: that is the reason
 			server.stop()
 		case <-over:
 		}
@@ -124,8 +125,7 @@ func (s *Server) leave(within time.Duration) {
 
 // orphaned ends the plugin when its parent is no longer the one that started it: the agent was killed. Where the kernel does
 // that itself, it is only for safety.
-func orphaned(ctx context.Context, end context.CancelFunc, getppid func() int) {
-	parent := getppid()
+func orphaned(ctx context.Context, end context.CancelFunc, parent int, getppid func() int) {
 	tick := time.NewTicker(lookAt)
 	defer tick.Stop()
 	for {
