@@ -208,20 +208,17 @@ func TestRunHasTheTraceparent(t *testing.T) {
 	}
 }
 
-// overlapping is a check that finds out whether it runs beside itself.
-func overlapping(inside, release chan struct{}) sdk.Plugin {
+// overlapping is a check that finds out whether it runs beside itself. A run says that it is inside, and stays until release
+// is closed, whatever its context says.
+func overlapping(inside chan<- struct{}, release <-chan struct{}) sdk.Plugin {
 	var mu sync.Mutex // held by the run
 	kind := checks.NewKind("one", "Runs alone.", struct{}{}, func(struct{}, checks.Env) (checks.Check, error) {
-		return checks.Func(func(ctx context.Context) (checks.Result, error) {
+		return checks.Func(func(context.Context) (checks.Result, error) {
 			if !mu.TryLock() {
 				return checks.Fail(checks.CauseAssertion, "two at once"), nil
 			}
 			defer mu.Unlock()
-			select {
-			case inside <- struct{}{}:
-			case <-ctx.Done(): // the call ended while it waited for its turn
-				return checks.Undetermined(checks.CauseInternal, "too late"), nil
-			}
+			inside <- struct{}{}
 			<-release
 			return checks.Pass("alone"), nil
 		}), nil
@@ -230,27 +227,27 @@ func overlapping(inside, release chan struct{}) sdk.Plugin {
 }
 
 func TestOneInstanceNeverRunsBesideItself(t *testing.T) {
-	inside, release := make(chan struct{}), make(chan struct{})
+	inside, release := make(chan struct{}, 10), make(chan struct{})
 	c := served(t, overlapping(inside, release))
 	c.configured(t, "i", "one", "")
-	results := make(chan string, 2)
+	results := make(chan string, 10)
 	run := func() {
 		r, err := c.Run(t.Context(), &pluginv1.RunRequest{InstanceId: "i"})
 		results <- r.GetResult().GetSummary() + status.Code(err).String()
 	}
 	go run()
-	<-inside // the first run is in the check, whatever its context says
+	<-inside
 
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, err := c.Run(ctx, &pluginv1.RunRequest{InstanceId: "i"})
 	wantCode(t, err, codes.DeadlineExceeded)
 
-	go run()
-	release <- struct{}{}
-	<-inside
-	release <- struct{}{}
-	for range 2 {
+	for range 5 {
+		go run()
+	}
+	close(release)
+	for range 6 {
 		if got := <-results; got != "aloneOK" {
 			t.Errorf("got %s, want aloneOK", got)
 		}
@@ -285,7 +282,7 @@ func TestInstancesRunBesideEachOther(t *testing.T) {
 }
 
 func TestDrainWaitsForTheRunThatGoesOn(t *testing.T) {
-	inside, release := make(chan struct{}), make(chan struct{})
+	inside, release := make(chan struct{}, 10), make(chan struct{})
 	c := served(t, overlapping(inside, release))
 	c.configured(t, "i", "one", "")
 	ran, drained := make(chan error, 1), make(chan error, 1)
