@@ -12,7 +12,9 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	_ "github.com/windsock-monitor/windsock/internal/sandbox/shim"
 	"github.com/windsock-monitor/windsock/internal/scaffold"
+	"github.com/windsock-monitor/windsock/plugins/plugintest"
 )
 
 func files(t *testing.T, dir string) []string {
@@ -206,6 +208,8 @@ func TestProjectsInPythonBuildAndPass(t *testing.T) {
 			if out := run(t, dir, "./dist/shop", "--describe"); !strings.Contains(out, `"type": "`+kind+`"`) {
 				t.Errorf("got the manifest %s, want one with a kind of type %s", out, kind)
 			}
+			need(t, "/usr/bin/python3", "-c", "import grpc, google.protobuf")
+			plugintest.Conform(t, filepath.Join(dir, "dist", "shop"), filepath.Join(dir, "conformance.json"))
 			for _, name := range files(t, dir) {
 				if strings.HasSuffix(name, ".pyc") {
 					t.Errorf("%s was left behind", name)
@@ -234,9 +238,7 @@ func TestProjectsInGoBuildAndPass(t *testing.T) {
 			env := []string{"env", "CGO_ENABLED=0", "GOFLAGS=-mod=mod -trimpath", "GOPROXY=off"}
 			run(t, dir, append(env, "make", "build", "test")...)
 			run(t, dir, append(env, "go", "vet", "./...")...)
-			if _, err := os.Stat(filepath.Join(dir, "dist", "shop")); err != nil {
-				t.Error(err)
-			}
+			plugintest.Conform(t, filepath.Join(dir, "dist", "shop"), filepath.Join(dir, "conformance.json"))
 		})
 	}
 }

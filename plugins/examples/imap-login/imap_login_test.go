@@ -1,6 +1,8 @@
 package imaplogin_test
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -8,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +19,7 @@ import (
 
 	"github.com/windsock-monitor/windsock/internal/pluginhost/launch"
 	_ "github.com/windsock-monitor/windsock/internal/sandbox/shim"
+	"github.com/windsock-monitor/windsock/plugins/plugintest"
 	pluginv1 "github.com/windsock-monitor/windsock/plugins/proto/windsock/plugin/v1"
 )
 
@@ -78,6 +83,59 @@ func TestItDescribesItself(t *testing.T) {
 	if err := json.Unmarshal(out, &got); err != nil || got.Name != "mail" || len(got.Kinds) != 1 || got.Kinds[0].Name != "imap-login" {
 		t.Errorf("got %v, %s, want the manifest of mail with imap-login", err, out)
 	}
+}
+
+// mailServer is a server that lets everybody in and has an empty mailbox.
+func mailServer(t *testing.T) (address string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it ends with the test
+	if err != nil {
+		t.Fatal(err)
+	}
+	var conns sync.WaitGroup
+	t.Cleanup(func() {
+		_ = listener.Close()
+		conns.Wait()
+	})
+	conns.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			conns.Go(func() { greet(conn) })
+		}
+	})
+	return listener.Addr().String()
+}
+
+func greet(conn net.Conn) {
+	defer func() { _ = conn.Close() }()
+	untagged := map[string]string{"CAPABILITY": "* CAPABILITY IMAP4rev1\r\n", "EXAMINE": "* 0 EXISTS\r\n", "LOGOUT": "* BYE\r\n"}
+	_, _ = fmt.Fprint(conn, "* OK ready\r\n")
+	for lines := bufio.NewScanner(conn); lines.Scan(); {
+		words := strings.Fields(lines.Text())
+		if len(words) < 2 {
+			return
+		}
+		_, _ = fmt.Fprintf(conn, "%s%s OK done\r\n", untagged[words[1]], words[0])
+	}
+}
+
+func TestItIsAPlugin(t *testing.T) {
+	t.Parallel()
+	need(t, "/usr/bin/python3", "-c", "import grpc, google.protobuf")
+	text, err := os.ReadFile("conformance.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := fmt.Sprintf(`"imap-login": {
+      "good": {"host": %q, "tls": "none", "user": "ann", "password": {"secret": "pw"}},`, mailServer(t))
+	config := filepath.Join(t.TempDir(), "conformance.json")
+	if err := os.WriteFile(config, bytes.Replace(text, []byte(`"imap-login": {`), []byte(good), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	plugintest.Conform(t, build(t), config)
 }
 
 // The agent's own launcher, with its sandbox and with TLS.
