@@ -76,7 +76,7 @@ func TestAResult(t *testing.T) {
 	}
 	delete(got.Facts, "left")
 	want := &pluginv1.Result{
-		Status: pluginv1.Status_STATUS_DEGRADED, Cause: "slow", Summary: "one two " + strings.Repeat("é", 146),
+		Status: pluginv1.Status_STATUS_DEGRADED, Cause: "slow", Summary: "one two ? " + strings.Repeat("é", 145),
 		Measurements: []*pluginv1.Measurement{{Name: "echo.runs", Value: 1, Unit: "{run}", Attributes: map[string]string{"inside": "1"}}},
 		Phases:       []*pluginv1.Phase{{Name: "connect", Took: durationpb.New(250 * time.Millisecond)}},
 		Steps:        []*pluginv1.Step{{Name: "dns", Ok: true, Detail: "fine"}},

@@ -28,7 +28,7 @@ and may hold many instances of one class in it, each for one entry of its file.
 What a plugin prints goes to its log, as do the records of the module logging. Run the program with --describe to read
 what it offers.
 """
-import base64, dataclasses, json, logging, math, os, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time
+import base64, dataclasses, json, logging, math, os, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time, unicodedata
 from concurrent import futures
 
 SDK_VERSION = "1.0.0"
@@ -225,6 +225,7 @@ class Exporter:
         """As for checks."""
 
 
+# What the JSON form has even where it is zero.
 _ALWAYS = {"Report": {"final": False}, "Alert": {"value": 0.0, "threshold": 0.0}, "Measurement": {"value": 0.0}, "Step": {"ok": False},
            "Usage": {"prompt_tokens": 0, "completion_tokens": 0, "cost_pico_usd": 0, "price_known": False},
            "AgentState": {"measurements": []}, "Result": {"status": "unknown"}}
@@ -386,7 +387,7 @@ class _Instance:
     make: object                                       # makes the object of its parameters
     object: object
     over: bool = False
-    ctx: Context = None                                # of the call that goes on, or of the last
+    ctx: Context = None                                # of the call that goes on
     lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)  # held by the call that goes on
 
     def left(self):
@@ -423,11 +424,12 @@ class _Plugin:
                 made, found = None, [(invalid.pointer, invalid.text)]
         for severity, texts in (1, found), (2, env.warnings):
             for pointer, text in texts:
-                answer.diagnostics.add(severity=severity, pointer=pointer, summary=text)
+                answer.diagnostics.add(severity=severity, pointer=pointer, summary=_line(text))
+        over = made                                    # what was made only to look, or what was there before
         if made and not request.validate_only:
             with self.changed:
-                made, self.instances[request.instance_id] = self.instances.get(request.instance_id), made
-        self._end(made)
+                over, self.instances[request.instance_id] = self.instances.get(request.instance_id), made
+        self._end(over)
         return answer
 
     def Release(self, request, rpc):
@@ -471,8 +473,9 @@ class _Plugin:
                 return work(instance.object)
             except Exception as error:
                 logging.exception("call failed")
-                rpc.abort(code.INTERNAL, f"{type(error).__name__}: {error}")
+                rpc.abort(code.INTERNAL, _line(f"{type(error).__name__}: {error}"))
             finally:
+                instance.ctx = None
                 instance.lock.release()
                 self._close(instance)
         finally:
@@ -512,7 +515,7 @@ class _Plugin:
         for name, good, detail in seen.steps:
             out.steps.add(name=name, ok=good, detail=_line(detail))
         for name, value in seen.facts.items():
-            out.facts[name] = str(value)
+            out.facts[name] = _line(value, 512)
         return answer
 
     def _outcome(self, said, answer):
@@ -546,9 +549,10 @@ class _Plugin:
                 logging.exception("close failed")
 
 
-def _line(text):
-    """One line of at most 300 bytes: what the protocol allows."""
-    return " ".join(str(text).split()).encode("utf-8", "replace")[:300].decode("utf-8", "ignore")
+def _line(text, most=300):
+    """One line without control characters, of so many bytes at the most: what the protocol allows."""
+    clean = "".join(" " if unicodedata.category(c) == "Cc" else c for c in str(text))
+    return " ".join(clean.split()).encode("utf-8", "replace")[:most].decode("utf-8", "ignore")
 
 
 # -- the process --------------------------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ class Echo(windsock.Check):
             self.inside -= 1
 
     def ok(self, ctx):
-        return windsock.degraded("slow", "one\ntwo " + "é" * 300, measurements={"echo.runs": (self.runs, {"inside": str(self.inside)})},
+        return windsock.degraded("slow", "one\ntwo\x1b\udcff " + "é" * 300, measurements={"echo.runs": (self.runs, {"inside": str(self.inside)})},
                                  phases={"connect": 0.25}, steps=[("dns", True, "fine")], facts={"name": self.env.name, "left": ctx.remaining()},
                                  memory=ctx.memory + b"+")
 
