@@ -166,3 +166,15 @@ func TestTheDescriptorsAreFresh(t *testing.T) {
 		t.Errorf("got no descriptors of %v", want)
 	}
 }
+
+func TestNothingToMakeACertificateWith(t *testing.T) {
+	t.Parallel()
+	needPython(t)
+	script := "import sys, shutil; shutil.which = lambda _: None; sys.modules['cryptography'] = None; sys.path.insert(0, '.')\n" +
+		"sys.dont_write_bytecode = True\nimport windsock_plugin\nwindsock_plugin._certificate()"
+	cmd := exec.CommandContext(t.Context(), interpreter, "-c", script)
+	out, _ := cmd.CombinedOutput()
+	if cmd.ProcessState.ExitCode() != 1 || !strings.HasSuffix(string(out), "apt-get install openssl.\n") || strings.Contains(string(out), "Traceback") {
+		t.Errorf("got exit code %d, %s, want 1 and what to install", cmd.ProcessState.ExitCode(), out)
+	}
+}
