@@ -73,7 +73,7 @@ func (in *instance) late(err error, why string) error {
 
 // attempt is called by the one whose turn it is.
 func (in *instance) attempt(ctx context.Context, session *session, method string, overtime time.Duration, do func(context.Context, *session) error) error {
-	if in.s.current() != session {
+	if !in.s.alive(session) {
 		return errAgain
 	}
 	if err := in.ensure(ctx, session); err != nil {
@@ -88,6 +88,23 @@ func (in *instance) attempt(ctx context.Context, session *session, method string
 		return err
 	}
 	return in.once(ctx, session, method, overtime, do)
+}
+
+// alive reports whether the session can be used. Of a process that is dead nobody may have taken note yet.
+func (s *supervisor) alive(session *session) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.session != session {
+		return false
+	}
+	select {
+	case <-session.process.Done():
+		s.session, s.state = nil, Draining
+		s.announce()
+		return false
+	default:
+		return true
+	}
 }
 
 func (s *supervisor) current() *session {

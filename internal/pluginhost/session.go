@@ -62,7 +62,7 @@ func (s *supervisor) begin(ctx context.Context) (*session, error) {
 	s.configureAll(ctx, session)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.session, s.state, s.problem, s.since = session, Ready, "", time.Now()
+	s.session, s.state, s.problem, s.told, s.since = session, Ready, "", "", time.Now()
 	s.outcomes++
 	s.announce()
 	s.log.Info("plugin ready", "version", entry.Manifest.Version, "pid", process.PID(), "instances", len(s.instances))

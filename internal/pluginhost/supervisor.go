@@ -36,6 +36,7 @@ type supervisor struct {
 	changed   chan struct{} // closed when state or session change
 	patience  patience
 	problem   string
+	told      string // the problem that the log has last
 	nextTry   time.Time
 	lastExit  launch.Exit
 	since     time.Time
@@ -158,9 +159,14 @@ func (s *supervisor) pause(ctx context.Context, err error) {
 	}
 	s.outcomes++
 	s.announce()
+	level := slog.LevelError
+	if s.told == o.text {
+		level = slog.LevelDebug // as often as it is tried
+	}
+	s.told = o.text
 	state := s.state
 	s.mu.Unlock()
-	s.log.Error("plugin failed", "state", state, "problem", o.text, "next_try", wait, "last_lines", strings.Join(o.exit.Stderr, "\n"))
+	s.log.Log(ctx, level, "plugin failed", "state", state, "problem", o.text, "next_try", wait, "last_lines", strings.Join(o.exit.Stderr, "\n"))
 	var due <-chan time.Time
 	if !verdict.never {
 		timer := time.NewTimer(wait)

@@ -69,6 +69,20 @@ func TestPluginsThatDoNotBecomeReady(t *testing.T) {
 	}
 }
 
+func TestSocketsOfAnAgentThatWasKilledAreCleared(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "plugin-dir1", "deep"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pluginhost.New(pluginhost.Options{Sockets: dir}); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("got %v, %v left", left, err)
+	}
+}
+
 func TestAPluginThatFailsHarmsNoOther(t *testing.T) {
 	t.Parallel()
 	bad, good := entry(t, "hello"), entry(t, "")
@@ -86,7 +100,7 @@ func TestCrashesLeadToQuarantineAndAnOperatorLeadsOut(t *testing.T) {
 	t.Parallel()
 	h := host(t, quick(), entry(t, ""))
 	bad, good := h.Check("bad", "probe", with("bad", "exits")), h.Check("bad", "probe", with("good", ""))
-	for range 5 {
+	for h.state(t).Restarts[pluginhost.ReasonCrash] < 5 {
 		runs(t, bad, 10*time.Second)
 	}
 	state := h.await(t, "quarantine", is(pluginhost.Quarantined))

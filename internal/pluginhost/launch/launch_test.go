@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -19,6 +20,12 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
 
 	"github.com/windsock-monitor/windsock/internal/pluginhost/launch"
 	"github.com/windsock-monitor/windsock/internal/sandbox"
@@ -56,7 +63,22 @@ func run(m *testing.M) int {
 		slog.Error("leaking", "error", err) //nolint:sloglint // there is no test any more
 		return 1
 	}
+	if left := children(); code == 0 && len(left) > 0 {
+		slog.Error("processes are left", "pids", left) //nolint:sloglint // likewise
+		return 1
+	}
 	return code
+}
+
+// children are the processes that this one started and that are still there, zombies too.
+func children() []string {
+	tasks, _ := filepath.Glob("/proc/self/task/*/children")
+	var all []string
+	for _, task := range tasks {
+		data, _ := os.ReadFile(task)
+		all = append(all, strings.Fields(string(data))...)
+	}
+	return all
 }
 
 // logged collects the log.
@@ -128,6 +150,14 @@ func within(tb testing.TB, most time.Duration, what string, done func() bool) {
 		if time.Now().After(end) {
 			tb.Fatalf("%s: not within %s", what, most)
 		}
+	}
+}
+
+// word tells the plugin to do what it was started for.
+func word(t *testing.T, p launch.Program) {
+	t.Helper()
+	if err := os.WriteFile(mark(p)+".go", nil, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -360,6 +390,7 @@ func TestLongLinesDoNotBlockThePlugin(t *testing.T) {
 	t.Parallel()
 	p, log := program(t, "long_line")
 	process := start(t, p)
+	word(t, p)
 	within(t, 10*time.Second, "writing 2 MB to each pipe", exists(mark(p)))
 	if err := process.Health(t.Context()); err != nil {
 		t.Errorf("health: %v", err)
@@ -375,6 +406,7 @@ func TestAFloodIsCutDown(t *testing.T) {
 	t.Parallel()
 	p, log := program(t, "flood")
 	process := start(t, p)
+	word(t, p)
 	within(t, 20*time.Second, "writing 100,000 lines", exists(mark(p)))
 	process.Stop(2 * time.Second)
 	kept := strings.Count(log.String(), `line="line `)
@@ -412,6 +444,7 @@ func TestACrashIsToldWithItsLastWords(t *testing.T) {
 	t.Parallel()
 	p, _ := program(t, "dies")
 	process := start(t, p)
+	word(t, p)
 	select {
 	case <-process.Done():
 	case <-time.After(5 * time.Second):
@@ -497,6 +530,53 @@ func TestAnAttemptCanBeGivenUp(t *testing.T) {
 	_, err := launch.Start(ctx, p)
 	if e, ok := errors.AsType[*launch.Error](err); !ok || e.Class != launch.Ours || time.Since(began) > 2*time.Second {
 		t.Errorf("got %v after %s", err, time.Since(began))
+	}
+}
+
+// A tidy administrator removes the socket's file: the connection stays, for a plugin without streams too.
+func TestASocketThatIsRemovedDoesNotMatter(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"", "bare"} {
+		p, _ := program(t, mode)
+		p.MTLS = mode == ""
+		process := start(t, p)
+		sockets, err := filepath.Glob(filepath.Join(p.Sockets, "*", "*"))
+		if err != nil || len(sockets) != 1 {
+			t.Fatalf("got the sockets %v, %v", sockets, err)
+		}
+		if err := os.Remove(sockets[0]); err != nil {
+			t.Fatal(err)
+		}
+		if err := process.Health(t.Context()); err != nil {
+			t.Errorf("mode %q: %v", mode, err)
+		}
+		process.Stop(time.Second)
+	}
+}
+
+// Every process of the agent's user can reach the socket, and gets no word from the plugin.
+func TestAStrangerGetsNoAnswer(t *testing.T) {
+	t.Parallel()
+	p, _ := program(t, "")
+	start(t, p)
+	sockets, err := filepath.Glob(filepath.Join(p.Sockets, "*", "*"))
+	if err != nil || len(sockets) != 1 {
+		t.Fatalf("got the sockets %v, %v", sockets, err)
+	}
+	for name, how := range map[string]credentials.TransportCredentials{
+		"without a certificate": credentials.NewTLS(&tls.Config{InsecureSkipVerify: true}),
+		"without TLS":           insecure.NewCredentials(),
+	} {
+		conn, err := grpc.NewClient("unix://"+sockets[0], grpc.WithTransportCredentials(how))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		_, err = grpc_health_v1.NewHealthClient(conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{})
+		if cancel(); status.Code(err) != codes.Unavailable {
+			t.Errorf("%s: got %v, want that the connection is refused", name, err)
+		}
+		_ = conn.Close()
 	}
 }
 

@@ -90,7 +90,7 @@ func before() map[string]func() {
 func beside() map[string]func() {
 	return map[string]func(){
 		"long_line": func() {
-			time.Sleep(50 * time.Millisecond)
+			started()
 			long := []byte(strings.Repeat("x", 200<<10) + "\n")
 			for range 10 {
 				write(1, long)
@@ -99,14 +99,24 @@ func beside() map[string]func() {
 			done("written")
 		},
 		"flood": func() {
-			time.Sleep(50 * time.Millisecond)
+			started()
 			for i := range 100_000 {
 				write(2, fmt.Appendf(nil, `{"@level":"info","@message":"line %d","@timestamp":"2026-01-01T00:00:00.000000Z"}`+"\n", i))
 			}
 			done("written")
 		},
 		"environment": func() { done(strings.Join(os.Environ(), "\x00")) },
-		"dies":        func() { time.Sleep(50 * time.Millisecond); panic("no such moon") },
+		"dies":        func() { started(); panic("no such moon") },
+	}
+}
+
+// started waits for the word of a test, a file: the plugin is ready by then.
+func started() {
+	for {
+		if _, err := os.Stat(os.Getenv("BAD_FILE") + ".go"); err == nil {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
 	}
 }
 
