@@ -294,17 +294,19 @@ func logLine(line string) error {
 }
 
 func drains(ctx context.Context, a *attempt) error {
-	var lacks error
+	var errs []error
+	asked := false
 	for _, k := range a.suite.kinds {
-		if k.config.BlackHole != nil {
-			return a.drainsCall(ctx, k)
-		}
-		if err := k.hasTarget(nil, "black_hole"); k.Type == manifest.Check || lacks == nil {
-			lacks = err
+		switch {
+		case k.config.BlackHole != nil:
+			asked = true
+			errs = append(errs, a.drainsCall(ctx, k))
+		case k.Type == manifest.Check && !k.config.NoTarget:
+			errs = append(errs, k.hasTarget(nil, "black_hole"))
 		}
 	}
-	if l, ok := errors.AsType[*left](lacks); ok && l.outcome == NotTried {
-		return lacks
+	if asked || len(errs) > 0 {
+		return errors.Join(errs...)
 	}
 	return a.drainsIdle(ctx)
 }

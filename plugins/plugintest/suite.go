@@ -184,17 +184,7 @@ func guess(k manifest.Kind, schema *manifest.Schema) json.RawMessage {
 func (s *suite) missing() []string {
 	var out []string
 	for _, k := range s.kinds {
-		var words []string
-		if k.config.Good == nil || k.away {
-			words = append(words, "good")
-		}
-		if k.config.Unreachable == nil && !k.config.NoTarget {
-			words = append(words, "unreachable")
-		}
-		if k.config.BlackHole == nil && !k.config.NoTarget && k.Type == manifest.Check {
-			words = append(words, "black_hole")
-		}
-		if len(words) > 0 {
+		if words := k.missing(); len(words) > 0 {
 			out = append(out, fmt.Sprintf("kinds.%s lacks %s", k.Name, strings.Join(words, ", ")))
 		}
 	}
@@ -207,6 +197,20 @@ func (s *suite) missing() []string {
 		}
 	}
 	return out
+}
+
+func (k *kind) missing() []string {
+	var words []string
+	if k.config.Good == nil || k.away {
+		words = append(words, "good")
+	}
+	if k.config.Unreachable == nil && !k.config.NoTarget {
+		words = append(words, "unreachable")
+	}
+	if k.config.BlackHole == nil && !k.config.NoTarget && k.Type == manifest.Check {
+		words = append(words, "black_hole")
+	}
+	return words
 }
 
 // run runs the cases, some at the same time, and returns them in their order.

@@ -97,8 +97,11 @@ func (s *server) look(ctx context.Context, p params, timeout time.Duration) *plu
 // linger stays beyond the end of the call: a run that lasted so long met its deadline, another was cancelled.
 func (s *server) linger(after time.Duration) {
 	late := after > 900*time.Millisecond
-	if s.bad == "ignores-deadline" && late || s.bad == "ignores-cancel" && !late {
+	switch {
+	case s.bad == "ignores-deadline" && late:
 		time.Sleep(3 * time.Second)
+	case s.bad == "ignores-cancel" && !late:
+		time.Sleep(6 * time.Second)
 	}
 }
 
@@ -132,6 +135,8 @@ func (s *server) Export(ctx context.Context, r *pluginv1.ExportRequest) (*plugin
 	if err != nil {
 		return nil, err
 	}
+	s.running.Add(1)
+	defer s.running.Done()
 	if s.bad == "empty-is-error" && len(r.GetRecords()) == 0 {
 		return nil, status.Error(codes.Internal, "no records")
 	}
