@@ -32,7 +32,7 @@ type Question struct {
 	Reference      string     `json:"reference" yaml:"reference" jsonschema_description:"A good answer. The overlap with it (token F1) is measured."`
 	MinOverlap     float64    `json:"min_overlap" yaml:"min_overlap" jsonschema_description:"Overlap with the reference that is enough, above 0, at most 1. 0 is 0.5."`
 	Weight         float64    `json:"weight" yaml:"weight" jsonschema_description:"How much the question counts. 0 is 1."`
-	Tolerance      float64    `json:"tolerance" yaml:"tolerance" jsonschema_description:"How far below 1 its score may be and still count as 1; below 1."`
+	Tolerance      float64    `json:"tolerance" yaml:"tolerance" jsonschema_description:"How far below 1 its score may be and still count as 1, 0 to 0.99."`
 }
 
 // problem is what is wrong with one field of a question.
@@ -43,7 +43,9 @@ func (p problem) String() string { return p.field + ": " + p.text }
 // problems are all that is wrong with a question by itself.
 func (q *Question) problems() []problem {
 	var all []problem
-	bad := func(field, format string, args ...any) { all = append(all, problem{field, fmt.Sprintf(format, args...)}) }
+	bad := func(field, format string, args ...any) {
+		all = append(all, problem{field, fmt.Sprintf(format, args...)})
+	}
 	if !idForm.MatchString(q.ID) {
 		bad("id", "%q, want 1 to 64 letters, digits, dots, - and _", cut(q.ID, 80))
 	}
@@ -61,11 +63,12 @@ func (q *Question) problems() []problem {
 		}
 		wordings("any_of", group, bad)
 	}
+	q.sources(bad)
 	q.scoring(bad)
 	return all
 }
 
-func (q *Question) scoring(bad func(field, format string, args ...any)) {
+func (q *Question) sources(bad func(field, format string, args ...any)) {
 	if len(q.Sources) > maxFacts {
 		bad("sources", "%d entries, want at most %d", len(q.Sources), maxFacts)
 	}
@@ -74,26 +77,33 @@ func (q *Question) scoring(bad func(field, format string, args ...any)) {
 			bad("sources", "entry %d is empty or too long, want the name of a source", i)
 		}
 	}
-	switch {
-	case q.Reference != "" && (len(q.Reference) > maxText || len(tokens(q.Reference)) == 0):
+}
+
+func (q *Question) scoring(bad func(field, format string, args ...any)) {
+	if q.Reference != "" && (len(q.Reference) > maxText || len(tokens(q.Reference)) == 0) {
 		bad("reference", "%d bytes without a word, or more than %d", len(q.Reference), maxText)
-	case q.Reference == "" && q.MinOverlap != 0:
+	}
+	if q.Reference == "" && q.MinOverlap != 0 {
 		bad("min_overlap", "it is given, and there is no reference to overlap with")
-	case !(q.MinOverlap >= 0 && q.MinOverlap <= 1):
-		bad("min_overlap", "%v, want 0 to 1", q.MinOverlap)
 	}
-	if !(q.Weight >= 0 && q.Weight <= maxWeight) {
-		bad("weight", "%v, want 0 to %d", q.Weight, maxWeight)
+	within := func(field string, value, most float64) {
+		if !(value >= 0 && value <= most) {
+			bad(field, "%v, want 0 to %v", value, most)
+		}
 	}
-	if !(q.Tolerance >= 0 && q.Tolerance < 1) {
-		bad("tolerance", "%v, want 0 to below 1", q.Tolerance)
-	}
+	within("min_overlap", q.MinOverlap, 1)
+	within("weight", q.Weight, maxWeight)
+	within("tolerance", q.Tolerance, 0.99)
 	if q.Refusal && (q.Reference != "" || len(q.Sources) > 0) {
 		bad("refusal", "it is expected together with a reference or sources, want one or the other")
 	}
-	if len(q.MustContain)+len(q.AnyOf)+len(q.MustNotContain)+len(q.Sources) == 0 && !q.Refusal && q.Reference == "" {
+	if !q.expects() {
 		bad("id", "nothing is expected of the answer, want one of must_contain, any_of, must_not_contain, sources, refusal, reference")
 	}
+}
+
+func (q *Question) expects() bool {
+	return len(q.MustContain)+len(q.AnyOf)+len(q.MustNotContain)+len(q.Sources) > 0 || q.Refusal || q.Reference != ""
 }
 
 // wordings judges a list of texts that are looked for.
