@@ -115,6 +115,7 @@ func TestNothingIsLostOrDoubledByKills(t *testing.T) {
 	}
 	last := open(t, folder, with[len("folder: "+folder+"\n"):], state)
 	send(t, last, numbered(done, 50)) // what was written and not acknowledged is among it
+	end(t, last)
 	if diff := cmp.Diff(idsOf(numbered(0, done+50)), ids(t, folder)); diff != "" {
 		t.Errorf("after %d kills and %d records (-want +got):\n%.2000s", kills, done, diff)
 	}

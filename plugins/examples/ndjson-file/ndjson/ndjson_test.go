@@ -211,9 +211,10 @@ func TestOldFilesAreCompressedAndDeleted(t *testing.T) {
 	for i := range 20 {
 		send(t, e, numbered(i*10, 10)) // a file each
 	}
+	waitFor(t, func() bool { return strings.HasSuffix(files(t, folder)[18], ".gz") })
 	end(t, e)
-	for i, name := range files(t, folder) {
-		if i < 5 && !strings.HasSuffix(name, ".gz") {
+	for _, name := range files(t, folder)[:19] {
+		if !strings.HasSuffix(name, ".gz") {
 			t.Errorf("%s is not compressed", name)
 		}
 	}

@@ -189,15 +189,16 @@ func (c *client) read(data []byte) (*answer, *trouble) {
 	var body any
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.UseNumber()
-	if err := decoder.Decode(&body); err != nil || decoder.More() {
+	isJSON := decoder.Decode(&body) == nil && !decoder.More()
+	text, ok := string(data), true // the whole response, where the pointer is empty
+	if c.params.Answer != "" {
+		value, _ := at(body, c.params.Answer)
+		text, ok = value.(string)
+	}
+	switch {
+	case !isJSON && c.params.Answer != "":
 		return malformed("the response is not JSON")
-	}
-	value, ok := at(body, c.params.Answer)
-	if !ok {
-		return malformed("the response has nothing at %q, want the answer", c.params.Answer)
-	}
-	text, ok := value.(string)
-	if !ok {
+	case !ok:
 		return malformed("the response has no text at %q, want the answer", c.params.Answer)
 	}
 	if strings.TrimSpace(text) == "" {

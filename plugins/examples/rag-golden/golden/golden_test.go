@@ -417,6 +417,21 @@ func TestTheEndpointsOwnFlagOfARefusalCounts(t *testing.T) {
 	}
 }
 
+func TestAWholeResponseCanBeTheAnswer(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]checks.Status{
+		"You have **30 days**.":                        checks.OK,
+		`{"text":"30 days","sources":["policy"]}`:      checks.OK,
+		`{"text":"30 days","sources":"not of a list"}`: checks.Failed,
+		"60 days": checks.Failed,
+	} {
+		with := "url: " + serve(t, says(200, body)) + "\nanswer: ''\nquestions: [{id: a, question: a, must_contain: [30 days]}]"
+		if r := run(t, build(t, with, nil)); r.Status != want {
+			t.Errorf("%s: %s: %s, want %s", body, r.Status, r.Summary, want)
+		}
+	}
+}
+
 func TestWeightAndTolerance(t *testing.T) {
 	t.Parallel()
 	url := serve(t, says(200, `{"answer":"one two"}`))

@@ -29,7 +29,7 @@ type Params struct {
 	Headers         map[string]string        `yaml:"headers" jsonschema_description:"Headers that are not secret, by name."`
 	SecretHeaders   map[string]checks.Secret `yaml:"secret_headers" jsonschema_description:"Headers whose whole values are secrets, by name: {Authorization: {secret: rag_token}}."`
 	Request         map[string]any           `yaml:"request" jsonschema_description:"What is sent, as JSON, with {{question}} where the question goes. Default: {question: \"{{question}}\"}."`
-	Answer          string                   `yaml:"answer" jsonschema_description:"Where the answer stands in the response, as a JSON Pointer."`
+	Answer          string                   `yaml:"answer" jsonschema_description:"Where the answer stands in the response, as a JSON Pointer; empty: the whole response is the answer, also where it is not JSON."`
 	Sources         string                   `yaml:"sources" jsonschema_description:"Where the list of cited sources stands, as a JSON Pointer; empty: there is none."`
 	Source          string                   `yaml:"source" jsonschema_description:"Where the name of a source stands in an entry of that list, as a JSON Pointer; empty: the entry is the name."`
 	Refused         string                   `yaml:"refused" jsonschema_description:"Where the response says true when it refuses to answer, as a JSON Pointer; empty: only its words tell."`
