@@ -8,7 +8,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -61,12 +60,7 @@ func complain(err error) int {
 // life runs a writer until it is killed, and returns how many records are acknowledged by then, and the state.
 func life(t *testing.T, with string, done int, state []byte, after time.Duration) (int, []byte) {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), self)
-	cmd.Env = append(cmd.Environ(), asWriter+"="+with)
+	cmd := again(t, asWriter+"="+with)
 	var said strings.Builder
 	cmd.Stderr = &said
 	orders, err := cmd.StdinPipe()
