@@ -31,6 +31,7 @@ func TestTheKindKeepsItsPromises(t *testing.T) {
 					t.Helper()
 					return backend(t, more, fault)
 				},
+				Page:    "../README.md",
 				Classes: map[exportertest.Fault]exportertest.Class{exportertest.Absent: exportertest.Hold},
 				Refused: map[string]string{
 					"no folder":                "gzip: true\n",

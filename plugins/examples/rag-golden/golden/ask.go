@@ -79,7 +79,7 @@ func (c *client) close() { c.http.CloseIdleConnections() }
 func (c *client) ask(ctx context.Context, question string) (*answer, *trouble) {
 	ctx, cancel := context.WithTimeout(ctx, c.params.QuestionTimeout)
 	defer cancel()
-	body, err := json.Marshal(fill(c.params.Request, question))
+	body, err := json.Marshal(fill(c.params.request(), question))
 	if err != nil {
 		return nil, &trouble{cause: checks.CauseConfig, text: "the request cannot be written as JSON", final: true}
 	}

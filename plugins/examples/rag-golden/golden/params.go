@@ -47,7 +47,7 @@ type Params struct {
 
 func defaults() Params {
 	return Params{
-		Request: map[string]any{"question": placeholder}, Answer: "/answer", Sources: "/sources", PerRun: 5,
+		Answer: "/answer", Sources: "/sources", PerRun: 5,
 		QuestionTimeout: 30 * time.Second, DegradedBelow: 0.8, FailedBelow: 0.5, MinPrecision: 0.5,
 	}
 }
@@ -77,6 +77,14 @@ func (p Params) Validate() error {
 	}
 	p.validateSet(bad)
 	return errors.Join(errs...)
+}
+
+// request is the template of what is sent.
+func (p *Params) request() map[string]any {
+	if len(p.Request) == 0 {
+		return map[string]any{"question": placeholder}
+	}
+	return p.Request
 }
 
 type complain func(path, format string, args ...any)
@@ -114,12 +122,12 @@ func (p *Params) validateShape(bad complain) {
 			bad(path, "%s", problem)
 		}
 	}
-	switch text, err := json.Marshal(p.Request); {
+	switch text, err := json.Marshal(p.request()); {
 	case err != nil:
 		bad("request", "it cannot be written as JSON")
 	case len(text) > maxRequest:
 		bad("request", "%d bytes, want at most %d", len(text), maxRequest)
-	case !asks(p.Request):
+	case !asks(p.request()):
 		bad("request", "%s stands nowhere in it", placeholder)
 	}
 	if len(p.Refusals) > maxRefusals {
