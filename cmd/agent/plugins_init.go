@@ -41,7 +41,7 @@ func initPlugin(p process, f initFlags, dir string) error {
 	if err := scaffold.Write(full, o); err != nil {
 		return exit(exitUsage, err)
 	}
-	fmt.Fprintf(p.stdout, "wrote a %s in %s into %s\nnext: cd %s && make, then what its README.md says\n", f.kind, f.lang, dir, dir)
+	fmt.Fprintf(p.stdout, "wrote the %s in %s into %s\nnext: cd %s && make, then what its README.md says\n", f.kind, f.lang, dir, dir)
 	return nil
 }
 
