@@ -14,6 +14,7 @@ import (
 	"github.com/windsock-monitor/windsock/exporters"
 	"github.com/windsock-monitor/windsock/internal/config"
 	"github.com/windsock-monitor/windsock/internal/pluginhost"
+	"github.com/windsock-monitor/windsock/internal/pluginhost/launch"
 	"github.com/windsock-monitor/windsock/internal/pluginhost/manifest"
 	"github.com/windsock-monitor/windsock/internal/sandbox"
 	"github.com/windsock-monitor/windsock/internal/status"
@@ -21,9 +22,6 @@ import (
 
 // pluginsEnd is how long plugins may take to end when nothing calls them any more.
 const pluginsEnd = 5 * time.Second
-
-// longestSockets is how long the path of the folder of sockets may be: that of a socket has at most 107 bytes.
-const longestSockets = 107 - 37
 
 // plugins is what the agent has of plugins: their host, made when a configuration names one, and what the files say of
 // those that cannot be used.
@@ -107,13 +105,13 @@ func (p *plugins) sockets(cfg *config.Config) (string, error) {
 		dirs = append(dirs, filepath.Join(dir, "p"))
 	}
 	for _, dir := range dirs {
-		if filepath.IsAbs(dir) && len(dir) <= longestSockets {
+		if filepath.IsAbs(dir) && len(dir) <= launch.LongestSockets {
 			return dir, nil
 		}
 	}
-	dir, err := os.MkdirTemp("", "windsock-")
+	dir, err := launch.TempSockets()
 	if err != nil {
-		return "", fmt.Errorf("making a folder for the sockets of plugins: %w", err)
+		return "", err
 	}
 	p.remove = dir
 	return dir, nil

@@ -23,7 +23,7 @@ const (
 
 // confined starts the plugin as the agent does, through its launcher.
 func (a *attempt) confined(ctx context.Context, policy sandbox.Policy) (*launch.Process, clients, error) {
-	sockets, err := os.MkdirTemp("", "wpt")
+	sockets, err := launch.TempSockets()
 	if err != nil {
 		return nil, clients{}, fmt.Errorf("making a folder for the socket: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/windsock-monitor/windsock/internal/pluginhost/launch"
 	"github.com/windsock-monitor/windsock/plugins/wire"
 )
 
@@ -81,7 +82,7 @@ func (s *suite) spawn(ctx context.Context, o startOptions) (p *process, err erro
 			_ = os.RemoveAll(p.dir)
 		}
 	}()
-	if p.dir, err = os.MkdirTemp("", "wpt"); err != nil {
+	if p.dir, err = launch.TempSockets(); err != nil {
 		return nil, fmt.Errorf("making a folder for the socket: %w", err)
 	}
 	argv := append(slices.Clone(o.host), s.o.Path)

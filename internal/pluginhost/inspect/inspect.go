@@ -57,9 +57,9 @@ func Start(ctx context.Context, o Options) (*Plugin, error) {
 	if err != nil {
 		return nil, err
 	}
-	sockets, err := os.MkdirTemp("", "windsock-")
+	sockets, err := launch.TempSockets()
 	if err != nil {
-		return nil, fmt.Errorf("making a folder for the plugin's socket: %w", err)
+		return nil, err
 	}
 	p := &Plugin{SHA256: sum, sockets: sockets}
 	p.Process, err = launch.Start(ctx, launch.Program{

@@ -39,8 +39,8 @@ type Program struct {
 	Env    []string                 // NAME=value: everything but TMPDIR, its own folder, and what go-plugin adds
 	Policy sandbox.Policy           // Write gets the plugin's own folder, Cgroup that of the field below
 	Cgroup *sandbox.Cgroup          // its own; killed and removed with it, where Start fails too; nil: none
-	// Sockets is a folder of mode 0700 in which the plugin's own folder is made and removed. Its path is short: a socket's
-	// has at most 107 bytes, of which go-plugin and a plugin in Go need 37.
+	// Sockets is a folder of mode 0700 in which the plugin's own folder is made and removed. Its path has at most
+	// LongestSockets bytes.
 	Sockets      string
 	MTLS         bool                // certificates both ways, new for each process
 	Log          *slog.Logger        // what the plugin logs and prints goes here; nil throws it away

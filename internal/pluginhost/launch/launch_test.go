@@ -402,6 +402,20 @@ func TestLongLinesDoNotBlockThePlugin(t *testing.T) {
 	}
 }
 
+// go-plugin panics on records of hclog whose message, level or time is not a text. The agent does not.
+func TestOddRecordsInTheLog(t *testing.T) {
+	t.Parallel()
+	p, log := program(t, "odd_log")
+	process := start(t, p)
+	defer process.Stop(time.Second)
+	within(t, 10*time.Second, "the line after them", func() bool { return strings.Contains(log.String(), "after odd lines") })
+	for _, line := range []string{`{\"@message\":1}`, `@level`, `null`} {
+		if !strings.Contains(log.String(), line) {
+			t.Errorf("the log lacks %s: %s", line, log)
+		}
+	}
+}
+
 func TestAFloodIsCutDown(t *testing.T) {
 	t.Parallel()
 	p, log := program(t, "flood")

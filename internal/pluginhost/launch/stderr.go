@@ -2,6 +2,7 @@ package launch
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -66,7 +67,27 @@ func (s *stderr) take(line string, whole bool) {
 	if !whole {
 		line += "…"
 	}
-	_, _ = io.WriteString(s.in, s.scrub(line)+"\n") // an error: nobody listens any more, and the ring still does
+	_, _ = io.WriteString(s.in, tame(s.scrub(line))+"\n") // an error: nobody listens any more, and the ring still does
+}
+
+// tame makes text of a line that go-plugin would read as a record of hclog's and not survive: it panics where the message,
+// level or time of one is not a text (v1.8.0, log_entry.go).
+func tame(line string) string {
+	if !strings.HasPrefix(strings.TrimLeft(line, " \t\r"), "{") {
+		return line
+	}
+	var record map[string]any
+	if json.Unmarshal([]byte(line), &record) != nil {
+		return line
+	}
+	for _, key := range []string{"@message", "@level", "@timestamp"} {
+		if value, there := record[key]; there {
+			if _, text := value.(string); !text {
+				return "- " + line
+			}
+		}
+	}
+	return line
 }
 
 func (s *stderr) tellDropped(n int64) {

@@ -671,7 +671,7 @@ def _listen(about, kinds, over):
     server = grpc.server(futures.ThreadPoolExecutor(MAX_RUNS + 8), options=[("grpc.max_receive_message_length", 16 << 20)])
     server.add_generic_rpc_handlers((*api.handlers(grpc, plugin), *_go_plugin(grpc, over)))
     folder = os.environ.get("PLUGIN_UNIX_SOCKET_DIR") or tempfile.gettempdir()
-    path = os.path.join(folder, f"windsock-{os.urandom(6).hex()}.sock")
+    path = os.path.join(folder, f"plugin{os.urandom(5).hex()}")
     if client:
         server.add_secure_port("unix:" + path, grpc.ssl_server_credentials([(key, certificate)], client, True))
     else:

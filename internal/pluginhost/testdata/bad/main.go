@@ -105,6 +105,13 @@ func beside() map[string]func() {
 			}
 			done("written")
 		},
+		"odd_log": func() {
+			for _, line := range []string{`{"@message":1}`, ` {"@level":{}}`, `{"@timestamp":null,"@message":"x"}`, `{"@message":"odd","@message":[]}`, `{`, `{}`, `null`, `[{"@message":1}]`} {
+				write(2, []byte(line+"\n"))
+			}
+			time.Sleep(50 * time.Millisecond)
+			write(2, []byte(`{"@level":"info","@message":"after odd lines","@timestamp":"2026-01-01T00:00:00.000000Z"}`+"\n"))
+		},
 		"environment": func() { done(strings.Join(os.Environ(), "\x00")) },
 		"dies":        func() { started(); panic("no such moon") },
 	}
