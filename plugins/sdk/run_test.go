@@ -166,9 +166,9 @@ func TestRunEndsWithItsTimeAndSaysSo(t *testing.T) {
 			return c.Run(ctx, &pluginv1.RunRequest{InstanceId: "i", Timeout: durationpb.New(50 * time.Millisecond)})
 		},
 		"by the call's deadline": func(ctx context.Context) (*pluginv1.RunResponse, error) {
-			ctx, cancel := context.WithTimeout(ctx, time.Second)
+			ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 			defer cancel()
-			return c.Run(ctx, &pluginv1.RunRequest{InstanceId: "i", Timeout: durationpb.New(time.Second)})
+			return c.Run(ctx, &pluginv1.RunRequest{InstanceId: "i", Timeout: durationpb.New(2 * time.Second)})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
