@@ -16,6 +16,9 @@ import (
 )
 
 func handshakes(ctx context.Context, a *attempt) error {
+	if a.suite.notStarted != nil {
+		return a.suite.notStarted
+	}
 	p, err := a.start(ctx)
 	if err != nil {
 		return err

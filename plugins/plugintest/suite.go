@@ -53,17 +53,18 @@ type testCase struct {
 
 // suite is one run of the suite.
 type suite struct {
-	o         Options
-	identity  *identity
-	targets   *targets
-	canary    string
-	root      string // of the folders that {{dir}} names
-	described *pluginv1.DescribeResponse
-	manifest  manifest.Manifest
-	kinds     []*kind
-	notMet    error // why there is no manifest
-	started   bool
-	offersTLS bool
+	o          Options
+	identity   *identity
+	targets    *targets
+	canary     string
+	root       string // of the folders that {{dir}} names
+	described  *pluginv1.DescribeResponse
+	manifest   manifest.Manifest
+	kinds      []*kind
+	notMet     error // why there is no manifest
+	notStarted error // why it did not start
+	started    bool
+	offersTLS  bool
 
 	mu   sync.Mutex // guards what follows
 	dirs int
@@ -124,7 +125,7 @@ func (s *suite) meet(ctx context.Context) {
 	defer a.end()
 	p, err := a.start(ctx)
 	if err != nil {
-		s.notMet = errors.New("the plugin does not start: see case 1")
+		s.notStarted, s.notMet = err, errors.New("the plugin does not start: see case 1")
 		return
 	}
 	s.started, s.offersTLS = true, p.line.cert != nil

@@ -33,7 +33,7 @@ func (s *server) misbehave(r *pluginv1.RunRequest, now int64) error {
 	s.leak()
 	switch s.bad {
 	case "not-concurrent":
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(5 * time.Millisecond)
 		if now > 8 {
 			return status.Error(codes.ResourceExhausted, "too many runs")
 		}
