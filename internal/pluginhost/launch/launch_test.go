@@ -535,6 +535,28 @@ func TestAGrandchildDoesNotHideTheEnd(t *testing.T) {
 	}
 }
 
+// One that left the session and cleared its environment stays where there is no control group, and holds nobody up.
+func TestAGrandchildThatNobodyFindsHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	p, _ := program(t, "hides")
+	process := start(t, p)
+	data, _ := os.ReadFile(mark(p))
+	grandchild, err := strconv.Atoi(string(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Kill(grandchild, syscall.SIGKILL) })
+	_ = syscall.Kill(process.PID(), syscall.SIGKILL)
+	began := time.Now()
+	process.Kill()
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("took %s", took)
+	}
+	if !running(grandchild) {
+		t.Error("the grandchild is gone: this test shows nothing")
+	}
+}
+
 func TestAnAttemptCanBeGivenUp(t *testing.T) {
 	t.Parallel()
 	p, _ := program(t, "silent")

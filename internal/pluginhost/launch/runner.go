@@ -172,7 +172,8 @@ func (r *plugged) current() *child {
 	return r.child
 }
 
-// finish waits until the process is gone, and clears away what is left of it. Somebody has ended it.
+// finish waits until the process is gone, and clears away what is left of it but its folder, which is go-plugin's. Somebody
+// has ended it.
 func (r *plugged) finish() {
 	if r.spec != nil {
 		_ = r.spec.Close()
@@ -184,14 +185,6 @@ func (r *plugged) finish() {
 		<-r.err.done
 	}
 	closeAll(append(r.bare, r.out.pipe, r.err.pipe, r.file))
-	r.mu.Lock()
-	sockets := r.sockets
-	r.mu.Unlock()
-	if sockets != "" {
-		if err := os.RemoveAll(sockets); err != nil {
-			r.log.Warn("the plugin's folder was not removed", "error", err)
-		}
-	}
 	if r.program.Cgroup != nil {
 		if err := r.program.Cgroup.Remove(); err != nil {
 			r.log.Warn("the plugin's control group was not removed", "error", err)
@@ -281,12 +274,13 @@ func (r *plugged) Wait(context.Context) error {
 func (r *plugged) Kill(context.Context) error {
 	if child := r.current(); child != nil {
 		select {
+		case <-child.done:
+		case <-time.After(lingering / 10):
 		case <-r.out.done:
 			select {
 			case <-child.done:
 			case <-time.After(lingering):
 			}
-		default:
 		}
 	}
 	r.kill()

@@ -81,8 +81,9 @@ func before() map[string]func() {
 			time.Sleep(20 * time.Millisecond)
 			os.Exit(7)
 		},
-		"inherits": func() { grandchild(false) },
-		"escapes":  func() { grandchild(true) },
+		"inherits": func() { grandchild(false, nil) },
+		"escapes":  func() { grandchild(true, nil) },
+		"hides":    func() { grandchild(true, []string{"A=B"}) },
 	}
 }
 
@@ -163,9 +164,10 @@ func done(text string) {
 func socket() string { return filepath.Join(os.Getenv("PLUGIN_UNIX_SOCKET_DIR"), "s") }
 
 // grandchild leaves a process behind that holds the plugin's pipes.
-func grandchild(escape bool) {
+func grandchild(escape bool, env []string) {
 	cmd := exec.Command("/bin/sleep", "600")
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.Env = env
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: escape}
 	if err := cmd.Start(); err != nil {
 		panic(err)
