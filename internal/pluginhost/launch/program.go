@@ -8,13 +8,13 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -155,14 +155,15 @@ func parseHandshake(line string) (handshake, bool) {
 	if len(parts) < 4 {
 		return handshake{}, false
 	}
-	var h handshake
-	if _, err := fmt.Sscan(parts[0], &h.core); err != nil {
+	core, err := strconv.Atoi(parts[0])
+	if err != nil {
 		return handshake{}, false
 	}
-	if _, err := fmt.Sscan(parts[1], &h.app); err != nil {
+	app, err := strconv.Atoi(parts[1])
+	if err != nil {
 		return handshake{}, false
 	}
-	h.network, h.address, h.protocol = parts[2], parts[3], "netrpc"
+	h := handshake{core: core, app: app, network: parts[2], address: parts[3], protocol: "netrpc"}
 	if len(parts) > 4 {
 		h.protocol = parts[4]
 	}

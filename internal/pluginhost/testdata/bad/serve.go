@@ -224,7 +224,11 @@ func faults() map[string]func() *pluginv1.RunResponse {
 				r.Measurements = append(r.Measurements, &pluginv1.Measurement{Name: "bad.value", Unit: "s", Attributes: map[string]string{"i": strconv.Itoa(i)}})
 			}
 		}),
-		"hoards":  func() *pluginv1.RunResponse { r := ok(func(*pluginv1.Result) {})(); r.Memory = make([]byte, 65<<10); return r },
+		"hoards": func() *pluginv1.RunResponse {
+			r := ok(func(*pluginv1.Result) {})()
+			r.Memory = make([]byte, 65<<10)
+			return r
+		},
 		"costs":   costs(900),
 		"cheap":   costs(10),
 		"spends":  costs(5000),
