@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/windsock-monitor/windsock/internal/sandbox"
 	"github.com/windsock-monitor/windsock/internal/sandbox/shim"
 )
@@ -35,7 +37,7 @@ func start(t *testing.T, program string) (*exec.Cmd, io.WriteCloser) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := os.Open(program)
+	file, err := os.OpenFile(program, unix.O_PATH|unix.O_CLOEXEC, 0) // as internal/executable has it
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,6 +96,24 @@ func TestAScript(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := run(t, path, sandbox.Command{Argv: []string{"script", "it"}}); got.out != "it ran by 4\n" || got.code != 0 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// A Python plugin is one file: an archive with #! before it, which Python opens more than once.
+func TestAPythonArchive(t *testing.T) {
+	t.Parallel()
+	dir, archive := t.TempDir(), filepath.Join(t.TempDir(), "plugin")
+	code := "import socket, sys, json, ssl\ns = socket.socket(socket.AF_UNIX)\ns.bind(sys.argv[1] + '/s')\nprint('bound', len(ssl.create_default_context().get_ca_certs()) >= 0)\n"
+	if err := os.WriteFile(filepath.Join(dir, "__main__.py"), []byte(code), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(t.Context(), python(t), "-m", "zipapp", "-p", python(t), "-o", archive, dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	sockets := t.TempDir()
+	got := run(t, archive, sandbox.Command{Argv: []string{"plugin", sockets}, Policy: sandbox.Policy{Write: []string{sockets}}})
+	if got.out != "bound True\n" || got.code != 0 || got.err != "" {
 		t.Errorf("got %+v", got)
 	}
 }
