@@ -165,6 +165,13 @@ func (i *instance) send(ctx context.Context, batch string, records []*pluginv1.R
 	return i.export.Export(ctx, &pluginv1.ExportRequest{InstanceId: i.id, BatchId: batch, Records: records}) //nolint:wrapcheck // its code is looked at
 }
 
+// refresh tells of the alerts that are open.
+func (i *instance) refresh(ctx context.Context, alerts []*pluginv1.Alert, timeout time.Duration) (*pluginv1.RefreshResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout+grace)
+	defer cancel()
+	return i.export.Refresh(ctx, &pluginv1.RefreshRequest{InstanceId: i.id, Alerts: alerts}) //nolint:wrapcheck // its code is looked at
+}
+
 // use makes a run, or exports one record, and says what is wrong with the answer.
 func (a *attempt) use(ctx context.Context, i *instance) error {
 	if i.kind.Type == manifest.Exporter {

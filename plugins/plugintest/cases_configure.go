@@ -2,12 +2,9 @@ package plugintest
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -15,13 +12,6 @@ import (
 	"github.com/windsock-monitor/windsock/internal/pluginhost/manifest"
 	pluginv1 "github.com/windsock-monitor/windsock/plugins/proto/windsock/plugin/v1"
 )
-
-// mistake is a set of parameters with one thing wrong.
-type mistake struct {
-	what   string
-	name   string // the parameter
-	config map[string]any
-}
 
 func diagnoses(ctx context.Context, a *attempt) error {
 	p, err := a.start(ctx)
@@ -53,12 +43,8 @@ func (a *attempt) diagnose(ctx context.Context, c clients, k *kind) error {
 
 // refuses tries one mistake, first only to see what is wrong and then to make an instance of it.
 func (a *attempt) refuses(ctx context.Context, c clients, k *kind, m mistake) error {
-	params, err := json.Marshal(m.config)
-	if err != nil {
-		return fmt.Errorf("kind %q: %w", k.Name, err)
-	}
 	what := fmt.Sprintf("kind %q: with %s", k.Name, m.what)
-	r := a.request(k, params, k.timeout())
+	r := a.request(k, m.config, k.timeout())
 	for _, r.ValidateOnly = range []bool{true, false} {
 		diagnostics, err := configured(ctx, c, r)
 		if err != nil {
@@ -71,9 +57,8 @@ func (a *attempt) refuses(ctx context.Context, c clients, k *kind, m mistake) er
 	return a.lost(ctx, &instance{c, k, r.GetInstanceId()}, "that was refused, with "+m.what+",")
 }
 
-// placed wants an error at the parameter's place, or one at the whole that names the parameter.
+// placed wants an error at the parameter's place or at what holds it, or one at the whole that names the parameter.
 func placed(diagnostics []*pluginv1.Diagnostic, m mistake) error {
-	pointer := "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(m.name)
 	var seen []string
 	for _, d := range diagnostics {
 		if d.GetSummary() == "" || !isLine(d.GetSummary()) {
@@ -83,7 +68,8 @@ func placed(diagnostics []*pluginv1.Diagnostic, m mistake) error {
 			continue
 		}
 		at := d.GetPointer()
-		if at == pointer || strings.HasPrefix(at, pointer+"/") || at == "" && strings.Contains(d.GetSummary()+d.GetDetail(), m.name) {
+		near := at != "" && (strings.HasPrefix(m.at+"/", at+"/") || strings.HasPrefix(at, m.at+"/"))
+		if near || at == "" && strings.Contains(d.GetSummary()+d.GetDetail(), m.name) {
 			return nil
 		}
 		seen = append(seen, shown(d))
@@ -91,49 +77,7 @@ func placed(diagnostics []*pluginv1.Diagnostic, m mistake) error {
 	if len(seen) == 0 {
 		return errors.New("nothing was found wrong, want a diagnostic of severity error")
 	}
-	return fmt.Errorf("the diagnostics are %s, want one at %q", strings.Join(seen, ", "), pointer)
-}
-
-// mistakes leave out each parameter that must be there, give each one that is known a value of another type, and add one
-// that nobody knows. What the schema does not refuse is no mistake.
-func mistakes(k *kind, good []byte) []mistake {
-	var params map[string]any
-	if json.Unmarshal(good, &params) != nil {
-		return nil
-	}
-	var shape struct {
-		Properties map[string]json.RawMessage `json:"properties"`
-		Required   []string                   `json:"required"`
-	}
-	_ = json.Unmarshal(k.Schema, &shape) // it was compiled
-	var out []mistake
-	add := func(what, name string, config map[string]any) bool {
-		data, err := json.Marshal(config)
-		if err != nil || len(k.schema.Validate(data)) == 0 {
-			return false
-		}
-		out = append(out, mistake{what, name, config})
-		return true
-	}
-	for _, name := range shape.Required {
-		less := maps.Clone(params)
-		delete(less, name)
-		add("the parameter "+strconv.Quote(name)+" left out", name, less)
-	}
-	for _, name := range slices.Sorted(maps.Keys(shape.Properties)) {
-		for _, value := range []any{map[string]any{"no": "such"}, []any{7.5}, 7.5, "no such value", true} {
-			other := maps.Clone(params)
-			other[name] = value
-			if add(fmt.Sprintf("the parameter %q as %T", name, value), name, other) {
-				break
-			}
-		}
-	}
-	const unknown = "no_such_parameter"
-	more := maps.Clone(params)
-	more[unknown] = 1
-	add("a parameter that is unknown", unknown, more)
-	return out
+	return fmt.Errorf("the diagnostics are %s, want one at %q", strings.Join(seen, ", "), m.at)
 }
 
 func onlyValidates(ctx context.Context, a *attempt) error {
@@ -275,11 +219,11 @@ func restarts(ctx context.Context, a *attempt) error {
 		return errors.New("two processes describe the plugin differently")
 	}
 	return a.every(func(k *kind) error {
-		before, err := a.answer(ctx, first.clients, k)
+		before, kept, err := a.answer(ctx, first.clients, k, nil)
 		if err != nil {
 			return err
 		}
-		after, err := a.answer(ctx, second.clients, k)
+		after, _, err := a.answer(ctx, second.clients, k, kept)
 		if err != nil {
 			return err
 		}
@@ -290,28 +234,38 @@ func restarts(ctx context.Context, a *attempt) error {
 	})
 }
 
-// answer is what does not change between two runs of the same check, or exports of the same batch.
-func (a *attempt) answer(ctx context.Context, c clients, k *kind) (string, error) {
-	i, err := a.good(ctx, c, k)
+// answer is what does not change between two runs of the same check, or exports of the same batch. kept is what the one
+// before left: the memory of a check, the state of an exporter.
+func (a *attempt) answer(ctx context.Context, c clients, k *kind, kept []byte) (answer string, left []byte, err error) {
+	params, err := a.goodParams(k)
 	if err != nil {
-		return "", err
+		return "", nil, err
+	}
+	r := a.request(k, params, k.timeout())
+	if k.Type == manifest.Exporter {
+		r.Exporter.State, r.Exporter.Unclean = kept, kept != nil
+	}
+	i, err := a.configure(ctx, c, k, r)
+	if err != nil {
+		return "", nil, err
 	}
 	if k.Type == manifest.Exporter {
-		answer, err := i.send(ctx, "the-same-batch", a.suite.records(1, k), k.timeout())
+		exported, err := i.send(ctx, "the-same-batch", a.suite.records(1, k), k.timeout())
 		if err != nil {
-			return "", fmt.Errorf("kind %q: Export: %w", k.Name, said(err))
+			return "", nil, fmt.Errorf("kind %q: Export: %w", k.Name, said(err))
 		}
-		return fmt.Sprintf("%s with %d rejections", answer.GetDisposition(), len(answer.GetRejections())), wellExported(k, answer)
+		return fmt.Sprintf("%s with %d rejections", exported.GetDisposition(), len(exported.GetRejections())), exported.GetState(), wellExported(k, exported)
 	}
-	answer, err := i.run(ctx, a.suite.id("run"), k.timeout())
+	ran, err := i.runWith(ctx, &pluginv1.RunRequest{RunId: a.suite.id("run"), Memory: kept}, k.timeout())
 	if err != nil {
-		return "", fmt.Errorf("kind %q: Run: %w", k.Name, said(err))
+		return "", nil, fmt.Errorf("kind %q: Run: %w", k.Name, said(err))
 	}
 	var names []string
-	for _, m := range answer.GetResult().GetMeasurements() {
+	for _, m := range ran.GetResult().GetMeasurements() {
 		names = append(names, m.GetName())
 	}
 	slices.Sort(names)
-	r := answer.GetResult()
-	return fmt.Sprintf("%s %q with the measurements %q", r.GetStatus(), r.GetCause(), slices.Compact(names)), wellRun(k, answer)
+	result := ran.GetResult()
+	text := fmt.Sprintf("%s %q with the measurements %q", result.GetStatus(), result.GetCause(), slices.Compact(names))
+	return text, ran.GetMemory(), wellRun(k, ran)
 }

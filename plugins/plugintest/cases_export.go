@@ -24,9 +24,7 @@ func (k *kind) most() int {
 }
 
 func (a *attempt) lostRefresh(ctx context.Context, i *instance) error {
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
-	defer cancel()
-	_, err := i.export.Refresh(ctx, &pluginv1.RefreshRequest{InstanceId: i.id})
+	_, err := i.refresh(ctx, nil, i.kind.timeout())
 	if code := status.Code(err); code != codes.FailedPrecondition {
 		return fmt.Errorf("kind %q: Refresh of an instance that was never configured answered %s, want FailedPrecondition", i.kind.Name, code)
 	}
@@ -57,8 +55,25 @@ func exportsWell(ctx context.Context, a *attempt) error {
 				return err
 			}
 		}
-		return a.twice(ctx, i)
+		return errors.Join(a.twice(ctx, i), a.refreshes(ctx, i))
 	})
+}
+
+// refreshes tells a kind that asks for it of no alert, and of one.
+func (a *attempt) refreshes(ctx context.Context, i *instance) error {
+	if !i.kind.Refresh {
+		return nil
+	}
+	for _, alerts := range [][]*pluginv1.Alert{nil, {alert(time.Now())}} {
+		answer, err := i.refresh(ctx, alerts, i.kind.timeout())
+		if err != nil {
+			return fmt.Errorf("kind %q: Refresh with %d alerts: %w", i.kind.Name, len(alerts), said(err))
+		}
+		if d := answer.GetDisposition(); d != pluginv1.Disposition_DISPOSITION_DONE && !i.kind.guessed {
+			return fmt.Errorf("kind %q: Refresh with %d alerts and the good parameters is %s: %q; want DISPOSITION_DONE", i.kind.Name, len(alerts), d, clip(answer.GetMessage()))
+		}
+	}
+	return nil
 }
 
 // empty sends a batch of none, which the agent never does: it is done, or refused as what it is.
@@ -134,8 +149,26 @@ func (a *attempt) notDone(ctx context.Context, p *process, k *kind, hole *blackH
 		return err
 	}
 	d := answer.GetDisposition()
-	if d != pluginv1.Disposition_DISPOSITION_RETRY && d != pluginv1.Disposition_DISPOSITION_HOLD {
+	if waits(d) && k.Refresh && hole == nil {
+		return a.refreshAway(ctx, i)
+	}
+	if !waits(d) {
 		return fmt.Errorf("kind %q: an export to a backend that is away is %s after %s; want DISPOSITION_RETRY or DISPOSITION_HOLD", k.Name, d, time.Since(began).Round(time.Millisecond))
+	}
+	return nil
+}
+
+func waits(d pluginv1.Disposition) bool {
+	return d == pluginv1.Disposition_DISPOSITION_RETRY || d == pluginv1.Disposition_DISPOSITION_HOLD
+}
+
+func (a *attempt) refreshAway(ctx context.Context, i *instance) error {
+	answer, err := i.refresh(ctx, []*pluginv1.Alert{alert(time.Now())}, awayLimit)
+	if err != nil {
+		return fmt.Errorf("kind %q: Refresh with a backend that is away is an error of the call, %w; want DISPOSITION_RETRY or DISPOSITION_HOLD", i.kind.Name, said(err))
+	}
+	if d := answer.GetDisposition(); !waits(d) {
+		return fmt.Errorf("kind %q: Refresh with a backend that is away is %s; want DISPOSITION_RETRY or DISPOSITION_HOLD", i.kind.Name, d)
 	}
 	return nil
 }

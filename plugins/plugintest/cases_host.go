@@ -159,9 +159,7 @@ func (a *attempt) exposeSecrets(ctx context.Context, c clients, k *kind, w *watc
 func (a *attempt) withAndWithoutMistakes(k *kind, params []byte) []*pluginv1.ConfigureRequest {
 	out := []*pluginv1.ConfigureRequest{a.request(k, params, awayLimit)}
 	for _, m := range mistakes(k, params) {
-		if data, err := json.Marshal(m.config); err == nil {
-			out = append(out, a.request(k, data, awayLimit))
-		}
+		out = append(out, a.request(k, m.config, awayLimit))
 	}
 	for _, r := range out {
 		r.Secrets["windsock_canary"] = []byte(a.suite.canary)

@@ -51,7 +51,7 @@ const parameters = `{
   "kinds": {
     "probe": {
       "timeout": "2s",
-      "good": {"address": "{{http}}", "note": "a", "password": {"secret": "pw"}},
+      "good": {"address": "{{http}}", "note": "a", "more": {"list": [{"word": "b"}]}, "password": {"secret": "pw"}},
       "unreachable": {"address": "{{unreachable}}", "password": {"secret": "pw"}},
       "black_hole": {"address": "{{blackhole}}"}
     },
@@ -187,6 +187,10 @@ func promises() map[string]promise {
 		"never-drained":          {[]int{27}, "calling Drain with a deadline of 4s: DeadlineExceeded"},
 		"drains-at-once":         {[]int{27}, "the answer of Drain came while a call went on"},
 		"describe-needs-network": {[]int{8}, "without network, home and temporary folder: calling Describe"},
+		"shallow":                {[]int{9}, `with the parameter "/more/list" left out nothing was found wrong`},
+		"refresh-is-done":        {[]int{20}, "Refresh with a backend that is away is DISPOSITION_DONE"},
+		"refresh-holds":          {[]int{19}, "Refresh with 0 alerts and the good parameters is DISPOSITION_HOLD"},
+		"hungry":                 {[]int{26}, "MiB of memory, want at most 128"},
 		"many-files":             {[]int{26}, "too many open files"},
 		"describe-of-process":    {[]int{28}, "two processes describe the plugin differently"},
 	}

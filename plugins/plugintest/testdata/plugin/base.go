@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -25,15 +26,25 @@ const schema = `{
   "properties": {
     "address": {"type": "string", "minLength": 1, "description": "Where to look: host:port."},
     "note": {"type": "string", "description": "Anything."},
+    "more": {"$ref": "#/$defs/more"},
     "password": {"type": "object", "additionalProperties": false, "required": ["secret"], "properties": {"secret": {"type": "string"}}}
-  }
+  },
+  "$defs": {"more": {
+    "type": "object", "additionalProperties": false, "required": ["list"],
+    "properties": {"list": {"type": "array", "items": {"type": "object", "additionalProperties": false, "properties": {"word": {"type": "string"}}}}}
+  }}
 }`
 
 type params struct {
 	Address  string            `json:"address"`
 	Note     string            `json:"note"`
 	Password map[string]string `json:"password"`
-	secret   string
+	More     *struct {
+		List *[]struct {
+			Word string `json:"word"`
+		} `json:"list"`
+	} `json:"more"`
+	secret string
 }
 
 type server struct {
@@ -68,7 +79,7 @@ func (s *server) Describe(context.Context, *pluginv1.DescribeRequest) (*pluginv1
 			},
 			{
 				Name: "lake", Type: pluginv1.KindType_KIND_TYPE_EXPORTER, DocMarkdown: "Fills a lake.", ConfigSchemaJson: []byte(schema),
-				ExporterLimits: &pluginv1.ExporterLimits{MaxBatch: 500},
+				ExporterLimits: &pluginv1.ExporterLimits{MaxBatch: 500, Refresh: true},
 			},
 		},
 	}
@@ -112,6 +123,12 @@ func (s *server) Configure(_ context.Context, r *pluginv1.ConfigureRequest) (*pl
 	switch {
 	case s.bad == "fifty-instances" && len(s.instances) > 50:
 		return nil, status.Error(codes.ResourceExhausted, "too many instances")
+	case s.bad == "hungry" && len(s.hoard) == 0:
+		block := make([]byte, 200<<20)
+		for i := 0; i < len(block); i += 4096 {
+			block[i] = 1
+		}
+		s.hoard = append(s.hoard, block)
 	case s.bad == "many-files" && len(s.files) == 0:
 		for range 300 {
 			f, err := os.Open("/dev/null")
@@ -139,9 +156,11 @@ func (s *server) read(config []byte) (p params, wrong *pluginv1.Diagnostic) {
 	if err := json.Unmarshal(config, &all); err != nil {
 		return p, refuse("", "not an object")
 	}
-	for name, into := range map[string]any{"address": &p.Address, "note": &p.Note, "password": &p.Password} {
-		if all[name] != nil && json.Unmarshal(all[name], into) != nil {
-			return p, refuse("/"+name, "the value is of another type")
+	for name, into := range map[string]any{"address": &p.Address, "note": &p.Note, "password": &p.Password, "more": &p.More} {
+		decoder := json.NewDecoder(bytes.NewReader(all[name]))
+		decoder.DisallowUnknownFields()
+		if err := decode(decoder, all[name], into); err != nil {
+			return p, refuse("/"+name, "%v", err)
 		}
 		delete(all, name)
 	}
@@ -153,10 +172,20 @@ func (s *server) read(config []byte) (p params, wrong *pluginv1.Diagnostic) {
 	if p.Address == "" {
 		return p, refuse("", "the parameter %q is missing", "address")
 	}
-	if p.Password != nil && p.Password["secret"] == "" {
-		return p, refuse("/password", "want the name of a secret")
+	if p.More != nil && p.More.List == nil && s.bad != "shallow" {
+		return p, refuse("/more", "the parameter %q is missing", "list")
+	}
+	if _, ok := p.Password["secret"]; p.Password != nil && (!ok || len(p.Password) > 1) {
+		return p, refuse("/password", "want the name of a \"secret\" and no_such_parameter")
 	}
 	return p, nil
+}
+
+func decode(decoder *json.Decoder, data []byte, into any) error {
+	if data == nil {
+		return nil
+	}
+	return decoder.Decode(into)
 }
 
 func (s *server) Release(_ context.Context, r *pluginv1.ReleaseRequest) (*pluginv1.ReleaseResponse, error) {

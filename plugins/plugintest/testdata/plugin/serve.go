@@ -147,6 +147,23 @@ func (s *server) Export(ctx context.Context, r *pluginv1.ExportRequest) (*plugin
 			}
 		}
 	}
+	answer, err := s.deliver(ctx, p)
+	if err != nil || answer.GetDisposition() != pluginv1.Disposition_DISPOSITION_DONE {
+		return answer, err
+	}
+	switch s.bad {
+	case "rejects-beyond":
+		answer.Rejections = []*pluginv1.Rejection{{Index: int32(len(r.GetRecords())), Reason: "no"}}
+	case "rejects-without-reason":
+		if len(r.GetRecords()) > 1 {
+			answer.Rejections = []*pluginv1.Rejection{{Index: 0}}
+		}
+	}
+	return answer, nil
+}
+
+// deliver tells the backend that something is there.
+func (s *server) deliver(ctx context.Context, p params) (*pluginv1.ExportResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, 900*time.Millisecond)
 	defer cancel()
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", p.Address)
@@ -162,16 +179,25 @@ func (s *server) Export(ctx context.Context, r *pluginv1.ExportRequest) (*plugin
 	if _, err := conn.Read(make([]byte, 1)); err != nil {
 		return s.away(err)
 	}
-	answer := &pluginv1.ExportResponse{Disposition: pluginv1.Disposition_DISPOSITION_DONE}
-	switch s.bad {
-	case "rejects-beyond":
-		answer.Rejections = []*pluginv1.Rejection{{Index: int32(len(r.GetRecords())), Reason: "no"}}
-	case "rejects-without-reason":
-		if len(r.GetRecords()) > 1 {
-			answer.Rejections = []*pluginv1.Rejection{{Index: 0}}
-		}
+	return &pluginv1.ExportResponse{Disposition: pluginv1.Disposition_DISPOSITION_DONE}, nil
+}
+
+func (s *server) Refresh(ctx context.Context, r *pluginv1.RefreshRequest) (*pluginv1.RefreshResponse, error) {
+	p, err := s.instance(r.GetInstanceId())
+	if err != nil {
+		return nil, err
 	}
-	return answer, nil
+	answer, err := s.deliver(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	if s.bad == "refresh-is-done" {
+		return &pluginv1.RefreshResponse{Disposition: pluginv1.Disposition_DISPOSITION_DONE}, nil
+	}
+	if s.bad == "refresh-holds" {
+		return &pluginv1.RefreshResponse{Disposition: pluginv1.Disposition_DISPOSITION_HOLD, Message: "no"}, nil
+	}
+	return &pluginv1.RefreshResponse{Disposition: answer.GetDisposition(), Message: answer.GetMessage()}, nil
 }
 
 func (s *server) away(err error) (*pluginv1.ExportResponse, error) {
