@@ -18,6 +18,7 @@ import (
 	"github.com/windsock-monitor/windsock/internal/pluginhost/manifest"
 	"github.com/windsock-monitor/windsock/internal/sandbox"
 	"github.com/windsock-monitor/windsock/internal/status"
+	"github.com/windsock-monitor/windsock/plugins/wire"
 )
 
 // pluginsEnd is how long plugins may take to end when nothing calls them any more.
@@ -88,10 +89,31 @@ func (p *plugins) open(cfg *config.Config) error {
 	if p.missing = sandbox.Look().Missing(); len(p.missing) > 0 {
 		log.Warn("plugins are not held to everything", "missing", p.missing)
 	}
+	guests, err := guestsOf(p.agent.o.Getenv(wire.ReattachVariable))
+	if err != nil {
+		return err
+	}
 	p.host, err = pluginhost.New(pluginhost.Options{
-		Log: log, Sockets: sockets, Cgroups: groups, Scrubber: cfg.Scrubber, Version: p.agent.o.Version, Dev: p.agent.o.DevPlugins,
+		Guests: guests,
+		Log:    log, Sockets: sockets, Cgroups: groups, Scrubber: cfg.Scrubber, Version: p.agent.o.Version, Dev: p.agent.o.DevPlugins,
 	})
 	return err
+}
+
+// guestsOf are the plugins that a person started in a debugger.
+func guestsOf(text string) (map[string]pluginhost.Guest, error) {
+	if text == "" {
+		return nil, nil
+	}
+	all, err := wire.ParseReattach(text)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]pluginhost.Guest{}
+	for name, c := range all {
+		out[name] = pluginhost.Guest{PID: c.Pid, Socket: c.Addr.String()}
+	}
+	return out, nil
 }
 
 // sockets is a short path that nobody else uses: below the runtime directory, else the state directory, which one agent

@@ -31,7 +31,14 @@ type Options struct {
 	Scrubber *secret.Scrubber // takes secrets out of logs and results; nil: one that knows those that were sent
 	Version  string           // the agent's
 	Dev      bool             // plugins may differ from what was locked
+	Guests   map[string]Guest // plugins that somebody else started, by the name of their entry: they are called in the stead of a process of ours
 	Times    Times
+}
+
+// Guest is a plugin that a person started in a debugger.
+type Guest struct {
+	PID    int
+	Socket string // absolute
 }
 
 // Times are the host's patience. What is zero has its default.

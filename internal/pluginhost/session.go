@@ -79,6 +79,10 @@ func newSession(process *launch.Process) *session {
 
 // launch starts the process.
 func (s *supervisor) launch(ctx context.Context, entry Plugin) (*launch.Process, error) {
+	if guest, ok := s.o.Guests[s.name]; ok {
+		s.log.Warn("plugin is one that was started for a debugger: it is neither checked nor confined", "pid", guest.PID)
+		return launch.Attach(ctx, s.name, guest.PID, guest.Socket)
+	}
 	program := launch.Program{
 		Name: s.name, Path: entry.Path, Open: func() (*os.File, error) { return open(entry.Path) }, SHA256: entry.SHA256,
 		Env: environment(entry.Env), Policy: entry.Policy, Sockets: s.o.Sockets, MTLS: entry.MTLS, Log: s.o.Log,
@@ -164,7 +168,7 @@ func (s *supervisor) describe(ctx context.Context, session *session, entry Plugi
 	if len(changes) == 0 {
 		return nil
 	}
-	if s.o.Dev {
+	if s.o.Dev || session.process.Guest() {
 		s.log.Warn("plugin is not the one that was locked", "first_difference", changes[0])
 		return nil
 	}
@@ -194,6 +198,9 @@ func (s *supervisor) configureAll(ctx context.Context, session *session) {
 
 // checkHealth asks for the plugin's health, where it has not answered anything meanwhile.
 func (s *supervisor) checkHealth(ctx context.Context, session *session, misses int) int {
+	if session.process.Guest() {
+		return 0 // it may stand at a breakpoint
+	}
 	if time.Since(time.Unix(0, session.answered.Load())) < s.o.Times.Health {
 		return 0
 	}

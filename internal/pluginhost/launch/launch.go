@@ -55,6 +55,7 @@ type Process struct {
 	client *plugin.Client
 	conn   *grpc.ClientConn
 	stop   sync.Once
+	guest  *guest // of Attach, in the stead of run and client
 }
 
 // Start starts the plugin and returns when its health service answers. What it started is gone where it fails. Errors are
@@ -133,11 +134,15 @@ func config(p Program, run *plugged) *plugin.ClientConfig {
 		SyncStdout:       out("stdout"),
 		SyncStderr:       out("stderr"),
 		Logger:           newAdapter(run.log),
-		GRPCDialOptions: []grpc.DialOption{
-			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceive)),
-			grpc.WithIdleTimeout(0), // a socket file that somebody removed would not be found again
-			grpc.WithDisableServiceConfig(),
-		},
+		GRPCDialOptions:  dialOptions(),
+	}
+}
+
+func dialOptions() []grpc.DialOption {
+	return []grpc.DialOption{
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceive)),
+		grpc.WithIdleTimeout(0), // a socket file that somebody removed would not be found again
+		grpc.WithDisableServiceConfig(),
 	}
 }
 
@@ -145,15 +150,28 @@ func config(p Program, run *plugged) *plugin.ClientConfig {
 func (p *Process) Conn() *grpc.ClientConn { return p.conn }
 
 // PID is the process id.
-func (p *Process) PID() int { return p.run.current().pid }
+func (p *Process) PID() int {
+	if p.guest != nil {
+		return p.guest.pid
+	}
+	return p.run.current().pid
+}
 
 // Done is closed when the process has ended, whoever ended it.
-func (p *Process) Done() <-chan struct{} { return p.run.current().done }
+func (p *Process) Done() <-chan struct{} {
+	if p.guest != nil {
+		return p.guest.done
+	}
+	return p.run.current().done
+}
 
 // Exit is how it ended; the zero Exit before.
 func (p *Process) Exit() Exit {
 	select {
 	case <-p.Done():
+		if p.guest != nil {
+			return p.guest.exit()
+		}
 		return p.run.exit()
 	default:
 		return Exit{}
@@ -177,6 +195,12 @@ func (p *Process) Health(ctx context.Context) error {
 // gone. Running calls are cut off. It may be called more than once, and at the same time.
 func (p *Process) Stop(grace time.Duration) {
 	p.stop.Do(func() {
+		if p.guest != nil {
+			p.guest.leave()
+			<-p.guest.done
+			_ = p.conn.Close()
+			return
+		}
 		// go-plugin waits for an answer without a bound.
 		force := time.AfterFunc(grace, p.run.kill)
 		defer force.Stop()
@@ -188,12 +212,22 @@ func (p *Process) Stop(grace time.Duration) {
 
 // Kill is Stop without grace.
 func (p *Process) Kill() {
-	p.run.kill()
+	if p.guest == nil {
+		p.run.kill()
+	}
 	p.Stop(0)
 }
 
 // Dropped is how many lines of its log were dropped, because there were too many.
-func (p *Process) Dropped() int64 { return p.run.gate.dropped.Load() }
+func (p *Process) Dropped() int64 {
+	if p.guest != nil {
+		return 0
+	}
+	return p.run.gate.dropped.Load()
+}
+
+// Guest reports whether somebody else started it: see Attach.
+func (p *Process) Guest() bool { return p.guest != nil }
 
 // Discarded is how many bytes of its standard output were thrown away.
 func (p *Process) Discarded() int64 { return p.run.out.discarded.Load() }
@@ -208,7 +242,7 @@ func (r *plugged) judge(h handshake) error {
 	case h.protocol != string(plugin.ProtocolGRPC):
 		return fault(Protocol, "it speaks %s, and this agent speaks gRPC", clip(h.protocol, maxQuoted))
 	case r.program.MTLS && len(h.certificate) <= 50:
-		return fault(Handshake, "it offers no certificate; give it one, or say mtls: off in its entry")
+		return fault(Handshake, "it offers no certificate; give it one, or say mtls: false in its entry")
 	}
 	return r.judgeAddress(h.network, h.address)
 }
