@@ -107,12 +107,6 @@ func (s *supervisor) alive(session *session) bool {
 	}
 }
 
-func (s *supervisor) current() *session {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.session
-}
-
 // once calls once.
 func (in *instance) once(ctx context.Context, session *session, method string, overtime time.Duration, do func(context.Context, *session) error) error {
 	if err := in.s.calls.enter(ctx); err != nil {
@@ -199,7 +193,7 @@ func (s *supervisor) lost(ctx context.Context, session *session, err error) *cal
 	select {
 	case <-session.process.Done():
 		exit := session.process.Exit()
-		if exit.Killed || s.current() != session && exit.Code == 0 {
+		if exit.Killed || session.ended.Load() {
 			return s.fault("it was ended during the call")
 		}
 		return s.fault("it crashed: %s", exit)

@@ -104,6 +104,23 @@ func TestParametersThatAPluginRefuses(t *testing.T) {
 	}
 }
 
+func TestAnInstanceThatIsNotTakenHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	times := quick()
+	times.Configure = 200 * time.Millisecond
+	h := host(t, times, entry(t, ""))
+	for i := range 20 {
+		h.Check("bad", "probe", with("stalls"+strconv.Itoa(i), "stalls"))
+	}
+	if got := runs(t, h.Check("bad", "probe", with("a", "")), 5*time.Second); got.Status != checks.OK {
+		t.Errorf("got %+v", got)
+	}
+	got := runs(t, h.Check("bad", "probe", with("stalls0", "stalls")), 5*time.Second)
+	if got.Status != checks.Error || got.Summary != "plugin bad: it did not take its parameters within 200ms" {
+		t.Errorf("got %+v", got)
+	}
+}
+
 func TestAnInstanceThatThePluginForgotIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	h := host(t, quick(), entry(t, ""))

@@ -36,6 +36,7 @@ type session struct {
 	retired  chan string    // holds one reason to end it
 	helpers  sync.WaitGroup // goroutines of the one who serves it
 	answered atomic.Int64   // when it last did, in nanoseconds
+	ended    atomic.Bool    // by the agent
 
 	mu        sync.Mutex
 	abandoned map[*instance]int // guarded by mu: runs that did not come back
@@ -177,6 +178,9 @@ func (s *supervisor) describe(ctx context.Context, session *session, entry Plugi
 
 // configureAll makes every instance that the session has not, or has otherwise. What is wrong with one is its own.
 func (s *supervisor) configureAll(ctx context.Context, session *session) {
+	// Those that are left over are made with their first call.
+	ctx, cancel := context.WithTimeout(ctx, 2*s.o.Times.Configure)
+	defer cancel()
 	s.mu.Lock()
 	all := slices.Collect(maps.Values(s.instances))
 	s.mu.Unlock()
@@ -214,6 +218,7 @@ func (s *supervisor) checkHealth(ctx context.Context, session *session, misses i
 }
 
 func (s *session) drain(ctx context.Context) error {
+	s.ended.Store(true)
 	if _, err := s.base.Drain(ctx, &pluginv1.DrainRequest{}); err != nil {
 		return fmt.Errorf("draining: %s", status.Convert(err).Message())
 	}

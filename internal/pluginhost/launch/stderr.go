@@ -163,11 +163,15 @@ func (r *ring) write(text string) {
 	}
 }
 
-// text is everything that is kept, oldest first; the first line may be the end of one.
+// text is all lines that are kept, oldest first. Half a line is left out: a secret that is cut in two is not known again.
 func (r *ring) text() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return string(r.data[r.next:]) + string(r.data[:r.next])
+	text := string(r.data[r.next:]) + string(r.data[:r.next])
+	if len(r.data) == ringSize {
+		_, text, _ = strings.Cut(text, "\n")
+	}
+	return text
 }
 
 // lines are the last lines of a text, each at most 512 bytes of printable text.

@@ -78,6 +78,8 @@ func (b *bad) Configure(_ context.Context, r *pluginv1.ConfigureRequest) (*plugi
 			{Severity: pluginv1.Severity_SEVERITY_WARNING, Summary: "this is old"},
 			{Severity: pluginv1.Severity_SEVERITY_ERROR, Summary: "want another mode", Pointer: "/mode"},
 		}}, nil
+	case "stalls":
+		select {}
 	case "broken":
 		return nil, status.Error(codes.Internal, "out of cheese")
 	case "dear":
