@@ -61,6 +61,7 @@ func TestAnswersThatAreRefused(t *testing.T) { //nolint:tparallel // all in one 
 		"hoards":      "plugin bad: it wants 66560 bytes to be kept, and may have 65536",
 		"spends":      "plugin bad: it says that the run cost $0.000001, and at most $0.000000 was announced",
 		"internal":    "plugin bad: Internal: out of cheese",
+		"shouts":      "plugin bad: Internal: ",
 		"deadline":    "plugin bad: DeadlineExceeded: of my own",
 		"busy":        "plugin bad: it has too much to do: too many cooks",
 		"broken":      "plugin bad: Internal: out of cheese",

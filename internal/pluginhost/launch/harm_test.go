@@ -309,3 +309,19 @@ func TestOddRecordsInTheLog(t *testing.T) {
 		}
 	}
 }
+
+func TestAPluginHasNoBroker(t *testing.T) {
+	t.Parallel()
+	p, _ := program(t, "brokers")
+	p.MTLS = false
+	process := start(t, p)
+	for range 200 {
+		if err := process.Health(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	process.Stop(time.Second)
+	if exists(mark(p))() {
+		t.Error("the plugin's broker was called")
+	}
+}

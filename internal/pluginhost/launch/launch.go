@@ -18,6 +18,7 @@ import (
 
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
@@ -27,7 +28,8 @@ import (
 
 const (
 	defaultStartTimeout = 10 * time.Second
-	maxReceive          = 4 << 20 // bytes of one answer of a plugin
+	maxReceive          = 4 << 20  // bytes of one answer of a plugin
+	maxHeaders          = 64 << 10 // bytes of its headers, the text of an error among them
 )
 
 // Program is a plugin to start.
@@ -143,7 +145,22 @@ func dialOptions() []grpc.DialOption {
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceive)),
 		grpc.WithIdleTimeout(0), // a socket file that somebody removed would not be found again
 		grpc.WithDisableServiceConfig(),
+		grpc.WithMaxHeaderListSize(maxHeaders),
+		grpc.WithStreamInterceptor(withoutBroker),
 	}
+}
+
+// withoutBroker keeps go-plugin from its broker, by which plugins would call the host. This protocol has no use for it, and
+// go-plugin keeps a goroutine for five seconds, or a channel for ever, for each message that a plugin sends there.
+//
+//nolint:revive // a grpc.StreamClientInterceptor has six arguments
+func withoutBroker(
+	ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption,
+) (grpc.ClientStream, error) {
+	if strings.HasPrefix(method, "/plugin.GRPCBroker/") {
+		return nil, status.Error(codes.Unimplemented, "there is no broker")
+	}
+	return open(ctx, desc, conn, method, opts...)
 }
 
 // Conn is the connection for the plugin's services.

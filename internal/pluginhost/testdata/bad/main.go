@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	pluginv1 "github.com/windsock-monitor/windsock/plugins/proto/windsock/plugin/v1"
 )
@@ -74,6 +75,7 @@ func before() map[string]func() {
 		"deaf":           func() { deaf() },
 		"sick":           func() { bare(true) },
 		"bare":           func() { bare(false) },
+		"brokers":        func() { bare(false, broker()) },
 		"no_certificate": func() { bare(false) },
 		"closed": func() {
 			_ = os.Stdout.Close()
@@ -187,7 +189,7 @@ func deaf() {
 }
 
 // bare is a plugin without certificates, Shutdown, broker and stdio: what another language may offer.
-func bare(sick bool) {
+func bare(sick bool, more ...*grpc.ServiceDesc) {
 	l, err := (&net.ListenConfig{}).Listen(context.Background(), "unix", socket())
 	if err != nil {
 		panic(err)
@@ -201,8 +203,27 @@ func bare(sick bool) {
 	h.SetServingStatus("plugin", status)
 	grpc_health_v1.RegisterHealthServer(s, h)
 	register(s)
+	for _, one := range more {
+		s.RegisterService(one, nil)
+	}
 	fmt.Printf("1|1|unix|%s|grpc|\n", socket())
 	_ = s.Serve(l)
+}
+
+// broker floods go-plugin's broker, where the host listens to it.
+func broker() *grpc.ServiceDesc {
+	flood := func(_ any, stream grpc.ServerStream) error {
+		done("called")
+		for i := range uint32(100_000) {
+			if err := stream.SendMsg(wrapperspb.UInt32(i)); err != nil {
+				return err
+			}
+		}
+		<-stream.Context().Done()
+		return nil
+	}
+	streams := []grpc.StreamDesc{{StreamName: "StartStream", Handler: flood, ServerStreams: true, ClientStreams: true}}
+	return &grpc.ServiceDesc{ServiceName: "plugin.GRPCBroker", HandlerType: (*any)(nil), Streams: streams}
 }
 
 type services struct{ plugin.NetRPCUnsupportedPlugin }

@@ -190,6 +190,8 @@ func dies(mode string) error {
 		time.Sleep(time.Hour)
 	case "internal":
 		return status.Error(codes.Internal, "out of cheese")
+	case "shouts":
+		return status.Error(codes.Internal, strings.Repeat("cheese ", 200_000))
 	case "busy":
 		return status.Error(codes.ResourceExhausted, "too many cooks")
 	case "deadline":
