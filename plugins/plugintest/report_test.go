@@ -2,7 +2,9 @@ package plugintest_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -130,6 +132,23 @@ func TestProgressComesInOrder(t *testing.T) {
 	})
 	if fmt.Sprint(got) != "[1 2 3 4 5 6 12]" || len(r.Cases) != 7 {
 		t.Errorf("told of %v", got)
+	}
+}
+
+func TestASuiteThatIsEndedBlamesNobody(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	told := 0
+	r, err := plugintest.Run(ctx, plugintest.Options{Path: built(t), Config: config(t, ""), Progress: func(plugintest.Case) {
+		told++
+		cancel()
+	}})
+	if !errors.Is(err, context.Canceled) || r.Level != plugintest.LevelNone || r.Count(plugintest.NotOK) > 0 {
+		t.Errorf("got %v, %s", err, text(r))
+	}
+	if told != 1 || r.Count(plugintest.NotTried) == 0 {
+		t.Errorf("told of %d cases, want 1, and %s", told, text(r))
 	}
 }
 

@@ -230,7 +230,7 @@ func (s *suite) run(ctx context.Context, cases []testCase) []Case {
 	})
 	for i := range cases {
 		<-done[i]
-		if s.o.Progress != nil {
+		if s.o.Progress != nil && ctx.Err() == nil {
 			s.o.Progress(out[i])
 		}
 	}
@@ -265,14 +265,29 @@ func (s *suite) tryOne(ctx context.Context, c testCase) Case {
 		out.Outcome, out.Reasons = NotTried, []string{s.notMet.Error()}
 		return out
 	}
-	ctx, cancel := context.WithTimeout(ctx, caseLimit)
-	defer cancel()
 	a := &attempt{suite: s}
-	err := c.try(ctx, a)
+	err := a.bounded(ctx, c)
 	a.end()
 	out.Took, out.Notes = time.Since(began), a.notes
 	out.Outcome, out.Reasons = sort(err)
 	return out
+}
+
+// bounded tries a case for so long as one may take. What the end of the suite broke is no fault of the plugin.
+func (a *attempt) bounded(ctx context.Context, c testCase) error {
+	limited, cancel := context.WithTimeout(ctx, caseLimit)
+	defer cancel()
+	var err error
+	if ctx.Err() == nil {
+		err = c.try(limited, a)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return untried("the suite was ended")
+	case err != nil && limited.Err() != nil:
+		return fmt.Errorf("it took more than %s: %w", caseLimit, err)
+	}
+	return err
 }
 
 // left is a case, or a part of one, that was left out.
