@@ -5,7 +5,7 @@ LDFLAGS = -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 10s
 SOAK ?= 10m
 
-.PHONY: build test race lint tidy fresh generate proto proto-check fmt demo verify test-interop test-prometheus test-datadog test-plugins test-faults fuzz soak
+.PHONY: build test race lint tidy fresh generate proto proto-check fmt demo verify test-interop test-prometheus test-datadog test-plugins test-python test-faults fuzz soak
 
 build: ## the binary, ./windsock
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o windsock ./cmd/agent
@@ -59,6 +59,11 @@ test-plugins: ## the exec check with real monitoring plugins; needs Debian's mon
 	test -x $(PLUGINS)/check_http || { apt-get update -q && apt-get install -qy --no-install-recommends monitoring-plugins-basic; }
 	$(GO) test -tags plugins -run TestReal -count=1 ./checks/exec
 
+test-python: ## the library for plugins in Python, its example and what init writes; needs Debian's python3-grpcio and python3-protobuf, which root installs here
+	/usr/bin/python3 -c 'import grpc, google.protobuf' || { apt-get update -q && apt-get install -qy --no-install-recommends python3-grpcio python3-protobuf; }
+	$(GO) test -count=1 ./plugins/sdk/python ./plugins/examples/imap-login ./internal/scaffold
+	$(GO) test -count=1 -run TestPluginScripts ./cmd/agent
+
 test-faults: ## docs/faults.md, with network namespaces, small disks and other users; needs root and installs what it needs
 	@command -v ip >/dev/null && command -v iptables >/dev/null || ! test -w / || { apt-get update -q && apt-get install -qy iproute2 iptables; }
 	$(GO) test -tags faults -count=1 -timeout 10m -parallel 10 ./internal/faults
@@ -73,4 +78,4 @@ fuzz: ## every fuzz target for FUZZTIME
 		done; \
 	done
 
-verify: tidy lint proto-check race fresh test-interop test-prometheus test-datadog test-plugins test-faults ## all that CI runs after the tests
+verify: tidy lint proto-check race fresh test-interop test-prometheus test-datadog test-plugins test-python test-faults ## all that CI runs after the tests

@@ -52,7 +52,7 @@ func (g *guest) watch(stop <-chan struct{}) {
 		case <-stop:
 			return
 		case <-tick.C:
-			if syscall.Kill(g.pid, 0) == syscall.ESRCH { //nolint:errorlint // a bare errno
+			if syscall.Kill(g.pid, 0) == syscall.ESRCH {
 				return
 			}
 		}
