@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -54,9 +55,15 @@ func testPlugin(ctx context.Context, p process, f conformanceFlags, path string)
 		return exit(exitUsage, fmt.Errorf("plugins test: %w", err))
 	}
 	asJSON = asJSON || f.json
+	plan := true
 	if !asJSON {
-		fmt.Fprintf(p.stdout, "1..%d\n", count)
-		o.Progress = func(c plugintest.Case) { fmt.Fprint(p.stdout, c.String()) }
+		o.Progress = func(c plugintest.Case) {
+			if plan {
+				fmt.Fprintf(p.stdout, "1..%d\n", count)
+			}
+			plan = false
+			fmt.Fprint(p.stdout, c.String())
+		}
 	}
 	report, err := plugintest.Run(ctx, o)
 	if err != nil {
@@ -82,7 +89,11 @@ func testPlugin(ctx context.Context, p process, f conformanceFlags, path string)
 }
 
 func printConformance(p process, r *plugintest.Report) {
-	fmt.Fprintf(p.stdout, "# %s: ", strings.TrimSpace(r.Plugin+" "+r.Version))
+	name := strings.TrimSpace(r.Plugin + " " + r.Version)
+	if name == "" {
+		name = filepath.Base(r.Path)
+	}
+	fmt.Fprintf(p.stdout, "# %s: ", name)
 	for i, o := range []plugintest.Outcome{plugintest.OK, plugintest.NotOK, plugintest.Skipped, plugintest.NotTried} {
 		if i > 0 {
 			fmt.Fprint(p.stdout, ", ")

@@ -127,6 +127,7 @@ func (s *suite) spawn(ctx context.Context, o startOptions) (p *process, err erro
 	select {
 	case <-p.stdout.line:
 	case <-p.exited:
+		p.settle()
 	case <-time.After(startLimit):
 	case <-ctx.Done():
 	}
