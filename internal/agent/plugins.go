@@ -47,28 +47,32 @@ func (p *plugins) foresee(ctx context.Context, old, fresh *config.Config) error 
 			}
 		}
 	}
+	host, err := p.told(fresh, len(entries) > 0)
+	if host != nil {
+		host.Replace(ctx, entries)
+	}
+	return err
+}
+
+// told keeps what a configuration says of plugins, and makes the host where it is needed.
+func (p *plugins) told(cfg *config.Config, needed bool) (*pluginhost.Host, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.entries, p.wrong = fresh.Plugins, fresh.PluginFaults
-	if len(entries) == 0 && p.host == nil {
-		return nil
+	p.entries, p.wrong = cfg.Plugins, cfg.PluginFaults
+	if needed {
+		if err := p.open(cfg); err != nil {
+			return nil, err
+		}
 	}
-	if err := p.open(fresh); err != nil {
-		return err
-	}
-	p.host.Replace(ctx, entries)
-	return nil
+	return p.host, nil
 }
 
 // settle makes the plugins those of the configuration that counts now.
 func (p *plugins) settle(ctx context.Context, cfg *config.Config) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.entries, p.wrong = cfg.Plugins, cfg.PluginFaults
-	if p.host != nil {
+	if host, _ := p.told(cfg, false); host != nil {
 		ctx, cancel := context.WithTimeout(ctx, handOver)
 		defer cancel()
-		p.host.Replace(ctx, entriesOf(cfg))
+		host.Replace(ctx, entriesOf(cfg))
 	}
 }
 
@@ -95,7 +99,7 @@ func (p *plugins) open(cfg *config.Config) error {
 	}
 	p.host, err = pluginhost.New(pluginhost.Options{
 		Guests: guests,
-		Log:    log, Sockets: sockets, Cgroups: groups, Scrubber: cfg.Scrubber, Version: p.agent.o.Version, Dev: p.agent.o.DevPlugins,
+		Log:    log, Sockets: sockets, Cgroups: groups, Scrubber: cfg.Scrubber, Version: p.agent.o.Version, Zone: p.agent.o.Getenv("TZ"), Dev: p.agent.o.DevPlugins,
 	})
 	return err
 }
@@ -258,8 +262,10 @@ func (p *plugins) states() []status.Plugin {
 func fillState(out *status.Plugin, s pluginhost.State, at string) {
 	out.State, out.PID, out.Since, out.Memory, out.Instances = s.State, s.PID, s.Since, s.RSS, s.Instances
 	out.Abandoned, out.LogDropped, out.NextTry = s.Abandoned, s.LogDropped, s.NextTry
-	for _, n := range s.Restarts {
-		out.Restarts += n
+	for reason, n := range s.Restarts {
+		if reason != pluginhost.ReasonStart { // those that did not become ready are no restarts
+			out.Restarts += n
+		}
 	}
 	if !s.LastExit.At.IsZero() {
 		out.LastExit, out.LastLines = s.LastExit.String(), s.LastExit.Stderr

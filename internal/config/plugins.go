@@ -161,6 +161,7 @@ func (b *builder) plugin(p pair, lock *manifest.Lock) Plugin {
 	}
 	b.pluginBounds("plugins."+p.key, v)
 	b.pluginPlaces(&out, p)
+	b.pluginFolder(&out, p)
 	b.pluginSecrets(&out, p)
 	b.pin(&out, p, lock)
 	return out
@@ -202,6 +203,16 @@ func (b *builder) pluginPlaces(out *Plugin, p pair) {
 			if !filepath.IsAbs(path) {
 				b.pluginFault(out, at(fmt.Sprintf("%s.%d", key, i)), "", "found %s, want an absolute path", quote(path))
 			}
+		}
+	}
+}
+
+// pluginFolder warns of a plugin in a folder that holds more than plugins: it may read all of its own.
+func (b *builder) pluginFolder(out *Plugin, p pair) {
+	folder := filepath.Dir(out.Path)
+	for _, row := range []struct{ what, path string }{{"this file", b.dir}, {"the state directory", b.cfg.StateDir}} {
+		if row.path == folder || row.path != "" && strings.HasPrefix(row.path, strings.TrimSuffix(folder, "/")+"/") {
+			b.warn(locate(p.value, "path", p.at), "the plugin %s may read all of its own folder, and %s is in there; give plugins a folder of their own", quote(p.key), row.what)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -163,5 +164,21 @@ func TestAShortIntervalOfAPluginsCheckIsWarnedOf(t *testing.T) {
 	}
 	if diff := cmp.Diff(said, []string{`the plugin wants at least 30s between two runs of "shop/login"`}); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestAPluginBesideTheConfigurationIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	o := options(nil)
+	o.Lock = lock()
+	const text = "state_dir: /srv/windsock/state\nplugins:\n  shop: {path: %s}\nchecks: [{name: a, kind: shop/login, schedule: \"@every 60s\", with: {url: x}}]\n"
+	for path, want := range map[string]int{"/srv/windsock/shop": 2, "/srv/shop": 2, "/srv/windsock/plugins/shop": 0, "/shop": 2} {
+		cfg, err := config.Parse("/srv/windsock/schedules.yaml", fmt.Appendf(nil, text, path), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(cfg.Warnings) != want {
+			t.Errorf("%s: got the warnings %v, want %d", path, cfg.Warnings, want)
+		}
 	}
 }

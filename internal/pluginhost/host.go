@@ -30,6 +30,7 @@ type Options struct {
 	Cgroups  *sandbox.Cgroups // nil: the limits of memory and processes are not held
 	Scrubber *secret.Scrubber // takes secrets out of logs and results; nil: one that knows those that were sent
 	Version  string           // the agent's
+	Zone     string           // TZ, as the agent has it; "" gives none
 	Dev      bool             // plugins may differ from what was locked
 	Guests   map[string]Guest // plugins that somebody else started, by the name of their entry: they are called in the stead of a process of ours
 	Times    Times

@@ -86,7 +86,7 @@ func (s *supervisor) launch(ctx context.Context, entry Plugin) (*launch.Process,
 	}
 	program := launch.Program{
 		Name: s.name, Path: entry.Path, Open: func() (*os.File, error) { return open(entry.Path) }, SHA256: entry.SHA256,
-		Env: environment(entry.Env), Policy: entry.Policy, Sockets: s.o.Sockets, MTLS: entry.MTLS, Log: s.o.Log,
+		Env: environment(entry.Env, s.o.Zone), Policy: entry.Policy, Sockets: s.o.Sockets, MTLS: entry.MTLS, Log: s.o.Log,
 		Scrub: s.o.Scrubber.String, StartTimeout: s.o.Times.Start,
 	}
 	program.Policy.Read = append(slices.Clip(entry.Policy.Read), filepath.Dir(entry.Path))
@@ -114,8 +114,11 @@ func open(path string) (*os.File, error) {
 }
 
 // environment is all that a plugin sees, beside its own folder and the handshake's.
-func environment(own map[string]string) []string {
+func environment(own map[string]string, zone string) []string {
 	all := map[string]string{"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
+	if zone != "" {
+		all["TZ"] = zone
+	}
 	maps.Copy(all, own)
 	out := make([]string, 0, len(all))
 	for _, name := range slices.Sorted(maps.Keys(all)) {
