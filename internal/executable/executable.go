@@ -53,6 +53,42 @@ func (e *Error) Error() string { return e.Text }
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// Read opens the program of an absolute path, without links, to be read and to be run by its descriptor. The caller closes
+// it. The text of its error says what is wrong, and then the way out.
+func Read(path string) (*os.File, error) {
+	found, err := Open(path, "", Options{})
+	if e, ok := errors.AsType[*Error](err); ok {
+		if out := e.wayOut(); out != "" {
+			return nil, fmt.Errorf("%w; %s", err, out)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = found.Close() }()
+	return found.Reader()
+}
+
+// wayOut is what an operator can do about it; "" where the text says it.
+func (e *Error) wayOut() string {
+	switch e.Kind {
+	case Missing:
+		return "put the program there, or correct the path"
+	case NotExecutable:
+		return fmt.Sprintf("chmod 0755 %s makes it so", e.Path)
+	case Writable:
+		return fmt.Sprintf("chmod go-w %s takes that from them", e.Path)
+	case Owner:
+		return "chown root " + e.Path
+	case Directory, Special, Outside:
+		return "write the path of the program"
+	case Denied:
+		return "let the agent's user look there"
+	case Link, Failed:
+	}
+	return ""
+}
+
 func fault(kind Kind, path, format string, args ...any) *Error {
 	return &Error{Kind: kind, Path: path, Text: fmt.Sprintf(format, args...)}
 }

@@ -85,7 +85,7 @@ func (s *supervisor) launch(ctx context.Context, entry Plugin) (*launch.Process,
 		return launch.Attach(ctx, s.name, guest.PID, guest.Socket)
 	}
 	program := launch.Program{
-		Name: s.name, Path: entry.Path, Open: func() (*os.File, error) { return open(entry.Path) }, SHA256: entry.SHA256,
+		Name: s.name, Path: entry.Path, Open: func() (*os.File, error) { return executable.Read(entry.Path) }, SHA256: entry.SHA256,
 		Env: environment(entry.Env, s.o.Zone), Policy: entry.Policy, Sockets: s.o.Sockets, MTLS: entry.MTLS, Log: s.o.Log,
 		Scrub: s.o.Scrubber.String, StartTimeout: s.o.Times.Start,
 	}
@@ -101,16 +101,6 @@ func (s *supervisor) launch(ctx context.Context, entry Plugin) (*launch.Process,
 		program.Cgroup = group
 	}
 	return launch.Start(ctx, program)
-}
-
-// open opens the program, where nobody but root and the agent's user could have changed it.
-func open(path string) (*os.File, error) {
-	file, err := executable.Open(path, "", executable.Options{})
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = file.Close() }()
-	return file.Reader()
 }
 
 // environment is all that a plugin sees, beside its own folder and the handshake's.
@@ -167,6 +157,9 @@ func (s *supervisor) describe(ctx context.Context, session *session, entry Plugi
 	got, err := manifest.FromWire(answer)
 	if err != nil {
 		return &over{how: unfit, reason: ReasonStart, text: "what it says of itself cannot be used: " + oneLine(err)}
+	}
+	if got.Name != s.name {
+		return &over{how: different, reason: ReasonStart, text: fmt.Sprintf("the program calls itself %q; give the entry that name", got.Name)}
 	}
 	changes := manifest.Differences(entry.Manifest, got)
 	if len(changes) == 0 {

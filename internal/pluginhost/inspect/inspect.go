@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/windsock-monitor/windsock/internal/executable"
@@ -32,7 +33,7 @@ type Options struct {
 	Path   string         // absolute
 	Name   string         // for logs and errors; "" is the file's
 	Trust  bool           // run it though others could change it: it is being written, by the user who asks
-	Env    []string       // NAME=value, beside PATH and LANG
+	Env    []string       // NAME=value, before PATH and LANG: the first of a name counts
 	Policy sandbox.Policy // the zero value, with Network none, is right for Describe
 	Plain  bool           // without AutoMTLS
 	Log    *slog.Logger
@@ -64,7 +65,7 @@ func Start(ctx context.Context, o Options) (*Plugin, error) {
 	p := &Plugin{SHA256: sum, sockets: sockets}
 	p.Process, err = launch.Start(ctx, launch.Program{
 		Name: o.Name, Path: o.Path, Open: func() (*os.File, error) { return open(o) }, SHA256: sum,
-		Env: append([]string{"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8"}, o.Env...), Policy: o.Policy, Sockets: sockets,
+		Env: append(slices.Clone(o.Env), "PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8"), Policy: o.Policy, Sockets: sockets,
 		MTLS: !o.Plain, Log: o.Log, Scrub: o.Scrub,
 	})
 	if err != nil {
@@ -122,14 +123,9 @@ func open(o Options) (*os.File, error) {
 		}
 		return f, nil
 	}
-	found, err := executable.Open(o.Path, "", executable.Options{})
+	f, err := executable.Read(o.Path)
 	if err != nil {
 		return nil, fmt.Errorf("plugin %q cannot be run: %w", o.Name, err)
-	}
-	defer func() { _ = found.Close() }()
-	f, err := found.Reader()
-	if err != nil {
-		return nil, fmt.Errorf("opening the plugin: %w", err)
 	}
 	return f, nil
 }

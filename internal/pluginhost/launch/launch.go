@@ -329,7 +329,7 @@ func (r *plugged) sentence(exit Exit, noise []string, said bool, lost error) *Er
 	case lost != nil:
 		return fault(Handshake, "it made no handshake within %s%s", r.program.StartTimeout, printed)
 	case strings.Contains(stderr, "This binary is a plugin"):
-		return fault(Handshake, "it is a plugin of another program: it does not know the agent's cookie")
+		return fault(Handshake, "it is a plugin of another program: it does not know the agent's cookie; correct the path, or take the entry out")
 	case said:
 		return fault(Handshake, "")
 	case exit.Killed, exit.At.IsZero():

@@ -237,7 +237,7 @@ func TestWhatDoesNotBecomeAPlugin(t *testing.T) {
 		"quits":          {launch.Handshake, `it made no handshake and ended with status 3; it said "usage: bad FILE"; is it a plugin?`},
 		"hello":          {launch.Handshake, `it made no handshake and ended with status 0; it printed "hello, world"; is it a plugin?`},
 		"closed":         {launch.Handshake, "it made no handshake and ended with status 7; is it a plugin?"},
-		"other":          {launch.Handshake, "it is a plugin of another program: it does not know the agent's cookie"},
+		"other":          {launch.Handshake, "it is a plugin of another program: it does not know the agent's cookie; correct the path, or take the entry out"},
 		"future":         {launch.Protocol, "it speaks version 2 of the protocol, this agent speaks 1; update the agent"},
 		"core":           {launch.Protocol, "it speaks version 2 of the handshake, this agent speaks 1; update the plugin or the agent"},
 		"netrpc":         {launch.Protocol, "it speaks netrpc, and this agent speaks gRPC"},
@@ -246,7 +246,7 @@ func TestWhatDoesNotBecomeAPlugin(t *testing.T) {
 		"above":          {launch.Refused, "/../x.sock, want a socket in PLUGIN_UNIX_SOCKET_DIR"},
 		"linked":         {launch.Refused, "it says that it listens on s, where there is no socket"},
 		"absent":         {launch.Refused, "it says that it listens on s, where there is no socket"},
-		"no_certificate": {launch.Handshake, "it offers no certificate; give it one, or say mtls: off in its entry"},
+		"no_certificate": {launch.Handshake, "it offers no certificate; give it one, or say mtls: false in its entry"},
 		"deaf":           {launch.Handshake, "it made its handshake and did not answer within 1s"},
 		"sick":           {launch.Handshake, "its health is NOT_SERVING, want SERVING"},
 		"inherits":       {"", ""},
@@ -293,7 +293,7 @@ func TestFilesThatAreRefusedBeforeTheyRun(t *testing.T) {
 	}{
 		"a script of a shell":       {[]byte("#!/bin/sh\necho hi\n"), 0o755, launch.Format, "is a script of /bin/sh, and a plugin speaks gRPC; run it with a check of kind exec"},
 		"a shell by env":            {[]byte("#!/usr/bin/env -S bash\n"), 0o755, launch.Format, "is a script of bash, and a plugin speaks gRPC; run it with a check of kind exec"},
-		"another architecture":      {arm, 0o755, launch.Format, "is built for arm64, and this host is amd64"},
+		"another architecture":      {arm, 0o755, launch.Format, "is built for arm64, and this host is amd64; install the build for that"},
 		"a program cut off":         {[]byte("\x7fELF\x02"), 0o755, launch.Format, "is cut off after 5 bytes"},
 		"a program for Windows":     {[]byte("MZ\x90"), 0o755, launch.Format, "is a program for Windows, and this host runs linux"},
 		"text":                      {[]byte("hello"), 0o755, launch.Format, "is neither a program nor a script that begins with #!"},
@@ -315,7 +315,7 @@ func TestFilesThatAreRefusedBeforeTheyRun(t *testing.T) {
 		t.Parallel()
 		p, _ := program(t, "")
 		p.Path = "/nonexistent/plugin"
-		expect(t, p, launch.Missing, `there is no file "/nonexistent/plugin"`)
+		expect(t, p, launch.Missing, `there is no file "/nonexistent/plugin"; put the program there, or correct the path`)
 	})
 	t.Run("a folder", func(t *testing.T) {
 		t.Parallel()

@@ -27,7 +27,7 @@ func (p *Program) open() (*os.File, error) {
 	file, err := open()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fault(Missing, "there is no file %q", p.Path).because(err)
+		return nil, fault(Missing, "there is no file %q; put the program there, or correct the path", p.Path).because(err)
 	case err != nil:
 		return nil, fault(Refused, "%v", err).because(err)
 	}
@@ -113,7 +113,7 @@ func judgeELF(head []byte, path string) error {
 			name = arch
 		}
 	}
-	return fault(Format, "%q is built for %s, and this host is %s", path, name, runtime.GOARCH)
+	return fault(Format, "%q is built for %s, and this host is %s; install the build for that", path, name, runtime.GOARCH)
 }
 
 // machines are the architectures that a program's header names, by Go's names.
