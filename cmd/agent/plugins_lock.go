@@ -130,7 +130,7 @@ func pluginsIn(cfg *config.Config) []config.Plugin {
 func lockOne(ctx context.Context, one toLock) (locked manifest.Locked, err error) {
 	o := inspect.Options{Path: one.path, Policy: sandbox.Policy{Network: sandbox.NetworkNone}}
 	if one.entry != nil {
-		o.Name, o.Plain = one.entry.Name, !one.entry.MTLS
+		o = ofEntry(one.entry)
 	}
 	plugin, err := inspect.Start(ctx, o)
 	if err != nil {

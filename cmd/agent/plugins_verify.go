@@ -73,12 +73,18 @@ func verifyPlugins(ctx context.Context, cfg *config.Config) []agent.Finding {
 func verifyPlugin(ctx context.Context, entry *config.Plugin) agent.Finding {
 	f := agent.Finding{Subject: "plugin " + entry.Name}
 	if entry.Fault != nil {
-		f.Detail, f.Hint = fmt.Sprintf("%s: %s", entry.At, entry.Fault.Message), entry.Fault.Hint
+		at := entry.Fault
+		f.Detail, f.Hint = fmt.Sprintf("%s:%d:%d: %s", at.File, at.Line, at.Column, at.Message), at.Hint
 		return f
 	}
-	plugin, err := inspect.Start(ctx, inspect.Options{
-		Path: entry.Path, Name: entry.Name, Plain: !entry.MTLS, Policy: sandbox.Policy{Network: sandbox.NetworkNone},
-	})
+	o := ofEntry(entry)
+	sum, err := inspect.Digest(o)
+	if err == nil && sum != entry.SHA256 { // what nobody has locked is not started
+		f.Detail = fmt.Sprintf("%s: %q has the SHA-256 %s, and %s was locked", entry.At, entry.Path, sum, entry.SHA256)
+		f.Hint = "if it was updated on purpose: windsock plugins lock"
+		return f
+	}
+	plugin, err := inspect.Start(ctx, o)
 	if err != nil {
 		f.Detail = fmt.Sprintf("%s: %v", entry.At, err)
 		return f
@@ -87,16 +93,27 @@ func verifyPlugin(ctx context.Context, entry *config.Plugin) agent.Finding {
 		f.Detail = err.Error()
 		return f
 	}
-	if plugin.SHA256 != entry.SHA256 {
-		f.Detail = fmt.Sprintf("%s: the program is not the one that was locked: sha256 %s, locked %s", entry.At, plugin.SHA256, entry.SHA256)
-		f.Hint = "if it was meant to change: windsock plugins lock"
+	if plugin.Manifest.Name != entry.Name {
+		f.Detail = fmt.Sprintf("%s: the program calls itself %q; give the entry that name", entry.At, plugin.Manifest.Name)
 		return f
 	}
 	if said := manifest.Differences(entry.Manifest, plugin.Manifest); len(said) > 0 {
-		f.Detail = fmt.Sprintf("%s: it is not what was locked: %s", entry.At, strings.Join(said, "; "))
-		f.Hint = "windsock plugins lock"
+		f.Detail = fmt.Sprintf("%s: it is not the one that was locked (%s)", entry.At, strings.Join(said, "; "))
+		f.Hint = "if it was updated on purpose: windsock plugins lock"
 		return f
 	}
 	f.OK, f.Detail = true, fmt.Sprintf("version %s starts and is what was locked", plugin.Manifest.Version)
 	return f
+}
+
+// ofEntry is how the plugin of an entry is started to be asked: in its own environment, without network and secrets.
+func ofEntry(entry *config.Plugin) inspect.Options {
+	o := inspect.Options{
+		Path: entry.Path, Name: entry.Name, Plain: !entry.MTLS,
+		Policy: sandbox.Policy{Network: sandbox.NetworkNone, Read: entry.Read},
+	}
+	for name, value := range entry.Env {
+		o.Env = append(o.Env, name+"="+value)
+	}
+	return o
 }

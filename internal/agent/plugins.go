@@ -274,7 +274,7 @@ func fillState(out *status.Plugin, s pluginhost.State, at string) {
 		out.Problem = at + ": " + s.Problem
 	}
 	if s.State == pluginhost.Quarantined && s.NextTry.IsZero() {
-		out.Hint = "if the new program is meant: windsock plugins lock, then reload; else put the old one back"
+		out.Hint = "it is not tried again before the configuration is reloaded"
 	} else if s.State == pluginhost.Quarantined {
 		out.Hint = "windsock plugins restart " + s.Name + " tries it at once"
 	}

@@ -111,9 +111,11 @@ func (b *builder) plugins() {
 		lock, err = manifest.ReadLock(path)
 	}
 	for _, p := range b.entries(m) {
-		entry := b.plugin(p, lock)
+		entry := b.plugin(p)
 		if err != nil {
 			b.pluginFault(&entry, p.at, "", "%v", err)
+		} else {
+			b.pin(&entry, p, lock)
 		}
 		b.cfg.Plugins = append(b.cfg.Plugins, entry)
 	}
@@ -142,7 +144,7 @@ func (b *builder) entries(m *ast.MappingNode) []pair {
 			out = append(out, same[0])
 			continue
 		}
-		double := Plugin{Name: name}
+		double := Plugin{Name: name, At: b.placeText(same[1].at)}
 		b.pluginFault(&double, same[1].at, "keep one of them, or give the other the name that its program has",
 			"two plugins are called %s, the first in line %d", quote(name), same[0].at.line)
 		b.cfg.Plugins = append(b.cfg.Plugins, double)
@@ -150,21 +152,24 @@ func (b *builder) entries(m *ast.MappingNode) []pair {
 	return out
 }
 
-func (b *builder) plugin(p pair, lock *manifest.Lock) Plugin {
+func (b *builder) plugin(p pair) Plugin {
 	written := element(reflect.TypeFor[plugin]())
 	b.field(p.value, written, field{name: p.key, at: p.at})
 	v, _ := reflect.TypeAssert[*plugin](written.Addr())
 	out := Plugin{
 		Name: p.key, Path: v.Path, SHA256: v.SHA256, Env: v.Env, Secrets: v.Secrets, Read: v.Read, Write: v.Write, Network: v.Network,
-		Ports: v.Ports, MTLS: v.MTLS, At: fmt.Sprintf("%s:%d:%d", b.report.file, p.at.line, p.at.column),
+		Ports: v.Ports, MTLS: v.MTLS, At: b.placeText(p.at),
 		Limits: PluginLimits{int64(v.Limits.Memory), v.Limits.Pids, v.Limits.Files, v.Limits.Calls},
 	}
 	b.pluginBounds("plugins."+p.key, v)
 	b.pluginPlaces(&out, p)
 	b.pluginFolder(&out, p)
 	b.pluginSecrets(&out, p)
-	b.pin(&out, p, lock)
 	return out
+}
+
+func (b *builder) placeText(at place) string {
+	return fmt.Sprintf("%s:%d:%d", b.report.file, at.line, at.column)
 }
 
 // pluginBounds are those that make the file wrong, whatever the plugin is.
