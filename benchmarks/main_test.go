@@ -108,3 +108,34 @@ func TestEveryScenarioIsOneThatCanBeSaid(t *testing.T) {
 		}
 	}
 }
+
+func TestPluginsAreMeasuredBesideTheirFloor(t *testing.T) {
+	t.Parallel()
+	dir, err := os.MkdirTemp("", "wb") //nolint:usetesting // the path of a socket has to be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	b, err := openPluginBench(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := effort{starts: 2, blocks: 1, calls: 3, batches: 2, restarts: 4}
+	var rep report
+	for _, part := range []func(context.Context, effort) ([]pluginTold, error){b.starts, b.calls, b.restarts} {
+		told, err := part(t.Context(), e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rep.Plugins = append(rep.Plugins, told...)
+	}
+	for _, one := range rep.Plugins {
+		if one.Measured <= 0 && !strings.HasPrefix(one.What, "control groups") {
+			t.Errorf("%s is %g", one.What, one.Measured)
+		}
+	}
+	var out bytes.Buffer
+	if err := rep.write(&out, "text"); err != nil || !strings.Contains(out.String(), "goroutines after 4 restarts") {
+		t.Errorf("%v: %s", err, &out)
+	}
+}

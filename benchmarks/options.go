@@ -87,6 +87,7 @@ func scenarios() map[string]map[string]string {
 		"slow":       {"checks": "20", "every": "5s", "delay": "1500ms", "for": "60s", "floor": "false"},
 		"idle":       {"checks": "4", "every": "1m", "for": "5m", "warm": "70s", "floor": "false"},
 		"backlog":    {"checks": "60", "every": "1s", "for": "30s", "warm": "0s", "floor": "false"},
+		"plugins":    {"for": "40s", "warm": "10s"},
 		"flat":       {"for": "60s", "warm": "30s", "floor": "false"},
 	}
 }
@@ -157,6 +158,8 @@ func (o *options) round(ctx context.Context, rep *report, stderr io.Writer) erro
 		settings = flat(s)
 	case "backlog":
 		return o.backlog(ctx, rep, s)
+	case "plugins":
+		return o.pluginRound(ctx, rep, s, stderr)
 	}
 	for _, s := range settings {
 		fmt.Fprintf(stderr, "%d checks every %s\n", s.Checks, s.Every)

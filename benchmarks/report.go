@@ -18,6 +18,7 @@ type report struct {
 	Host        host          `json:"host"`
 	BinaryBytes int64         `json:"binary_bytes"`
 	Backlog     []backlogTold `json:"backlog,omitempty"`
+	Plugins     []pluginTold  `json:"plugins,omitempty"`
 	Rows        []row         `json:"rows"`
 }
 
@@ -118,7 +119,7 @@ func (rep *report) write(out io.Writer, output string) error {
 		rep.Backlog[i].write(out)
 	}
 	if len(rep.Rows) == 0 {
-		return nil
+		return rep.writePlugins(out)
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, line := range lines() {
