@@ -26,7 +26,7 @@ func (o Offer) Missing() []string {
 	switch {
 	case o.Landlock == 0:
 		out = append(out, "no Landlock (it comes with Linux 5.13, and the unit's SystemCallFilter must let landlock_create_ruleset, landlock_add_rule and landlock_restrict_self pass): programs can read and change what the agent's user can, signal the agent, and reach every port")
-	case o.Landlock < landlockTruncate:
+	case o.Landlock < landlockTruncate && !o.Seccomp:
 		out = append(out, fmt.Sprintf("Landlock %d, want 3 (Linux 6.2): programs can empty files that they may not write", o.Landlock))
 	}
 	if o.Landlock > 0 && o.Landlock < landlockTCP {

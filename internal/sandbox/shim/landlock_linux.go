@@ -9,6 +9,7 @@ import (
 // Numbers of Linux that package syscall does not know; these are the same on every architecture.
 const (
 	sysCloseRange            = 436
+	sysOpenat2               = 437
 	sysLandlockCreateRuleset = 444
 	sysLandlockAddRule       = 445
 	sysLandlockRestrictSelf  = 446

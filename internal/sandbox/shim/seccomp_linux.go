@@ -11,11 +11,13 @@ const (
 	retAllow     = 0x7fff0000
 	retErrno     = 0x00050000
 	fastOpen     = 0x20000000 // MSG_FASTOPEN: a connection that Landlock does not see
+	emptied      = 0o1000     // O_TRUNC, the same on the architectures below
 )
 
 // The instructions of the kernel's classic BPF, on struct seccomp_data.
 const (
 	opLoad   = 0x20 // the word at an offset
+	opMask   = 0x54
 	opEqual  = 0x15
 	opAtMost = 0x25 // jumps where the word is greater
 	opSet    = 0x45 // jumps where a bit is set
@@ -38,14 +40,14 @@ type program struct {
 }
 
 // seccomp closes to this thread what Landlock does not know: other networks than Unix sockets where the program is
-// isolated; ways around Landlock's rules on TCP; and the calls by which a process changes another of its user, or a file
-// that it may not open.
+// isolated; ways around Landlock's rules on TCP; the calls by which a process changes another of its user, or a file
+// that it may not open; and, where Landlock is too old to know them, the ways to empty such a file.
 func seccomp(s *Spec) error {
 	t, known := calls()
 	if !known {
 		return nil // the agent knows: sandbox.Look
 	}
-	filter := t.filter(s)
+	filter := t.filter(s, ABI())
 	p := program{uint16(len(filter)), &filter[0]}
 	_, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, prSetSeccomp, modeFilter, uintptr(unsafe.Pointer(&p))) //nolint:gosec // the kernel wants an address
 	if errno == 0 || errno == syscall.EINVAL || errno == syscall.ENOSYS {                                       // the kernel has it not
@@ -70,11 +72,13 @@ type table struct {
 	prlimit                 uint32
 	socket, socketpair      uint32
 	sendto, sendmsg, sendmm uint32
+	truncate                uint32
+	open, openat            uint32 // open is 0 where there is none
 }
 
 // filter is the program for the kernel. Each rule looks at the number of the call, which stands in the accumulator, and
 // ends in a verdict where it is its own.
-func (t table) filter(s *Spec) []instruction {
+func (t table) filter(s *Spec, abi int) []instruction {
 	f := []instruction{load(atArch), {opEqual, 1, 0, t.arch}, deny(), load(atNumber)}
 	if t.foreign != 0 {
 		f = append(f, instruction{opAtMost, 0, 1, t.foreign}, deny())
@@ -92,6 +96,9 @@ func (t table) filter(s *Spec) []instruction {
 	// reading another's limits is harmless: no new ones are given
 	f = append(f, when(t.prlimit,
 		arg(0), instruction{opEqual, 4, 0, 0}, arg(2), instruction{opEqual, 0, 3, 0}, high(2), instruction{opEqual, 0, 1, 0}, accept(), deny())...)
+	if abi > 0 && abi < 3 {
+		f = append(f, t.unemptied()...)
+	}
 	switch {
 	case s.Isolated:
 		for _, number := range []uint32{t.socket, t.socketpair} {
@@ -101,6 +108,23 @@ func (t table) filter(s *Spec) []instruction {
 		f = append(f, t.bounded()...)
 	}
 	return append(f, accept())
+}
+
+// unemptied leaves no way to empty a file but by a descriptor to write to it, which Landlock gives or does not. Landlock
+// before its third version does not see truncate, nor what open does to a file with O_TRUNC where it opens it for nothing,
+// or to read. openat2 hides its flags from this filter, and is called by none that cannot do without.
+func (t table) unemptied() []instruction {
+	f := append(when(t.truncate, deny()), when(sysOpenat2, instruction{op: opReturn, k: retErrno | uint32(syscall.ENOSYS)})...)
+	for number, flags := range map[uint32]int{t.open: 1, t.openat: 2} {
+		if number == 0 {
+			continue
+		}
+		f = append(f, when(number,
+			arg(flags), instruction{op: opMask, k: emptied | syscall.O_ACCMODE},
+			instruction{opEqual, 1, 0, emptied | syscall.O_RDONLY}, instruction{opEqual, 0, 1, emptied | syscall.O_ACCMODE},
+			deny(), accept())...)
+	}
+	return f
 }
 
 // bounded leaves no stream but TCP, and no way into TCP but connect.

@@ -43,13 +43,22 @@ func give(code int, text string) {
 
 func attempts() map[string]func([]string) error {
 	return map[string]func([]string) error{
-		"victim":       victim,
-		"read":         func(a []string) error { _, err := os.ReadFile(a[0]); return err },
-		"list":         func(a []string) error { _, err := os.ReadDir(a[0]); return err },
-		"follow":       func(a []string) error { _, err := os.Readlink(a[0]); return err },
-		"create":       func(a []string) error { return os.WriteFile(a[0]+"/new", nil, 0o600) },
-		"overwrite":    overwrite,
-		"truncate":     func(a []string) error { return os.Truncate(a[0], 1) },
+		"victim":        victim,
+		"read":          func(a []string) error { _, err := os.ReadFile(a[0]); return err },
+		"list":          func(a []string) error { _, err := os.ReadDir(a[0]); return err },
+		"follow":        func(a []string) error { _, err := os.Readlink(a[0]); return err },
+		"create":        func(a []string) error { return os.WriteFile(a[0]+"/new", nil, 0o600) },
+		"overwrite":     overwrite,
+		"truncate":      func(a []string) error { return os.Truncate(a[0], 1) },
+		"empty to read": func(a []string) error { return emptied(a[0], unix.O_RDONLY) },
+		"empty by 3":    func(a []string) error { return emptied(a[0], unix.O_ACCMODE) },
+		"empty by openat2": func(a []string) error {
+			fd, err := unix.Openat2(unix.AT_FDCWD, a[0], &unix.OpenHow{Flags: unix.O_ACCMODE | unix.O_TRUNC})
+			if err != nil {
+				return err
+			}
+			return unix.Close(fd)
+		},
 		"remove":       func(a []string) error { return os.Remove(a[0]) },
 		"mkdir":        func(a []string) error { return os.Mkdir(a[0]+"/new", 0o700) },
 		"symlink":      func(a []string) error { return os.Symlink("x", a[0]+"/new") },
@@ -130,6 +139,15 @@ func overwrite(a []string) error {
 		return err
 	}
 	return f.Close()
+}
+
+// emptied empties a file by opening it for what is no right to write.
+func emptied(path string, mode int) error {
+	fd, err := unix.Open(path, mode|unix.O_TRUNC, 0)
+	if err != nil {
+		return err
+	}
+	return unix.Close(fd)
 }
 
 // readByLink looks past the walls by a link in a folder that it may write.
