@@ -13,4 +13,5 @@ const (
 	starts       = 4
 	rotations    = 3
 	kills        = 4
+	pluginKills  = 9
 )

@@ -13,4 +13,5 @@ const (
 	starts       = 40
 	rotations    = 15
 	kills        = 200
+	pluginKills  = 60
 )
