@@ -62,7 +62,7 @@ test-plugins: ## the exec check with real monitoring plugins; needs Debian's mon
 test-python: ## the library for plugins in Python, its example and what init writes; needs Debian's python3-grpcio and python3-protobuf, which root installs here
 	/usr/bin/python3 -c 'import grpc, google.protobuf' || { apt-get update -q && apt-get install -qy --no-install-recommends python3-grpcio python3-protobuf; }
 	$(GO) test -count=1 ./plugins/sdk/python ./plugins/examples/imap-login ./internal/scaffold
-	$(GO) test -count=1 -run TestPluginScripts ./cmd/agent
+	$(GO) test -count=1 -run TestPluginScripts/python ./cmd/agent
 
 test-faults: ## docs/faults.md, with network namespaces, small disks and other users; needs root and installs what it needs
 	@command -v ip >/dev/null && command -v iptables >/dev/null || ! test -w / || { apt-get update -q && apt-get install -qy iproute2 iptables; }
