@@ -18,6 +18,7 @@ import (
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/checks/params"
+	"github.com/windsock-monitor/windsock/internal/pluginhost/manifest"
 )
 
 // builder turns the file as it is written into the Config, and reports what the types alone cannot tell.
@@ -27,7 +28,8 @@ type builder struct {
 	options Options
 	file    file
 	cfg     *Config
-	faults  []PluginFault // told beside the problems: they refuse nothing but the plugin
+	schemas map[string]*manifest.Schema // of plugins' kinds, compiled
+	faults  []PluginFault               // told beside the problems: they refuse nothing but the plugin
 }
 
 // at is the place of a dotted path in the file.

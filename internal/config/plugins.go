@@ -345,7 +345,7 @@ func (b *builder) pluginTimeout(kind string) time.Duration {
 // pluginParams judges the parameters by the kind's schema.
 func (b *builder) pluginParams(path, kind string, k manifest.Kind, with *parameters) *PluginFault {
 	name, _, _ := strings.Cut(kind, "/")
-	schema, err := k.Compile()
+	schema, err := b.schemaOf(kind, k)
 	if err != nil {
 		return b.useFault(name, b.at(path+".kind"), "", "the kind %s cannot be used: %v", quote(kind), err)
 	}
@@ -381,6 +381,22 @@ func (b *builder) pluginParams(path, kind string, k manifest.Kind, with *paramet
 		}
 	}
 	return first
+}
+
+// schemaOf compiles the schema of a kind once: a thousand checks may have it.
+func (b *builder) schemaOf(kind string, k manifest.Kind) (*manifest.Schema, error) {
+	if compiled, done := b.schemas[kind]; done {
+		return compiled, nil
+	}
+	compiled, err := k.Compile()
+	if err != nil {
+		return nil, err
+	}
+	if b.schemas == nil {
+		b.schemas = map[string]*manifest.Schema{}
+	}
+	b.schemas[kind] = compiled
+	return compiled, nil
 }
 
 // keyPlace is the place of the key at the end of a path.
