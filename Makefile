@@ -5,7 +5,7 @@ LDFLAGS = -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 10s
 SOAK ?= 10m
 
-.PHONY: build test race lint tidy fresh generate proto proto-check fmt demo verify test-interop test-prometheus test-datadog test-plugins test-python test-faults fuzz soak
+.PHONY: build test race lint tidy fresh generate proto proto-check proto-release fmt demo verify test-interop test-prometheus test-datadog test-plugins test-python test-faults fuzz soak
 
 build: ## the binary, ./windsock
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o windsock ./cmd/agent
@@ -35,6 +35,9 @@ proto: ## what is made of the .proto files of the plugin protocol: Go code, docs
 
 proto-check: ## lint, and nothing that a plugin of the released protocol would trip over
 	cd plugins/proto && $(BUF) lint && $(BUF) format --exit-code --diff && $(BUF) breaking --against baseline.binpb
+
+proto-release: ## with a release: from now on nothing may break what the protocol says today
+	cd plugins/proto && $(BUF) build -o baseline.binpb
 
 fmt:
 	$(GO) tool -modfile=tools/go.mod golangci-lint fmt ./...
