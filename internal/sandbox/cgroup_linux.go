@@ -85,6 +85,11 @@ func delegated(proc string) (string, error) {
 			return "", fmt.Errorf("%q cannot be written (%w): the unit may have ProtectControlGroups=yes", path, err)
 		}
 	}
+	for _, controller := range []string{"memory", "pids"} {
+		if !slices.Contains(wordsOf(dir, "cgroup.controllers"), controller) {
+			return "", fmt.Errorf("%q has no controller of %s: the unit has no Delegate=memory pids, or the system has none in cgroup v2", dir, controller)
+		}
+	}
 	return dir, nil
 }
 
@@ -157,8 +162,10 @@ func (c *Cgroups) enable() error {
 	return errors.Join(set(c.root, "cgroup.subtree_control", "+memory"), set(c.root, "cgroup.subtree_control", "+pids"))
 }
 
-func (c *Cgroups) words(file string) []string {
-	data, err := os.ReadFile(filepath.Join(c.root, file)) //nolint:gosec // a file of the kernel's
+func (c *Cgroups) words(file string) []string { return wordsOf(c.root, file) }
+
+func wordsOf(dir, file string) []string {
+	data, err := os.ReadFile(filepath.Join(dir, file)) //nolint:gosec // a file of the kernel's
 	if err != nil {
 		return nil
 	}

@@ -132,3 +132,52 @@ func TestCgroupsThatCannotBe(t *testing.T) {
 		t.Error("took a folder for a cgroup")
 	}
 }
+
+// What systemd makes of a unit is seldom where tests run: these folders look as it does.
+func TestTheDelegatedCgroup(t *testing.T) {
+	for name, test := range map[string]struct {
+		within, delegate, controllers string
+		want                          string // of the error
+	}{
+		"of the unit":               {within: "", delegate: "1", controllers: "cpu memory pids"},
+		"of an agent in its leaf":   {within: "/agent", delegate: "1", controllers: "memory pids"},
+		"not delegated":             {delegate: "0", controllers: "memory pids", want: "not delegated"},
+		"of another leaf":           {within: "/other", delegate: "1", controllers: "memory pids", want: "not delegated"},
+		"without controllers":       {delegate: "1", want: "no controller of memory"},
+		"with one of them":          {delegate: "1", controllers: "memory", want: "no controller of pids"},
+		"with one of another sense": {delegate: "1", controllers: "memoryx pids", want: "no controller of memory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			mount, proc := t.TempDir(), t.TempDir()
+			unit := mount + "/windsock.service"
+			for _, dir := range []string{unit, unit + "/agent", unit + "/other"} {
+				if err := os.Mkdir(dir, 0o755); err != nil {
+					t.Fatal(err)
+				}
+				write(t, dir+"/cgroup.type", "domain")
+				write(t, dir+"/cgroup.procs", "")
+				write(t, dir+"/cgroup.subtree_control", "")
+			}
+			write(t, unit+"/cgroup.controllers", test.controllers+"\n")
+			write(t, proc+"/cgroup", "0::/windsock.service"+test.within+"\n")
+			write(t, proc+"/mountinfo", "31 24 0:27 / "+mount+" rw,nosuid - cgroup2 cgroup2 rw\n")
+			if err := unix.Setxattr(unit, "user.delegate", []byte(test.delegate), 0); err != nil {
+				t.Skipf("no attributes here: %v", err)
+			}
+			got, err := sandbox.Delegated(proc)
+			if test.want == "" && (err != nil || got != unit) {
+				t.Errorf("got %q, %v, want %q", got, err, unit)
+			}
+			if test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("got %q, %v, want an error with %q", got, err, test.want)
+			}
+		})
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
