@@ -64,10 +64,19 @@ func verifyPlugins(ctx context.Context, cfg *config.Config) []agent.Finding {
 		}
 		findings = append(findings, agent.Finding{Subject: fmt.Sprintf("%s:%d:%d", f.File, f.Line, f.Column), Detail: f.Message, Hint: f.Hint})
 	}
-	for _, text := range sandbox.Look().Missing() {
+	for _, text := range missingHere(sandbox.Look()) {
 		findings = append(findings, agent.Finding{Subject: "sandbox", OK: true, Detail: text})
 	}
 	return findings
+}
+
+// missingHere says of the cgroup nothing that holds for this command only: it does not run in the agent's unit.
+func missingHere(o sandbox.Offer) []string {
+	if o.Cgroup != "" {
+		return o.Missing()
+	}
+	o.Cgroup = "that of the unit"
+	return append(o.Missing(), "whether memory and processes of programs can be bounded is seen from the agent's unit only (systemd: Delegate=memory pids); windsock plugins list asks the agent")
 }
 
 func verifyPlugin(ctx context.Context, entry *config.Plugin) agent.Finding {

@@ -86,11 +86,12 @@ func (p *plugins) open(cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
+	offer := sandbox.Look()
 	groups, err := sandbox.OpenCgroups("")
 	if err != nil {
-		log.Info("plugins have no control groups of their own", "reason", err)
+		offer.Cgroup, offer.Why = "", err.Error()
 	}
-	if p.missing = sandbox.Look().Missing(); len(p.missing) > 0 {
+	if p.missing = offer.Missing(); len(p.missing) > 0 {
 		log.Warn("plugins are not held to everything", "missing", p.missing)
 	}
 	guests, err := guestsOf(p.agent.o.Getenv(wire.ReattachVariable))
