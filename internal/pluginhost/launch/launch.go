@@ -123,12 +123,11 @@ func config(p Program, run *plugged) *plugin.ClientConfig {
 	out := func(stream string) io.Writer {
 		return &printed{stream: stream, gate: run.gate, log: run.log, scrub: p.Scrub}
 	}
-	return &plugin.ClientConfig{
+	c := &plugin.ClientConfig{
 		HandshakeConfig:  wire.Handshake(),
 		VersionedPlugins: map[int]plugin.PluginSet{wire.Protocol: {}},
 		RunnerFunc:       run.accept,
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
-		AutoMTLS:         p.MTLS,
 		SkipHostEnv:      true,
 		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: p.Sockets},
 		StartTimeout:     p.StartTimeout + time.Second, // the bound is ours, and comes before
@@ -138,6 +137,10 @@ func config(p Program, run *plugged) *plugin.ClientConfig {
 		Logger:           newAdapter(run.log),
 		GRPCDialOptions:  dialOptions(),
 	}
+	if run.identity != nil {
+		c.TLSConfig = run.identity.config
+	}
+	return c
 }
 
 func dialOptions() []grpc.DialOption {
@@ -260,6 +263,8 @@ func (r *plugged) judge(h handshake) error {
 		return fault(Protocol, "it speaks %s, and this agent speaks gRPC", clip(h.protocol, maxQuoted))
 	case r.program.MTLS && len(h.certificate) <= 50:
 		return fault(Handshake, "it offers no certificate; give it one, or say mtls: false in its entry")
+	case !r.program.MTLS && len(h.certificate) > 50: // go-plugin would take it for an answer to ours, and panic
+		return fault(Handshake, "it offers a certificate that it was not asked for, and its entry says mtls: false; leave that out")
 	}
 	return r.judgeAddress(h.network, h.address)
 }

@@ -363,3 +363,15 @@ func TestTheDigestIsOfTheOpenFile(t *testing.T) {
 	p.Open = func() (*os.File, error) { return os.Open(built) } // what was opened runs, whatever the path says by now
 	start(t, p).Stop(time.Second)
 }
+
+// go-plugin panics where it has no certificate of its own and the plugin offers one.
+func TestACertificateThatNobodyAskedFor(t *testing.T) {
+	t.Parallel()
+	p, _ := program(t, "unasked")
+	p.MTLS = false
+	_, err := launch.Start(t.Context(), p)
+	e, ok := errors.AsType[*launch.Error](err)
+	if !ok || e.Class != launch.Handshake || !strings.Contains(e.Text, "it offers a certificate that it was not asked for") {
+		t.Errorf("got %v, want it refused", err)
+	}
+}

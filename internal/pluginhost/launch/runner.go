@@ -34,6 +34,7 @@ type plugged struct {
 	out      *stdout
 	err      *stderr
 	gate     *gate
+	identity *identity  // the agent's; nil without certificates
 	requests []string   // of go-plugin: the environment that it adds
 	bare     []*os.File // the descriptors of a process without a shim, which cannot be started before its time
 
@@ -47,8 +48,8 @@ type plugged struct {
 
 var _ runner.Runner = (*plugged)(nil)
 
-// prepare opens the program, makes the pipes and, where there is a shim, starts it: it waits for its orders while the
-// program is read and go-plugin makes its certificate.
+// prepare opens the program, makes certificate and pipes and, where there is a shim, starts it: it waits for its orders while
+// the program is read.
 func prepare(p Program, log *slog.Logger) (*plugged, error) {
 	file, err := p.open()
 	if err != nil {
@@ -56,7 +57,13 @@ func prepare(p Program, log *slog.Logger) (*plugged, error) {
 	}
 	r := &plugged{program: p, log: log, file: file, digest: make(chan error, 1), gate: newGate()}
 	go func() { r.digest <- p.digest(file) }()
-	if err := r.begin(); err != nil {
+	if p.MTLS {
+		r.identity, err = newIdentity(time.Now())
+	}
+	if err == nil {
+		err = r.begin()
+	}
+	if err != nil {
 		<-r.digest //nolint:errcheck // nobody needs it any more
 		_ = file.Close()
 		return nil, fault(Ours, "starting it: %v", err).because(err)
@@ -209,6 +216,9 @@ func (r *plugged) Start(context.Context) error {
 	p := r.program
 	// What go-plugin asks for comes last, and wins.
 	env := append([]string{"TMPDIR=" + r.sockets}, append(slices.Clip(p.Env), r.requests...)...)
+	if r.identity != nil {
+		env = append(env, r.identity.env)
+	}
 	if p.Unsandboxed {
 		return r.startDirect(env)
 	}

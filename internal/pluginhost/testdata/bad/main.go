@@ -4,7 +4,12 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
 	"fmt"
+	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -72,6 +77,7 @@ func before() map[string]func() {
 		},
 		"absent":         line("1|1|unix|" + socket() + "|grpc|" + strings.Repeat("A", 60)),
 		"endless":        func() { endless() },
+		"unasked":        func() { line("1|1|unix|" + listening() + "|grpc|" + certificate())() },
 		"deaf":           func() { deaf() },
 		"sick":           func() { bare(true) },
 		"bare":           func() { bare(false) },
@@ -128,6 +134,28 @@ func started() {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
+}
+
+// listening makes the socket.
+func listening() string {
+	if _, err := (&net.ListenConfig{}).Listen(context.Background(), "unix", socket()); err != nil {
+		panic(err)
+	}
+	return socket()
+}
+
+// certificate is one that can be read.
+func certificate() string {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		panic(err)
+	}
+	return base64.RawStdEncoding.EncodeToString(der)
 }
 
 func forever() { time.Sleep(time.Hour) }
