@@ -118,7 +118,7 @@ func (in *instance) once(ctx context.Context, session *session, method string, o
 	err := do(ctx, session)
 	code := status.Code(err)
 	in.s.calls.leave(code == codes.ResourceExhausted && !tooLarge(err))
-	in.s.stats.call(method, code.String())
+	in.s.stats.call(method, code)
 	if err == nil {
 		session.heard(in)
 		return nil

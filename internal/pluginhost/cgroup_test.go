@@ -86,3 +86,20 @@ func zombie(pid string) bool {
 	_, rest, _ := strings.Cut(string(stat), ") ")
 	return err != nil || strings.HasPrefix(rest, "Z") || strings.HasPrefix(rest, "X")
 }
+
+// A process can be born in another control group by clone3, whose flags no filter can see.
+func TestNothingIsStartedInAnotherControlGroup(t *testing.T) {
+	t.Parallel()
+	groups, dir := cgroups(t)
+	p := entry(t, "moves")
+	p.Env["BAD_CGROUPS"] = filepath.Dir(dir)
+	h := hostOf(t, pluginhost.Options{Times: quick(), Cgroups: groups}, p)
+	runs(t, h.Check("bad", "probe", with("a", "")), 10*time.Second)
+	said, err := os.ReadFile(p.Env["BAD_FILE"])
+	if pid, bad := strconv.Atoi(string(said)); bad == nil {
+		kill(pid, syscall.SIGKILL)
+	}
+	if err != nil || !strings.Contains(string(said), "function not implemented") {
+		t.Errorf("got %q, %v, want it not to be possible", said, err)
+	}
+}

@@ -233,7 +233,7 @@ func scrubResult(r *pluginv1.Result, scrub func(string) string) {
 		}
 	}
 	if r.GetUsage() != nil {
-		r.Usage.Model = scrub(r.GetUsage().GetModel())
+		r.Usage.Model, r.Usage.PriceDate = scrub(r.GetUsage().GetModel()), scrub(r.GetUsage().GetPriceDate())
 	}
 }
 

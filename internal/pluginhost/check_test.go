@@ -340,3 +340,33 @@ func closeIt(tb testing.TB, v any) {
 		tb.Error(err)
 	}
 }
+
+func TestAnAnswerThatSwellsInMemoryIsRefused(t *testing.T) {
+	t.Parallel()
+	h := host(t, quick(), entry(t, ""))
+	got := runs(t, h.Check("bad", "probe", with("a", "swells")), 10*time.Second)
+	if got.Status != checks.Error || got.Cause != checks.CauseInternal || !strings.Contains(got.Summary, "it has more than 65536 fields") {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestCodesThatGRPCDoesNotHaveAreCountedAsOne(t *testing.T) {
+	t.Parallel()
+	h := host(t, quick(), entry(t, ""))
+	c := h.Check("bad", "probe", with("a", "odd codes"))
+	for range 3 {
+		runs(t, c, 10*time.Second)
+	}
+	if got := h.state(t).Calls; got[pluginhost.Call{Method: "Run", Code: "Unknown"}] != 3 {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestAPluginThatWarnsWithoutEndIsCutShort(t *testing.T) {
+	t.Parallel()
+	h := host(t, quick(), entry(t, ""))
+	runs(t, h.Check("bad", "probe", with("a", "nags")), 10*time.Second)
+	if got := strings.Count(h.log.String(), "this is old"); got != 20 || !strings.Contains(h.log.String(), "left_out=980") {
+		t.Errorf("got %d warnings in the log, want 20, and that 980 were left out", got)
+	}
+}

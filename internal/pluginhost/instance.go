@@ -141,7 +141,7 @@ func (in *instance) leave() {
 	defer in.give()
 	if in.session == session {
 		_, err := session.base.Release(ctx, &pluginv1.ReleaseRequest{InstanceId: in.id})
-		in.s.stats.call("Release", status.Code(err).String())
+		in.s.stats.call("Release", status.Code(err))
 	}
 }
 
@@ -267,7 +267,7 @@ func (in *instance) configure(ctx context.Context, session *session, values map[
 	request := in.request()
 	request.Secrets = values
 	answer, err := session.base.Configure(ctx, request)
-	in.s.stats.call("Configure", status.Code(err).String())
+	in.s.stats.call("Configure", status.Code(err))
 	if err != nil {
 		err = in.s.explain(ctx, session, fmt.Sprintf("it did not take its parameters within %s", in.s.o.Times.Configure), err)
 		if e, ok := errors.AsType[*callError](err); ok {
@@ -302,7 +302,12 @@ func (in *instance) request() *pluginv1.ConfigureRequest {
 
 // diagnose reads what the plugin says of the parameters.
 func (in *instance) diagnose(all []*pluginv1.Diagnostic) error {
+	const most = 20 // of what is said is told; the log has no room for more of one plugin
 	var wrong []string
+	if more := len(all) - most; more > 0 {
+		in.s.log.Warn("plugin says more of parameters than is told", "instance", in.name(), "left_out", more)
+		all = slices.SortedStableFunc(slices.Values(all), bySeverity)[:most] // no error is left out for a warning
+	}
 	for _, d := range all {
 		text := wire.Line(in.s.o.Scrubber.String(cmp.Or(d.GetSummary(), "the parameters are wrong")))
 		if d.GetPointer() != "" {
@@ -318,6 +323,17 @@ func (in *instance) diagnose(all []*pluginv1.Diagnostic) error {
 		return nil
 	}
 	return in.s.misconfigured("%s", wire.Line(strings.Join(wrong, "; ")))
+}
+
+// bySeverity puts warnings behind what keeps an instance from being made.
+func bySeverity(a, b *pluginv1.Diagnostic) int {
+	warning := func(d *pluginv1.Diagnostic) int {
+		if d.GetSeverity() == pluginv1.Severity_SEVERITY_WARNING {
+			return 1
+		}
+		return 0
+	}
+	return warning(a) - warning(b)
 }
 
 // price reads what a run costs at the most, where the plugin knows it better than its manifest.

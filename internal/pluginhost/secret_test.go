@@ -1,6 +1,7 @@
 package pluginhost_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +18,7 @@ func TestASecretIsInNothingThatAPluginSays(t *testing.T) {
 	h := host(t, quick(), entry(t, ""))
 	c := h.Check("bad", "probe", secretly(with("a", "tells"), &value{text: canary}))
 	got := runs(t, c, 10*time.Second)
-	if err := checktest.Valid(got); err != nil || got.Summary != "with [redacted]" || got.Facts["header"] != "[redacted]" || got.Evidence[0].Detail != "[redacted]" {
+	if err := checktest.Valid(got); err != nil || got.Summary != "with [redacted]" || got.Facts["header"] != "[redacted]" || got.Evidence[0].Detail != "[redacted]" || got.Usage.PriceDate != "[redacted]" {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	h.await(t, "logging", func(pluginhost.State) bool {
@@ -25,6 +26,18 @@ func TestASecretIsInNothingThatAPluginSays(t *testing.T) {
 	})
 	if strings.Contains(h.log.String(), canary) {
 		t.Errorf("the secret is in the log: %s", h.log)
+	}
+}
+
+// A control character in a secret is taken out of the last words, which makes it whole again.
+func TestASecretIsNotInTheLastWords(t *testing.T) {
+	t.Parallel()
+	h := host(t, quick(), entry(t, ""))
+	c := h.Check("bad", "probe", secretly(with("a", "dies telling"), &value{text: canary}))
+	got := runs(t, c, 10*time.Second)
+	state := h.await(t, "ending", func(s pluginhost.State) bool { return !s.LastExit.At.IsZero() })
+	if all := fmt.Sprintf("%+v %+v", got, state); strings.Contains(all, canary) || !strings.Contains(all, "panic: [redacted]") {
+		t.Errorf("got %s, want the secret in none of it", all)
 	}
 }
 

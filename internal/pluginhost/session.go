@@ -19,6 +19,7 @@ import (
 	"github.com/windsock-monitor/windsock/internal/pluginhost/launch"
 	"github.com/windsock-monitor/windsock/internal/pluginhost/manifest"
 	pluginv1 "github.com/windsock-monitor/windsock/plugins/proto/windsock/plugin/v1"
+	"github.com/windsock-monitor/windsock/plugins/wire"
 )
 
 const (
@@ -150,7 +151,7 @@ func (s *supervisor) describe(ctx context.Context, session *session, entry Plugi
 	answer, err := session.base.Describe(ctx, &pluginv1.DescribeRequest{
 		HostVersion: s.o.Version, Capabilities: &pluginv1.HostCapabilities{Memory: true, Refresh: true},
 	})
-	s.stats.call("Describe", status.Code(err).String())
+	s.stats.call("Describe", status.Code(err))
 	if err != nil {
 		return &over{how: unfit, reason: ReasonStart, text: "it did not say what it is: " + s.words(err)}
 	}
@@ -216,7 +217,7 @@ func (s *supervisor) checkHealth(ctx context.Context, session *session, misses i
 func (s *session) drain(ctx context.Context) error {
 	s.ended.Store(true)
 	if _, err := s.base.Drain(ctx, &pluginv1.DrainRequest{}); err != nil {
-		return fmt.Errorf("draining: %s", status.Convert(err).Message())
+		return fmt.Errorf("draining: %s", wire.Line(status.Convert(err).Message()))
 	}
 	return nil
 }

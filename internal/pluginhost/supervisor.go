@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc/codes"
+
 	"github.com/windsock-monitor/windsock/internal/pluginhost/launch"
 )
 
@@ -432,10 +434,14 @@ type stats struct {
 	faults   int64            // guarded by mu
 }
 
-func (s *stats) call(method, code string) {
+// call counts a call. A code that gRPC does not have is counted as Unknown: each would be a series of its own for ever.
+func (s *stats) call(method string, code codes.Code) {
+	if code > codes.Unauthenticated {
+		code = codes.Unknown
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.calls[Call{method, code}]++
+	s.calls[Call{method, code.String()}]++
 }
 
 func (s *stats) restart(reason string) {

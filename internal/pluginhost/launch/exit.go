@@ -56,8 +56,12 @@ func (r *plugged) exit() Exit {
 	r.mu.Lock()
 	e := Exit{At: child.at, Code: code, Signal: signal, Killed: r.forced, Memory: r.oom && signal != ""}
 	r.mu.Unlock()
+	// Again, because making the lines printable joins what control characters kept apart.
+	e.Panic = r.program.Scrub(panicOf(text))
 	e.Stderr = lines(text, tailLines)
-	e.Panic = panicOf(text)
+	for i, line := range e.Stderr {
+		e.Stderr[i] = r.program.Scrub(line)
+	}
 	if !r.program.Unsandboxed && code > 0 {
 		if sentence, ours := sandbox.Explain(code, text); ours {
 			e.Shim = sentence

@@ -1,5 +1,7 @@
 package launch
 
+import "log/slog"
+
 // JudgeHead is how the first bytes of a file are judged.
 func JudgeHead(head []byte) error { return judgeHead(head, "/plugin") }
 
@@ -11,3 +13,9 @@ func ParseHandshake(line string) (network, address string, ok bool) {
 
 // Clip makes one printable line.
 func Clip(text string, most int) string { return clip(text, most) }
+
+// Print is what becomes of a piece that a plugin printed after its handshake.
+func Print(log *slog.Logger, piece []byte) {
+	w := &printed{stream: "stdout", gate: newGate(), log: log, scrub: func(text string) string { return text }}
+	_, _ = w.Write(piece)
+}

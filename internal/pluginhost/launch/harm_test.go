@@ -74,6 +74,19 @@ func TestAFloodIsCutDown(t *testing.T) {
 	}
 }
 
+func TestAPieceOfNothingButLinesIsSoonDone(t *testing.T) {
+	t.Parallel()
+	log := &logged{}
+	began := time.Now()
+	launch.Print(slog.New(slog.NewTextHandler(log, nil)), []byte(strings.Repeat("\n", 4<<20)+"the end\n"))
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("4 MiB of empty lines took %s", took)
+	}
+	if got := strings.Count(log.String(), "plugin printed"); got < 1000 || got > 4000 {
+		t.Errorf("got %d lines in the log, want about 1000", got)
+	}
+}
+
 func TestTheEnvironmentIsWhatWasGiven(t *testing.T) {
 	t.Parallel()
 	p, _ := program(t, "environment")

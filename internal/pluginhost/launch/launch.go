@@ -30,6 +30,7 @@ const (
 	defaultStartTimeout = 10 * time.Second
 	maxReceive          = 4 << 20  // bytes of one answer of a plugin
 	maxHeaders          = 64 << 10 // bytes of its headers, the text of an error among them
+	noCertificate       = 50       // bytes of the handshake's last field that go-plugin takes for something else
 )
 
 // Program is a plugin to start.
@@ -145,7 +146,7 @@ func config(p Program, run *plugged) *plugin.ClientConfig {
 
 func dialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceive)),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceive), grpc.ForceCodecV2(codec{})),
 		grpc.WithIdleTimeout(0), // a socket file that somebody removed would not be found again
 		grpc.WithDisableServiceConfig(),
 		grpc.WithMaxHeaderListSize(maxHeaders),
@@ -203,7 +204,7 @@ func (p *Process) Health(ctx context.Context) error {
 	request := &grpc_health_v1.HealthCheckRequest{Service: wire.HealthService}
 	answer, err := grpc_health_v1.NewHealthClient(p.conn).Check(ctx, request)
 	if err != nil {
-		return fmt.Errorf("asking for its health: %s", status.Convert(err).Message())
+		return fmt.Errorf("asking for its health: %s", clip(status.Convert(err).Message(), maxQuoted))
 	}
 	if answer.GetStatus() != grpc_health_v1.HealthCheckResponse_SERVING {
 		return fmt.Errorf("its health is %s, want SERVING", answer.GetStatus())
@@ -261,9 +262,9 @@ func (r *plugged) judge(h handshake) error {
 		return fault(Protocol, "it speaks version %d of the protocol, this agent speaks %d; update %s", h.app, wire.Protocol, whom(h.app))
 	case h.protocol != string(plugin.ProtocolGRPC):
 		return fault(Protocol, "it speaks %s, and this agent speaks gRPC", clip(h.protocol, maxQuoted))
-	case r.program.MTLS && len(h.certificate) <= 50:
+	case r.program.MTLS && len(h.certificate) <= noCertificate:
 		return fault(Handshake, "it offers no certificate; give it one, or say mtls: false in its entry")
-	case !r.program.MTLS && len(h.certificate) > 50: // go-plugin would take it for an answer to ours, and panic
+	case !r.program.MTLS && len(h.certificate) > noCertificate: // go-plugin would take it for an answer to ours, and panic
 		return fault(Handshake, "it offers a certificate that it was not asked for, and its entry says mtls: false; leave that out")
 	}
 	return r.judgeAddress(h.network, h.address)

@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -133,15 +134,16 @@ type printed struct {
 
 // Write logs the whole lines, as fast as the gate lets them. It is called by one goroutine.
 func (w *printed) Write(p []byte) (int, error) {
-	w.rest = append(w.rest, p...)
+	rest := append(w.rest, p...)
 	for {
-		line, rest, found := strings.Cut(string(w.rest), "\n")
-		if !found && len(w.rest) < maxLine {
+		line, after, found := bytes.Cut(rest, []byte("\n"))
+		if !found && len(rest) < maxLine {
+			w.rest = bytes.Clone(rest) // the piece that it was cut from may have 4 MiB
 			return len(p), nil
 		}
-		w.rest = []byte(rest)
+		rest = after
 		if ok, dropped := w.gate.pass(time.Now()); ok {
-			w.log.Info("plugin printed", "stream", w.stream, "line", clip(w.scrub(line), maxLine), "dropped", dropped)
+			w.log.Info("plugin printed", "stream", w.stream, "line", clip(w.scrub(string(line)), maxLine), "dropped", dropped)
 		}
 	}
 }

@@ -92,6 +92,7 @@ func before() map[string]func() {
 		"inherits": func() { grandchild(false, nil) },
 		"escapes":  func() { grandchild(true, nil) },
 		"hides":    func() { grandchild(true, []string{"A=B"}) },
+		"moves":    moves,
 	}
 }
 
@@ -201,6 +202,26 @@ func grandchild(escape bool, env []string) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: escape}
 	if err := cmd.Start(); err != nil {
 		panic(err)
+	}
+	done(fmt.Sprint(cmd.Process.Pid))
+}
+
+// moves starts a process in the control group above its own. It leaves its number behind, or why there is none.
+func moves() {
+	own, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		panic(err)
+	}
+	_, path, _ := strings.Cut(string(own), "0::")
+	folder, err := os.Open(filepath.Join(os.Getenv("BAD_CGROUPS"), filepath.Dir(strings.TrimSpace(path))))
+	if err != nil {
+		panic(err)
+	}
+	cmd := exec.Command("/bin/sleep", "600")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, UseCgroupFD: true, CgroupFD: int(folder.Fd())}
+	if err := cmd.Start(); err != nil {
+		done(err.Error())
+		return
 	}
 	done(fmt.Sprint(cmd.Process.Pid))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -78,6 +79,10 @@ func (b *bad) Configure(_ context.Context, r *pluginv1.ConfigureRequest) (*plugi
 			{Severity: pluginv1.Severity_SEVERITY_WARNING, Summary: "this is old"},
 			{Severity: pluginv1.Severity_SEVERITY_ERROR, Summary: "want another mode", Pointer: "/mode"},
 		}}, nil
+	case "nags":
+		defer b.keep(r, params.Mode, params.Password.Secret)
+		out := &pluginv1.ConfigureResponse{Diagnostics: slices.Repeat([]*pluginv1.Diagnostic{{Severity: pluginv1.Severity_SEVERITY_WARNING, Summary: "this is old"}}, 1000)}
+		return out, nil
 	case "stalls":
 		select {}
 	case "broken":
@@ -139,6 +144,9 @@ func (b *bad) Run(ctx context.Context, r *pluginv1.RunRequest) (*pluginv1.RunRes
 	if err := dies(in.mode); err != nil {
 		return nil, err
 	}
+	if in.mode == "odd codes" {
+		return nil, status.Error(codes.Code(1000+in.runs), "of my own")
+	}
 	out := &pluginv1.RunResponse{Result: &pluginv1.Result{Status: pluginv1.Status_STATUS_OK, Summary: "pid " + strconv.Itoa(os.Getpid())}}
 	out.Result.Measurements = []*pluginv1.Measurement{{Name: "bad.value", Unit: "s", Value: 1.5}}
 	b.special(ctx, r, in, out)
@@ -164,7 +172,11 @@ func (b *bad) special(ctx context.Context, r *pluginv1.RunRequest, in *instance,
 		fmt.Println("printed:", in.password)
 		out.Result.Summary = "with " + in.password
 		out.Result.Facts = map[string]string{"header": in.password}
+		out.Result.Usage = &pluginv1.Usage{Model: "m", PriceKnown: true, PriceDate: in.password}
 		out.Result.Steps = []*pluginv1.Step{{Name: "auth", Ok: true, Detail: in.password}}
+	case "dies telling":
+		write(2, []byte("panic: "+in.password[:1]+"\x01"+in.password[1:]+"\n"))
+		os.Exit(2)
 	case "knows":
 		out.Result.Summary = strconv.Itoa(len(in.password)) + " bytes, last " + in.password[max(0, len(in.password)-1):]
 	case "crowd":
@@ -227,6 +239,9 @@ func faults() map[string]func() *pluginv1.RunResponse {
 			for i := range 300 {
 				r.Measurements = append(r.Measurements, &pluginv1.Measurement{Name: "bad.value", Unit: "s", Attributes: map[string]string{"i": strconv.Itoa(i)}})
 			}
+		}),
+		"swells": ok(func(r *pluginv1.Result) {
+			r.Measurements = slices.Repeat([]*pluginv1.Measurement{{}}, 500_000)
 		}),
 		"hoards": func() *pluginv1.RunResponse {
 			r := ok(func(*pluginv1.Result) {})()
