@@ -90,6 +90,12 @@ func TestAnswersFromTheFutureAreReadSafely(t *testing.T) {
 	if got := runs(t, h.Check("bad", "probe", with("a", "enum")), 10*time.Second); got.Status != checks.Unknown {
 		t.Errorf("got %s, want unknown", got.Status)
 	}
+	if got := runs(t, h.Check("bad", "probe", with("b", "greased")), 10*time.Second); got.Status != checks.OK || len(got.Measurements) != 1 {
+		t.Errorf("with fields that nobody knows: got %+v, want a good run with its measurement", got)
+	}
+	if got, err := h.Check("bad", "probe", with("c", "severe")).Run(t.Context()); err == nil || err.Error() != "plugin bad: worse than an error" {
+		t.Errorf("with a severity that nobody knows: got %+v, %v, want that the parameters are refused", got, err)
+	}
 }
 
 func TestParametersThatAPluginRefuses(t *testing.T) {

@@ -58,6 +58,7 @@ func TestWhatBecomesOfABatch(t *testing.T) { //nolint:tparallel // one of them e
 		check func(error) bool
 	}{
 		"":               {"", func(error) bool { return true }},
+		"greased":        {"", func(error) bool { return true }},
 		"rejects":        {"", func(error) bool { return true }},
 		"rejects_wildly": {"plugin bad: its answer cannot be used: record 99 is rejected in a batch of 3 records", isRetry},
 		"enum":           {"plugin bad: the plugin gave no reason", isRetry},

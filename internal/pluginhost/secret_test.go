@@ -24,6 +24,11 @@ func TestASecretIsInNothingThatAPluginSays(t *testing.T) {
 	h.await(t, "logging", func(pluginhost.State) bool {
 		return strings.Contains(h.log.String(), "the password is [redacted]") && strings.Contains(h.log.String(), "printed: [redacted]")
 	})
+	_, err := h.Check("bad", "probe", secretly(with("b", "betrays"), &value{text: canary})).Run(t.Context())
+	if err == nil || err.Error() != "plugin bad: /[redacted]: not [redacted]" {
+		t.Errorf("got %v of a plugin that puts it into a diagnostic", err)
+	}
+	h.await(t, "warning", func(pluginhost.State) bool { return strings.Contains(h.log.String(), "a short password: [redacted]") })
 	if strings.Contains(h.log.String(), canary) {
 		t.Errorf("the secret is in the log: %s", h.log)
 	}

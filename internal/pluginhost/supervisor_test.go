@@ -142,6 +142,10 @@ func TestQuarantineIsTriedNowAndThen(t *testing.T) {
 	h := hostOf(t, pluginhost.Options{Times: times, Dev: true}, p)
 	h.Check("bad", "probe", with("a", ""))
 	h.await(t, "quarantine", is(pluginhost.Quarantined))
+	h.await(t, "trying again", func(s pluginhost.State) bool { return s.Restarts[pluginhost.ReasonStart] > 5 })
+	if n := strings.Count(h.log.String(), `level=ERROR msg="plugin failed"`); n > 2 {
+		t.Errorf("%d errors in the log for one and the same problem", n)
+	}
 	stand(t, built, p.Path)
 	h.await(t, "becoming ready", is(pluginhost.Ready))
 }
@@ -200,6 +204,33 @@ func TestTheEndIsInTimeWhateverPluginsDo(t *testing.T) {
 	result, err := h.Check("bad", "probe", with("a", "")).Run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "the agent stops") {
 		t.Errorf("got %+v, %v after the end", result, err)
+	}
+}
+
+// First the calls end, then the process by itself; only one that does not is killed.
+func TestAPluginIsDrainedThenShutDown(t *testing.T) {
+	t.Parallel()
+	p := entry(t, "ends")
+	h := host(t, quick(), p)
+	runs(t, h.Check("bad", "probe", with("a", "")), 10*time.Second)
+	h.Replace(t.Context(), nil)
+	if got, err := os.ReadFile(p.Env["BAD_FILE"]); string(got) != "drained, then shut down" {
+		t.Errorf("got %q, %v, want that it was drained and then ended by itself", got, err)
+	}
+}
+
+func TestAPluginThatDoesNotDrainIsStoppedInTime(t *testing.T) {
+	t.Parallel()
+	times := quick()
+	times.Drain = 100 * time.Millisecond
+	h := host(t, times, entry(t, "undrained"))
+	runs(t, h.Check("bad", "probe", with("a", "")), 10*time.Second)
+	pid := h.state(t).PID
+	if err := h.Restart(t.Context(), "bad"); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(h.log.String(), "plugin was not drained") || h.state(t).PID == pid {
+		t.Errorf("got %+v: %s", h.state(t), h.log)
 	}
 }
 

@@ -46,7 +46,11 @@ func main() {
 			return grpc.NewServer(append(o, grpc.MaxRecvMsgSize(16<<20))...)
 		},
 	})
-	if mode == "lingers" {
+	switch mode {
+	case "ends":
+		was, _ := os.ReadFile(os.Getenv("BAD_FILE"))
+		done(string(was) + ", then shut down")
+	case "lingers":
 		select {}
 	}
 }

@@ -14,6 +14,8 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
 
 	pluginv1 "github.com/windsock-monitor/windsock/plugins/proto/windsock/plugin/v1"
 )
@@ -83,6 +85,16 @@ func (b *bad) Configure(_ context.Context, r *pluginv1.ConfigureRequest) (*plugi
 		defer b.keep(r, params.Mode, params.Password.Secret)
 		out := &pluginv1.ConfigureResponse{Diagnostics: slices.Repeat([]*pluginv1.Diagnostic{{Severity: pluginv1.Severity_SEVERITY_WARNING, Summary: "this is old"}}, 1000)}
 		return out, nil
+	case "betrays":
+		return &pluginv1.ConfigureResponse{Diagnostics: []*pluginv1.Diagnostic{
+			{Severity: pluginv1.Severity_SEVERITY_WARNING, Summary: "a short password: " + string(r.GetSecrets()["pw"])},
+			{Severity: pluginv1.Severity_SEVERITY_ERROR, Summary: "not " + string(r.GetSecrets()["pw"]), Pointer: "/" + string(r.GetSecrets()["pw"])},
+		}}, nil
+	case "severe":
+		return &pluginv1.ConfigureResponse{Diagnostics: []*pluginv1.Diagnostic{{Severity: 99, Summary: "worse than an error"}}}, nil
+	case "greased":
+		b.keep(r, params.Mode, params.Password.Secret)
+		return greased(&pluginv1.ConfigureResponse{}), nil
 	case "stalls":
 		select {}
 	case "broken":
@@ -115,6 +127,12 @@ func (b *bad) Release(_ context.Context, r *pluginv1.ReleaseRequest) (*pluginv1.
 }
 
 func (b *bad) Drain(context.Context, *pluginv1.DrainRequest) (*pluginv1.DrainResponse, error) {
+	switch os.Getenv("BAD_MODE") {
+	case "ends":
+		done("drained")
+	case "undrained":
+		forever()
+	}
 	return &pluginv1.DrainResponse{}, nil
 }
 
@@ -233,8 +251,15 @@ func faults() map[string]func() *pluginv1.RunResponse {
 		"unannounced": measured(&pluginv1.Measurement{Name: "bad.other", Unit: "s"}),
 		"unit":        measured(&pluginv1.Measurement{Name: "bad.value", Unit: "ms"}),
 		"enum":        ok(func(r *pluginv1.Result) { r.Status = 99 }),
-		"text":        ok(func(r *pluginv1.Result) { r.Summary = "\xff\xfe" }),
-		"huge":        ok(func(r *pluginv1.Result) { r.Summary = strings.Repeat("x", 5<<20) }),
+		"greased": func() *pluginv1.RunResponse {
+			r := ok(func(r *pluginv1.Result) {
+				r.Measurements = []*pluginv1.Measurement{greased(&pluginv1.Measurement{Name: "bad.value", Unit: "s", Value: 1.5})}
+				greased(r)
+			})()
+			return greased(r)
+		},
+		"text": ok(func(r *pluginv1.Result) { r.Summary = "\xff\xfe" }),
+		"huge": ok(func(r *pluginv1.Result) { r.Summary = strings.Repeat("x", 5<<20) }),
 		"many": ok(func(r *pluginv1.Result) {
 			for i := range 300 {
 				r.Measurements = append(r.Measurements, &pluginv1.Measurement{Name: "bad.value", Unit: "s", Attributes: map[string]string{"i": strconv.Itoa(i)}})
@@ -256,6 +281,13 @@ func faults() map[string]func() *pluginv1.RunResponse {
 	}
 }
 
+// greased adds a field that only a later version of the protocol knows.
+func greased[M proto.Message](m M) M {
+	later := protowire.AppendString(protowire.AppendTag(nil, 18_001, protowire.BytesType), "later")
+	m.ProtoReflect().SetUnknown(later)
+	return m
+}
+
 func (b *bad) Export(ctx context.Context, r *pluginv1.ExportRequest) (*pluginv1.ExportResponse, error) {
 	in, err := b.find(r.GetInstanceId())
 	if err != nil {
@@ -273,6 +305,8 @@ func (b *bad) Export(ctx context.Context, r *pluginv1.ExportRequest) (*pluginv1.
 		if path := os.Getenv("BAD_FILE"); path != "" {
 			done(string(in.state))
 		}
+	case "greased":
+		greased(out)
 	case "rejects":
 		out.Rejections = []*pluginv1.Rejection{{Index: 0, Reason: "too old"}}
 	case "rejects_wildly":
