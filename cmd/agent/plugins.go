@@ -44,7 +44,8 @@ func newPluginsList(p process) *cobra.Command {
 		Use:   "list",
 		Short: "Show the plugins of the running agent, else those of the configuration",
 		Long: `Ask the running agent for its plugins. Where none runs, show what the configuration and plugins.lock say.
-Exit code 0: every plugin is ready, or no agent runs and every entry can be used; 3: one is not.`,
+Exit code 0: every plugin is ready, or no agent runs and nothing in the files keeps one from
+being started (verify looks at the programs); 3: one is not.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			asJSON, err := wantOutput(output)

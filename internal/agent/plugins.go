@@ -275,7 +275,7 @@ func fillState(out *status.Plugin, s pluginhost.State, at string) {
 		out.Problem = at + ": " + s.Problem
 	}
 	if s.State == pluginhost.Quarantined && s.NextTry.IsZero() {
-		out.Hint = "it is not tried again before the configuration is reloaded"
+		out.Hint = "it is not tried again by itself; when its file or the lock is right: windsock plugins restart " + s.Name
 	} else if s.State == pluginhost.Quarantined {
 		out.Hint = "windsock plugins restart " + s.Name + " tries it at once"
 	}

@@ -22,7 +22,8 @@ func TestASecretIsInNothingThatAPluginSays(t *testing.T) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	h.await(t, "logging", func(pluginhost.State) bool {
-		return strings.Contains(h.log.String(), "the password is [redacted]") && strings.Contains(h.log.String(), "printed: [redacted]")
+		return strings.Contains(h.log.String(), "the password is [redacted]") && strings.Contains(h.log.String(), "printed: [redacted]") &&
+			strings.Contains(h.log.String(), "past the library: [redacted]")
 	})
 	_, err := h.Check("bad", "probe", secretly(with("b", "betrays"), &value{text: canary})).Run(t.Context())
 	if err == nil || err.Error() != "plugin bad: /[redacted]: not [redacted]" {
@@ -43,6 +44,16 @@ func TestASecretIsNotInTheLastWords(t *testing.T) {
 	state := h.await(t, "ending", func(s pluginhost.State) bool { return !s.LastExit.At.IsZero() })
 	if all := fmt.Sprintf("%+v %+v", got, state); strings.Contains(all, canary) || !strings.Contains(all, "panic: [redacted]") {
 		t.Errorf("got %s, want the secret in none of it", all)
+	}
+}
+
+func TestASecretIsNotInTheReportOfACrash(t *testing.T) {
+	t.Parallel()
+	h := host(t, quick(), entry(t, ""))
+	runs(t, h.Check("bad", "probe", secretly(with("a", "blurts"), &value{text: canary})), 10*time.Second)
+	state := h.await(t, "crashing", func(s pluginhost.State) bool { return !s.LastExit.At.IsZero() })
+	if said := strings.Join(state.LastExit.Stderr, "\n"); !strings.Contains(said, "my last words: [redacted]") || strings.Contains(said+h.log.String(), canary) {
+		t.Errorf("got %q and the log %s", said, h.log)
 	}
 }
 

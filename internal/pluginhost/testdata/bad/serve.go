@@ -159,7 +159,7 @@ func (b *bad) Run(ctx context.Context, r *pluginv1.RunRequest) (*pluginv1.RunRes
 	if answer, ok := faults()[in.mode]; ok {
 		return answer(), nil
 	}
-	if err := dies(in.mode); err != nil {
+	if err := dies(in.mode, in.password); err != nil {
 		return nil, err
 	}
 	if in.mode == "odd codes" {
@@ -188,6 +188,7 @@ func (b *bad) special(ctx context.Context, r *pluginv1.RunRequest, in *instance,
 	case "tells":
 		fmt.Fprintln(os.Stderr, "the password is", in.password)
 		fmt.Println("printed:", in.password)
+		write(2, []byte("past the library: "+in.password+"\n"))
 		out.Result.Summary = "with " + in.password
 		out.Result.Facts = map[string]string{"header": in.password}
 		out.Result.Usage = &pluginv1.Usage{Model: "m", PriceKnown: true, PriceDate: in.password}
@@ -211,9 +212,12 @@ func (b *bad) special(ctx context.Context, r *pluginv1.RunRequest, in *instance,
 }
 
 // dies are errors of the call, and ends of the process.
-func dies(mode string) error {
+func dies(mode, secret string) error {
 	switch mode {
 	case "exits":
+		os.Exit(9)
+	case "blurts":
+		write(2, []byte("my last words: "+secret+"\n"))
 		os.Exit(9)
 	case "panics":
 		go panic("no such star")
@@ -293,7 +297,7 @@ func (b *bad) Export(ctx context.Context, r *pluginv1.ExportRequest) (*pluginv1.
 	if err != nil {
 		return nil, err
 	}
-	if err := dies(in.mode); err != nil {
+	if err := dies(in.mode, in.password); err != nil {
 		return nil, err
 	}
 	out := &pluginv1.ExportResponse{Disposition: pluginv1.Disposition_DISPOSITION_DONE}
