@@ -104,7 +104,14 @@ func (w *lake) atWork(t *testing.T) []int {
 			t.Logf("the plugins, of which %d are ready: %+v", len(pids), told)
 		}
 	}()
-	before := len(w.Of("load-even-0"))
+	size := func() int64 {
+		info, err := os.Stat(filepath.Join(w.Dir, "stdout"))
+		if err != nil {
+			return 0
+		}
+		return info.Size()
+	}
+	before := size()
 	w.Until("both plugins at work", func() bool {
 		pids, told = nil, w.Health().Plugins
 		for _, p := range told {
@@ -112,7 +119,7 @@ func (w *lake) atWork(t *testing.T) []int {
 				pids = append(pids, p.PID)
 			}
 		}
-		return len(pids) == 2 && len(w.Of("load-even-0")) > before
+		return len(pids) == 2 && size() > before
 	})
 	return pids
 }
