@@ -95,6 +95,31 @@ func TestFilesThatMayNotBeRun(t *testing.T) {
 	}
 }
 
+// Who reads a program to run it is told what to do about one that may not be.
+func TestTheWayOutIsSaid(t *testing.T) {
+	t.Parallel()
+	dir := spawntest.Dir(t)
+	for path, want := range map[string]string{
+		dir + "/none":                   "/none\" is missing; put the program there, or correct the path",
+		file(t, dir+"/plain", 0o644):    "(mode 0644); chmod 0755 " + dir + "/plain makes it so",
+		file(t, dir+"/world", 0o757):    "(mode 0757); chmod go-w " + dir + "/world takes that from them",
+		folder(t, dir+"/folder", 0o755): "is a directory; write the path of the program",
+	} {
+		f, err := executable.Read(path)
+		if err == nil {
+			_ = f.Close()
+		}
+		if err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+	f, err := executable.Read(file(t, dir+"/good", 0o755))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = f.Close()
+}
+
 func TestAFileOfAnother(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {

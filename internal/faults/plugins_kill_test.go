@@ -32,7 +32,7 @@ type lake struct {
 
 func newLake(t *testing.T) *lake {
 	t.Helper()
-	w := &lake{world: newWorld(t), cgroup: delegated(t)}
+	w := &lake{world: pluginWorld(t), cgroup: delegated(t)}
 	w.folder = filepath.Join(w.Dir, "lake")
 	if err := os.Mkdir(w.folder, 0o700); err != nil {
 		t.Fatal(err)

@@ -42,6 +42,16 @@ var programs = sync.OnceValues(func() (map[string]string, error) {
 	return built, nil
 })
 
+// pluginWorld is a world in whose folder plugins may stand, whatever the umask is.
+func pluginWorld(t *testing.T) *world {
+	t.Helper()
+	w := newWorld(t)
+	if err := os.Chmod(w.Dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
 // program is the path of a plugin.
 func program(t *testing.T, name string) string {
 	t.Helper()
@@ -154,7 +164,7 @@ func (w *world) badPlugins(t *testing.T) map[string]badPlugin {
 // badWorld writes a configuration with one good plugin and all the bad ones, with their lock.
 func badWorld(t *testing.T) (*world, map[string]badPlugin) {
 	t.Helper()
-	w := newWorld(t)
+	w := pluginWorld(t)
 	all, lock := w.badPlugins(t), w.locked(t, "shop", "bad")
 	like, _ := lock.Find("bad")
 	good, _ := lock.Find("shop")
@@ -184,7 +194,8 @@ func badWorld(t *testing.T) (*world, map[string]badPlugin) {
 	if err := lock.Write(filepath.Join(w.Dir, manifest.LockName)); err != nil {
 		t.Fatal(err)
 	}
-	w.Write(strings.Replace(w.config("", entries.String()), "exporters:\n", uses.String()+"exporters:\n", 1))
+	const sinks = "  - {name: odd-sink-replaced, kind: replaced/sink, timeout: 1s}\n  - {name: odd-sink-twice, kind: twice/sink, timeout: 1s}\n"
+	w.Write(strings.Replace(w.config(sinks, entries.String()), "exporters:\n", uses.String()+"exporters:\n", 1))
 	all["shop"] = badPlugin{says: `got string, want integer \(shop/login\)`, out: "want integer", file: true}
 	return w, all
 }
@@ -270,6 +281,14 @@ func TestFault34APluginThatCannotBeUsedHarmsOnlyItsOwnChecks(t *testing.T) {
 			t.Errorf("the check of the plugin %s is %s %s (%s), want an error of ours that says %q", name, r.Status, r.Cause, r.Summary, b.says)
 		}
 	}
+	for _, name := range []string{"replaced", "twice"} {
+		w.Until("the exporter of the plugin "+name+" to be told", func() bool {
+			return matches(all[name].says, w.Problem("exporter odd-sink-"+name))
+		})
+		if e := w.exporter("odd-sink-" + name); e.Queue == 0 {
+			t.Errorf("the exporter of the plugin %s has lost its records: %+v", name, e)
+		}
+	}
 	for _, check := range []string{"good", "models", "chat"} {
 		if r := w.Next(check); r.Status != checks.OK {
 			t.Errorf("beside the bad plugins the check %s is %s %s (%s), want ok", check, r.Status, r.Cause, r.Summary)
@@ -326,7 +345,7 @@ func TestFault34ALockOfNoUseStopsPluginsAndNothingElse(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := pluginWorld(t)
 			lock, err := w.locked(t, "shop", "bad").Bytes()
 			if err != nil {
 				t.Fatal(err)
