@@ -50,6 +50,7 @@ func (s *Scrubber) Add(value string) {
 	s.patterns = s.patterns[:0:0]
 	for _, v := range s.values {
 		s.patterns = append(s.patterns, forms(v)...)
+		s.patterns = append(s.patterns, linesOf(v)...)
 	}
 	slices.SortFunc(s.patterns, func(a, b string) int {
 		return cmp.Or(cmp.Compare(len(b), len(a)), strings.Compare(a, b))
@@ -149,6 +150,20 @@ func forms(value string) []string {
 		out = append(out, enc.EncodeToString(raw))
 		for shift := range 3 {
 			out = append(out, base64Core(enc, raw, shift))
+		}
+	}
+	return out
+}
+
+// linesOf are the lines of a value of several, a private key say: a program's output is looked at line by line. What begins
+// and ends a PEM block is no secret.
+func linesOf(value string) (out []string) {
+	if !strings.Contains(strings.TrimSpace(value), "\n") {
+		return nil
+	}
+	for line := range strings.Lines(value) {
+		if line = strings.TrimSpace(line); len(line) >= minScrub && !strings.HasPrefix(line, "-----") {
+			out = append(out, line)
 		}
 	}
 	return out

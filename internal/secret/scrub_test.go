@@ -53,6 +53,22 @@ func TestScrubberKnowsEveryForm(t *testing.T) {
 	}
 }
 
+// A plugin's log is scrubbed line by line.
+func TestScrubberKnowsEachLineOfAKey(t *testing.T) {
+	s := secret.NewScrubber()
+	s.Add("-----BEGIN KEY-----\r\nMIIEvQIBADANBgkqhkiG\r\nshort\r\n9w0BAQEFAASCBKcwggSj\r\n-----END KEY-----\r\n")
+	for line, want := range map[string]string{
+		"level=INFO line=MIIEvQIBADANBgkqhkiG": "level=INFO line=" + checks.Redacted,
+		"9w0BAQEFAASCBKcwggSj":                 checks.Redacted,
+		"-----BEGIN KEY-----":                  "-----BEGIN KEY-----",
+		"short":                                "short",
+	} {
+		if got := s.String(line); got != want {
+			t.Errorf("got %q from %q, want %q", got, line, want)
+		}
+	}
+}
+
 func TestScrubberLeavesWordsAlone(t *testing.T) {
 	s := secret.NewScrubber()
 	s.Add("mistral") // seven letters
