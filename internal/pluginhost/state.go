@@ -54,8 +54,6 @@ type State struct {
 	LogDropped    int64 // lines
 	Faults        int64 // answers that broke the protocol
 	Calls         map[Call]int64
-	MTLS          bool
-	Bounded       bool // it has a control group: its limits of memory and processes are held
 }
 
 // resident is how much memory a process has.

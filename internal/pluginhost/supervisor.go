@@ -376,7 +376,6 @@ func (s *supervisor) tell() State {
 	out := State{
 		Name: s.name, Version: s.entry.Manifest.Version, State: s.state, Path: s.entry.Path, SHA256: s.entry.SHA256,
 		Kinds: s.entry.Manifest.Names(), Instances: len(s.instances), NextTry: s.nextTry, LastExit: s.lastExit,
-		MTLS: s.entry.MTLS, Bounded: s.o.Cgroups != nil,
 	}
 	session := s.session
 	if session != nil {
