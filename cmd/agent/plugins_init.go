@@ -42,6 +42,9 @@ func initPlugin(p process, f initFlags, dir string) error {
 		return exit(exitUsage, err)
 	}
 	fmt.Fprintf(p.stdout, "wrote the %s in %s into %s\nnext: cd %s && make, then what its README.md says\n", f.kind, f.lang, dir, dir)
+	if f.lang == scaffold.Go && o.Version == "" && f.sdk == "" {
+		fmt.Fprintln(p.stderr, "hint: this windsock is of no published version, and make takes the newest that is; --sdk DIR builds against a checkout")
+	}
 	return nil
 }
 
