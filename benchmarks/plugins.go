@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -131,7 +132,11 @@ func commands(ctx context.Context, binary string, e effort) ([]pluginTold, error
 		return nil, err
 	}
 	bare := func(argv ...string) func() error {
-		return func() error { return exec.CommandContext(ctx, argv[0], argv[1:]...).Run() }
+		return func() error {
+			cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // as the agent does
+			return cmd.Run()
+		}
 	}
 	confined := func() error {
 		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)

@@ -72,8 +72,10 @@ func (b *pluginBench) instance() pluginhost.Instance {
 // bare starts the plugin with go-plugin alone: its own command, certificates, no digest, no shim, no supervisor. It
 // returns when the plugin has answered.
 func (b *pluginBench) bare(ctx context.Context) (*grpc.ClientConn, func(), error) {
+	cmd := exec.CommandContext(ctx, b.path)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // as the agent does: the kernel shares processors out by session
 	client := plugin.NewClient(&plugin.ClientConfig{
-		HandshakeConfig: pluginwire.Handshake(), VersionedPlugins: map[int]plugin.PluginSet{pluginwire.Protocol: {}}, Cmd: exec.CommandContext(ctx, b.path),
+		HandshakeConfig: pluginwire.Handshake(), VersionedPlugins: map[int]plugin.PluginSet{pluginwire.Protocol: {}}, Cmd: cmd,
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC}, AutoMTLS: true, Logger: hclog.NewNullLogger(),
 		Stderr: io.Discard, SyncStdout: io.Discard, SyncStderr: io.Discard,
 	})
