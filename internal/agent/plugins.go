@@ -122,26 +122,23 @@ func guestsOf(text string) (map[string]pluginhost.Guest, error) {
 }
 
 // sockets is a short path that nobody else uses: below the runtime directory, else the state directory, which one agent
-// holds, else a new one.
+// holds, else one that is of that alone.
 func (p *plugins) sockets(cfg *config.Config) (string, error) {
-	var dirs []string
-	if dir := p.agent.o.Getenv("RUNTIME_DIRECTORY"); dir != "" {
-		dirs = append(dirs, filepath.Join(filepath.SplitList(dir)[0], "p"))
+	state, err := StateDir(cfg, p.agent.o.Getenv)
+	if err != nil {
+		return "", err
 	}
-	if dir, err := StateDir(cfg, p.agent.o.Getenv); err == nil {
-		dirs = append(dirs, filepath.Join(dir, "p"))
+	dirs := []string{filepath.Join(state, "p")}
+	if dir := p.agent.o.Getenv("RUNTIME_DIRECTORY"); dir != "" {
+		dirs = []string{filepath.Join(filepath.SplitList(dir)[0], "p"), dirs[0]}
 	}
 	for _, dir := range dirs {
 		if filepath.IsAbs(dir) && len(dir) <= launch.LongestSockets {
 			return dir, nil
 		}
 	}
-	dir, err := launch.TempSockets()
-	if err != nil {
-		return "", err
-	}
-	p.remove = dir
-	return dir, nil
+	p.remove, err = launch.SocketsOf(absolute(state))
+	return p.remove, err
 }
 
 // entriesOf are the entries that can be started, as far as the files tell.
