@@ -27,7 +27,7 @@ func TestAFolderOfSocketsThatAKilledOneLeftIsFound(t *testing.T) {
 // In a folder where everybody can write somebody else may have been there before.
 func TestAFolderOfSocketsThatIsAnothersIsNotTaken(t *testing.T) {
 	for name, put := range map[string]func(dir string) error{
-		"open to others": func(dir string) error { return os.Chmod(dir, 0o755) }, //nolint:gosec // that is the point
+		"open to others": func(dir string) error { return os.Chmod(dir, 0o755) },
 		"a link": func(dir string) error {
 			if err := os.Rename(dir, dir+".real"); err != nil {
 				return err
@@ -75,7 +75,7 @@ func TestFoldersOfSocketsAreShort(t *testing.T) {
 // short is a folder with a short path.
 func short(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "s")
+	dir, err := os.MkdirTemp("/tmp", "s") //nolint:usetesting // that of the test is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
