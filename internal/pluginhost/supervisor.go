@@ -254,7 +254,7 @@ func (s *supervisor) close(ctx context.Context) {
 func (s *supervisor) ready(ctx context.Context) (*session, error) {
 	for {
 		s.mu.Lock()
-		session, changed, err := s.session, s.changed, s.unavailable(ctx)
+		session, changed, problem, err := s.session, s.changed, s.problem, s.unavailable(ctx)
 		s.mu.Unlock()
 		if session != nil || err != nil {
 			return session, err
@@ -264,6 +264,9 @@ func (s *supervisor) ready(ctx context.Context) (*session, error) {
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.Canceled) {
 				return nil, ctx.Err()
+			}
+			if problem != "" {
+				return nil, s.fault("it did not become ready in time, and the last time: %s", problem)
 			}
 			return nil, s.fault("it did not become ready in time")
 		}
