@@ -263,6 +263,7 @@ func pluginMetrics() []Metric {
 		{Name: "windsock.plugin.calls", Self: true, Kind: Counter, Attrs: []string{"code", "method", "plugin"}, Doc: "calls of the plugin by method and gRPC code"},
 		{Name: "windsock.plugin.memory.usage", Self: true, Unit: "By", Attrs: plugin, Doc: "resident memory of the plugin's process"},
 		{Name: "windsock.plugin.abandoned", Self: true, Attrs: plugin, Doc: "runs in the plugin that ignored their deadline and have not come back"},
+		{Name: "windsock.plugin.faults", Self: true, Kind: Counter, Attrs: plugin, Doc: "answers of the plugin that broke the protocol, and were not used"},
 		{Name: "windsock.plugin.log.dropped", Self: true, Kind: Counter, Attrs: plugin, Doc: "lines of the plugin's log that were left out: there were too many"},
 	}
 }

@@ -132,6 +132,9 @@ func printPluginTrouble(w io.Writer, one *status.Plugin) {
 			fmt.Fprintf(w, "  | %s\n", line)
 		}
 	}
+	if one.Note != "" {
+		fmt.Fprintf(w, "%s: %s\n", one.Name, one.Note)
+	}
 	if one.Plain {
 		fmt.Fprintf(w, "%s: without AutoMTLS: other programs of the agent's user can call it\n", one.Name)
 	}

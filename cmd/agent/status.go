@@ -143,6 +143,9 @@ func printPlugin(w io.Writer, p *status.Plugin) {
 	if p.LastExit != "" {
 		fmt.Fprintf(w, ", last exit: %s", p.LastExit)
 	}
+	if p.Note != "" {
+		fmt.Fprintf(w, ", %s", p.Note)
+	}
 	fmt.Fprintln(w)
 }
 

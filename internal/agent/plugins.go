@@ -251,6 +251,7 @@ func (p *plugins) states() []status.Plugin {
 		told := entryState(&entries[i])
 		if s, runs := live[told.Name]; runs && entries[i].Fault == nil {
 			fillState(&told, s, entries[i].At)
+			p.note(&told, s)
 		}
 		out = append(out, told)
 	}
@@ -278,6 +279,18 @@ func fillState(out *status.Plugin, s pluginhost.State, at string) {
 	}
 }
 
+// note says where what runs is not what the entry and the lock say.
+func (p *plugins) note(out *status.Plugin, s pluginhost.State) {
+	switch {
+	case s.Guest:
+		out.Path, out.SHA256 = "", ""
+		out.Note = "a process that was started for a debugger: neither checked nor confined"
+	case p.agent.o.DevPlugins:
+		out.SHA256 = ""
+		out.Note = "run with --dev-plugins: nobody looks whether it is what was locked"
+	}
+}
+
 // observe adds the metrics of plugins to a snapshot.
 func (p *plugins) observe(s *snapshotting) {
 	entries, live := p.live()
@@ -291,6 +304,7 @@ func (p *plugins) observe(s *snapshotting) {
 		if state.RSS > 0 {
 			s.gauge("windsock.plugin.memory.usage", float64(state.RSS), attrs)
 		}
+		s.total("windsock.plugin.faults", float64(state.Faults), attrs)
 		s.total("windsock.plugin.log.dropped", float64(state.LogDropped), attrs)
 		for reason, n := range state.Restarts {
 			s.total("windsock.plugin.restarts", float64(n), map[string]string{"plugin": name, "reason": reason})

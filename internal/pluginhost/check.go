@@ -70,6 +70,9 @@ func (c *check) Close() error {
 func (c *check) Run(ctx context.Context) (checks.Result, error) {
 	ctx, cancel := c.in.bounded(ctx)
 	defer cancel()
+	if err := c.in.s.dearOf(c.in.kind); err != nil {
+		return c.failed(err)
+	}
 	if err := c.load(ctx); err != nil {
 		return checks.Result{}, err
 	}
@@ -134,7 +137,17 @@ func (c *check) judge(answer *pluginv1.RunResponse) (checks.Result, error) {
 	scrubResult(answer.GetResult(), c.in.s.o.Scrubber.String)
 	result, err := wire.ResultFromProto(answer.GetResult())
 	if err != nil {
-		return refuse(claimed(answer.GetResult().GetUsage()), "its result cannot be used: %s", oneLine(err))
+		usage := claimed(answer.GetResult().GetUsage())
+		if most := c.in.most(); usage != nil && usage.Cost > most {
+			usage.Cost, err = most, c.in.s.tooDear(c.in.kind, usage.Cost, most)
+			return checks.Result{Usage: usage}, err
+		}
+		return refuse(usage, "its result cannot be used: %s", oneLine(err))
+	}
+	if u, most := result.Usage, c.in.most(); u != nil && u.Cost > most {
+		claim := u.Cost
+		u.Cost = most
+		return checks.Result{Usage: u}, c.in.s.tooDear(c.in.kind, claim, most)
 	}
 	spec := c.in.kindSpec()
 	for _, m := range result.Measurements {
@@ -146,13 +159,35 @@ func (c *check) judge(answer *pluginv1.RunResponse) (checks.Result, error) {
 			return refuse(result.Usage, "its measurement %s has the unit %q, and its manifest announces %q", m.Name, m.Unit, unit)
 		}
 	}
-	if u, most := result.Usage, c.in.most(); u != nil && u.Cost > most {
-		return refuse(u, "it says that the run cost %s, and at most %s was announced", u.Cost, most)
-	}
 	if n := len(answer.GetMemory()); n > wire.MaxMemory {
 		return refuse(result.Usage, "it wants %d bytes to be kept, and may have %d", n, wire.MaxMemory)
 	}
 	return result, nil
+}
+
+// tooDear notes that a run cost more than what was announced, and so more than was reserved. What it says beyond that is
+// not booked: the budget is everybody's, and one word of a plugin could use it up. But nothing of the kind is run any more,
+// before an operator has looked: it may have said the truth.
+func (s *supervisor) tooDear(kind string, claim, most checks.PicoUSD) error {
+	err := s.fault("it says that a run of %s cost %s, and at most %s was announced; none is made before it is restarted by hand", kind, claim, most)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dear == nil {
+		s.dear = map[string]*callError{}
+	}
+	s.dear[kind] = err
+	s.log.Error("plugin costs more than it announced; runs of the kind are not made any more", "kind", kind, "claim", claim.String(), "announced", most.String())
+	return err
+}
+
+// dearOf is why runs of a kind are not made, nil where they are.
+func (s *supervisor) dearOf(kind string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.dear[kind]; err != nil {
+		return err
+	}
+	return nil
 }
 
 // claimed is what a result that cannot be used says of money.

@@ -3,6 +3,7 @@ package pluginhost_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -59,7 +60,6 @@ func TestAnswersThatAreRefused(t *testing.T) { //nolint:tparallel // all in one 
 		"huge":        "plugin bad: its answer is larger than 4 MiB",
 		"many":        "plugin bad: its result cannot be used: 300 measurements, want at most 200",
 		"hoards":      "plugin bad: it wants 66560 bytes to be kept, and may have 65536",
-		"spends":      "plugin bad: it says that the run cost $0.000001, and at most $0.000000 was announced",
 		"internal":    "plugin bad: Internal: out of cheese",
 		"shouts":      "plugin bad: Internal: ",
 		"deadline":    "plugin bad: DeadlineExceeded: of my own",
@@ -279,9 +279,6 @@ func TestMoney(t *testing.T) {
 	if most, _ := c.(checks.Paid).MaxCost(time.Time{}); most != 10 {
 		t.Errorf("got at most %d, want the 10 that the plugin says of these parameters", most)
 	}
-	if _, got = cost("spends", 10*time.Second); got.Status != checks.Error || got.Usage == nil || got.Usage.Cost != 5000 {
-		t.Errorf("more than was announced: got %+v, want an error that books it", got)
-	}
 	if _, got = cost("cheats", 10*time.Second); got.Status != checks.Error || got.Usage == nil || got.Usage.Cost != 700 {
 		t.Errorf("a result that contradicts itself: got %+v, want an error that books it", got)
 	}
@@ -290,6 +287,37 @@ func TestMoney(t *testing.T) {
 	}
 	if _, got = cost("broken", 10*time.Second); got.Status != checks.Error || got.Usage == nil || got.Usage.Cost != 0 {
 		t.Errorf("not run: got %+v, want that it cost nothing", got)
+	}
+}
+
+// What a plugin says beyond what was reserved uses up nobody's budget, and its kind is not run any more.
+func TestARunThatCostsMoreThanWasAnnounced(t *testing.T) {
+	t.Parallel()
+	for kind, most := range map[string]checks.PicoUSD{"costly": 1000, "probe": 0} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			h := host(t, quick(), entry(t, ""))
+			want := fmt.Sprintf("plugin bad: it says that a run of %s cost $0.000001, and at most %s was announced; none is made before it is restarted by hand", kind, most)
+			c := h.Check("bad", kind, with("a", "spends"))
+			got := runs(t, c, 10*time.Second)
+			if got.Status != checks.Error || got.Summary != want || got.Usage == nil || got.Usage.Cost != most {
+				t.Errorf("got %+v with %+v, want %q and %s booked", got, got.Usage, want, most)
+			}
+			calls := h.state(t).Calls[pluginhost.Call{Method: "Run", Code: "OK"}]
+			got = runs(t, h.Check("bad", kind, with("b", "ok")), 10*time.Second)
+			if state := h.state(t); got.Status != checks.Error || got.Summary != want || state.Calls[pluginhost.Call{Method: "Run", Code: "OK"}] != calls || !strings.Contains(want, state.Problem) || state.Problem == "" {
+				t.Errorf("got %+v and %+v, want that it was not run and why", got, state)
+			}
+			if got.Usage != nil && got.Usage.Cost != 0 {
+				t.Errorf("a run that was not made cost %s", got.Usage.Cost)
+			}
+			if err := h.Restart(t.Context(), "bad"); err != nil {
+				t.Fatal(err)
+			}
+			if got = runs(t, h.Check("bad", kind, with("b", "ok")), 10*time.Second); got.Status != checks.OK {
+				t.Errorf("restarted by hand, it is %+v", got)
+			}
+		})
 	}
 }
 

@@ -53,7 +53,7 @@ func (p *patience) failed(how failure, now time.Time, ready time.Duration) verdi
 	case absent:
 	}
 	p.crashes = slices.DeleteFunc(p.crashes, func(at time.Time) bool { return now.Sub(at) > p.times.CrashWindow })
-	if how != absent && (p.halfOpen || p.handshakes >= maxHandshakes || len(p.crashes) >= maxCrashes) {
+	if p.halfOpen || how != absent && (p.handshakes >= maxHandshakes || len(p.crashes) >= maxCrashes) {
 		p.halfOpen = true
 		return verdict{quarantined: true, wait: p.times.HalfOpen}
 	}

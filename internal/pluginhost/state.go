@@ -52,6 +52,7 @@ type State struct {
 	LastExit      launch.Exit
 	Abandoned     int   // runs that did not come back
 	LogDropped    int64 // lines
+	Guest         bool  // somebody else started it, in a debugger
 	Faults        int64 // answers that broke the protocol
 	Calls         map[Call]int64
 }

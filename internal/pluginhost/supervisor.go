@@ -1,6 +1,7 @@
 package pluginhost
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,9 +43,10 @@ type supervisor struct {
 	nextTry   time.Time
 	lastExit  launch.Exit
 	since     time.Time
-	outcomes  int       // attempts that are over
-	until     time.Time // by when it must be gone; zero: as long as it takes
-	gone      string    // why it does not come back; "": it may
+	outcomes  int                   // attempts that are over
+	until     time.Time             // by when it must be gone; zero: as long as it takes
+	gone      string                // why it does not come back; "": it may
+	dear      map[string]*callError // by kind that cost more than it announced: why it is not run
 }
 
 // supervise starts the loop; the plugin is started when it has an instance.
@@ -204,6 +206,7 @@ func (s *supervisor) change(p Plugin) {
 // pardon forgets the failures, and what waits for the plugin waits again; mu is held.
 func (s *supervisor) pardon() {
 	s.patience.forget()
+	s.dear = nil
 	if s.state == Quarantined || s.state == Backoff {
 		s.state, s.problem, s.nextTry = Starting, "", time.Time{}
 		s.announce()
@@ -387,13 +390,18 @@ func (s *supervisor) tell() State {
 		out.Problem = s.problem
 	}
 	instances := slices.Collect(maps.Values(s.instances))
+	var dear string
+	for _, kind := range slices.Sorted(maps.Keys(s.dear)) {
+		dear = strings.TrimPrefix(s.dear[kind].text, "plugin "+s.name+": ")
+	}
 	s.mu.Unlock()
 	if session != nil {
 		out.PID = session.process.PID()
 		out.RSS = resident(out.PID)
 		out.Abandoned = session.abandonedRuns()
 		out.LogDropped = session.process.Dropped()
-		out.Problem = faultsOf(instances)
+		out.Problem = cmp.Or(dear, faultsOf(instances))
+		out.Guest = session.process.Guest()
 	}
 	s.stats.put(&out)
 	return out

@@ -176,6 +176,7 @@ type Plugin struct {
 	Instances  int       `json:"instances,omitempty"` // checks and exporters that it serves
 	Problem    string    `json:"problem,omitempty"`   // why it is not ready; empty while all is well
 	Hint       string    `json:"hint,omitempty"`
+	Note       string    `json:"note,omitempty"` // what people should not forget of it
 	NextTry    time.Time `json:"next_try,omitzero"`
 	LastExit   string    `json:"last_exit,omitempty"`  // how its process last ended
 	LastLines  []string  `json:"last_lines,omitempty"` // what it wrote last before that
