@@ -66,6 +66,9 @@ func (a *Agent) history(ctx context.Context) (history, error) {
 		h.now, h.open = now, book.List()
 		return incident.Outcome{}
 	})
+	if err == nil {
+		err = a.store.Settle(ctx) // an incident that is not open any more is in its timeline
+	}
 	return h, err
 }
 

@@ -96,6 +96,12 @@ func (s *Store) BeginWith(within time.Duration, along Along, records ...checks.R
 	}
 }
 
+// Settle waits until what was begun before is kept, so that whoever reads next finds it.
+func (s *Store) Settle(ctx context.Context) error {
+	_, err := s.persist(ctx)
+	return err
+}
+
 // persist puts on disk what is dirty, and reports whether it is there.
 func (s *Store) persist(ctx context.Context) (bool, error) {
 	req := &request{done: make(chan struct{})}

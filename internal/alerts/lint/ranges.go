@@ -33,7 +33,7 @@ func (s *sight) bounds() bounds {
 	switch s.Metric {
 	case "probe.success", "probe.egress.reachable", "probe.llm.model.listed", "probe.llm.model.usable", "probe.llm.model.floating",
 		"probe.llm.price.known", "probe.key.valid", "probe.key.same", "spend.source.usable", "windsock.headroom.paused",
-		"windsock.store.degraded", "windsock.config.reload_success", "windsock.export.held":
+		"windsock.store.degraded", "windsock.config.reload_success", "windsock.export.held", "windsock.plugin.up", "windsock.plugin.quarantined":
 		return oneAmong(0, 1)
 	case "probe.llm.model.alias_info", "windsock.build_info":
 		return oneAmong(1)
