@@ -28,7 +28,8 @@ type Finding struct {
 	Hint    string // the word that was meant, perhaps
 }
 
-// Compile reads the kind's schema. It loads nothing from outside: a reference to another document is an error.
+// Compile reads the kind's schema. It loads nothing from outside: a reference to another document is an error, and so is a
+// schema that is too much to validate with.
 func (k Kind) Compile() (*Schema, error) {
 	if len(k.Schema) == 0 {
 		return nil, errors.New("it has no schema of its parameters")
@@ -42,6 +43,9 @@ func (k Kind) Compile() (*Schema, error) {
 	}
 	if object, ok := document.(map[string]any); !ok || object["type"] != "object" {
 		return nil, errors.New(`its schema is not that of an object: want "type": "object"`)
+	}
+	if err := weigh(document); err != nil {
+		return nil, err
 	}
 	compiler := jsonschema.NewCompiler()
 	compiler.DefaultDraft(jsonschema.Draft2020)
