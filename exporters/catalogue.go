@@ -259,7 +259,7 @@ func pluginMetrics() []Metric {
 	return []Metric{
 		{Name: "windsock.plugin.up", Self: true, Attrs: plugin, Doc: "1 while the plugin is ready, else 0"},
 		{Name: "windsock.plugin.quarantined", Self: true, Attrs: plugin, Doc: "1 while the plugin is not started any more, because it crashes or is not the one that was locked"},
-		{Name: "windsock.plugin.restarts", Self: true, Kind: Counter, Attrs: []string{"plugin", "reason"}, Doc: "times that the plugin's process had to be started again, by reason: crash, health, abandoned, secret, asked; start for one that did not become ready"},
+		{Name: "windsock.plugin.restarts", Self: true, Kind: Counter, Attrs: []string{"plugin", "reason"}, Doc: "times that the plugin's process had to be started again, by reason: crash, health, disk, abandoned, secret, asked; start for one that did not become ready"},
 		{Name: "windsock.plugin.calls", Self: true, Kind: Counter, Attrs: []string{"code", "method", "plugin"}, Doc: "calls of the plugin by method and gRPC code"},
 		{Name: "windsock.plugin.memory.usage", Self: true, Unit: "By", Attrs: plugin, Doc: "resident memory of the plugin's process"},
 		{Name: "windsock.plugin.abandoned", Self: true, Attrs: plugin, Doc: "runs in the plugin that ignored their deadline and have not come back"},

@@ -197,6 +197,17 @@ func (s *supervisor) configureAll(ctx context.Context, session *session) {
 	_ = group.Wait()
 }
 
+// look is done now and then. The fault is why the plugin has to be ended.
+func (s *supervisor) look(ctx context.Context, session *session, misses int) (int, *over) {
+	if text := session.process.Overfull(); text != "" {
+		return misses, &over{reason: ReasonDisk, text: text + ", and it was ended"}
+	}
+	if misses = s.checkHealth(ctx, session, misses); misses >= maxMisses {
+		return misses, &over{reason: ReasonHealth, text: fmt.Sprintf("it did not answer %d questions for its health, and was ended", maxMisses)}
+	}
+	return misses, nil
+}
+
 // checkHealth asks for the plugin's health, where it has not answered anything meanwhile.
 func (s *supervisor) checkHealth(ctx context.Context, session *session, misses int) int {
 	if session.process.Guest() {

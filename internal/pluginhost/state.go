@@ -24,6 +24,7 @@ const (
 const (
 	ReasonCrash     = "crash"
 	ReasonHealth    = "health"    // it did not answer
+	ReasonDisk      = "disk"      // its own folder held too much
 	ReasonAbandoned = "abandoned" // too many runs did not come back
 	ReasonSecret    = "secret"    // one has changed, and the plugin wants a new process for it
 	ReasonAsked     = "asked"     // by an operator, or its entry changed

@@ -325,12 +325,11 @@ func (s *supervisor) serve(ctx context.Context, session *session) error {
 		case <-s.poke:
 			session.helpers.Go(func() { s.configureAll(ctx, session) })
 		case <-ticker.C:
-			if misses = s.checkHealth(ctx, session, misses); misses >= maxMisses {
+			var fault *over
+			if misses, fault = s.look(ctx, session, misses); fault != nil {
 				s.lose(session)
-				return &over{
-					how: crashed, reason: ReasonHealth, ready: time.Since(began), exit: session.process.Exit(),
-					text: fmt.Sprintf("it did not answer %d questions for its health, and was ended", maxMisses),
-				}
+				fault.how, fault.ready, fault.exit = crashed, time.Since(began), session.process.Exit()
+				return fault
 			}
 		}
 	}

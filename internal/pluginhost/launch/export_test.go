@@ -19,3 +19,8 @@ func Print(log *slog.Logger, piece []byte) {
 	w := &printed{stream: "stdout", gate: newGate(), log: log, scrub: func(text string) string { return text }}
 	_, _ = w.Write(piece)
 }
+
+// Overfull says what is too much in a folder.
+func Overfull(folder string, bytes int64, entries int) string {
+	return overfull(folder, bytes, entries)
+}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -198,6 +200,10 @@ func (b *bad) special(ctx context.Context, r *pluginv1.RunRequest, in *instance,
 		os.Exit(2)
 	case "knows":
 		out.Result.Summary = strconv.Itoa(len(in.password)) + " bytes, last " + in.password[max(0, len(in.password)-1):]
+	case "fills", "spreads", "litters":
+		if err := fill(in.mode); err != nil {
+			out.Result.Summary = err.Error()
+		}
 	case "crowd":
 		b.mu.Lock()
 		b.inside++
@@ -209,6 +215,28 @@ func (b *bad) special(ctx context.Context, r *pluginv1.RunRequest, in *instance,
 		b.mu.Unlock()
 		out.Result.Summary = strconv.Itoa(most)
 	}
+}
+
+// fill puts into the folder for temporary files what takes much room, what only looks as if it did, or too many files.
+func fill(mode string) error {
+	for i := range map[string]int{"fills": 5, "spreads": 5, "litters": 10_001}[mode] {
+		f, err := os.CreateTemp("", "t")
+		if err != nil {
+			return err
+		}
+		switch {
+		case mode == "fills":
+			err = syscall.Fallocate(int(f.Fd()), 0, 0, 60<<20)
+		case mode == "spreads" && i < 4:
+			err = syscall.Fallocate(int(f.Fd()), 0, 0, 60<<20)
+		case mode == "spreads":
+			err = f.Truncate(900 << 20)
+		}
+		if err = errors.Join(err, f.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // dies are errors of the call, and ends of the process.
