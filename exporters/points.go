@@ -151,6 +151,24 @@ func ownName(name string) bool {
 	return strings.HasPrefix(name, selfPrefix)
 }
 
+// Reserved reports whether a plugin may not announce a measurement of this name: Points gives it out itself, or it is the
+// agent's. It is so in the spelling of Prometheus too, which a backend that translates OTLP would take for ours.
+func Reserved(name string) bool {
+	flat := flatten(name)
+	for _, own := range []string{metricSuccess, metricDuration, metricTimeout, metricRuns, metricFailures, metricSkips, metricCost, metricPriceKnown, metricLastRun} {
+		if flat == flatten(own) {
+			return true
+		}
+	}
+	return strings.HasPrefix(flat, flatten(selfPrefix))
+}
+
+// flatten is a name without what Prometheus changes in it: dots, and the unit or total at its end.
+func flatten(name string) string {
+	flat := strings.ReplaceAll(name, ".", "_")
+	return strings.TrimSuffix(strings.TrimSuffix(flat, "_total"), "_seconds")
+}
+
 func alertPoints(rec checks.Record) []Point {
 	a := rec.Alert
 	at, ok := usableTime(a.At, rec.At)

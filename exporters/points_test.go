@@ -207,6 +207,45 @@ func TestPointsCarryTheRunsTimeAndTheCommonAttributes(t *testing.T) {
 	}
 }
 
+// What Points adds of its own to a record, no plugin may announce: its measurement would stand where ours is missing.
+func TestWhatPointsGivesOutIsReserved(t *testing.T) {
+	t.Parallel()
+	given := map[string]bool{}
+	for _, result := range []checks.Result{checks.Pass("pong"), checks.Fail(checks.CauseTimeout, "late"), checks.Skip(checks.CauseBreakerOpen, "open")} {
+		r := report(result)
+		r.Timeout, r.Usage = time.Second, &checks.Usage{Model: "m", PriceKnown: true}
+		for _, p := range exporters.Points(checks.Record{Report: r}) {
+			given[p.Name] = true
+		}
+	}
+	for _, p := range exporters.Points(checks.Record{At: noon(), Agent: &checks.Snapshot{Version: "1", StartedAt: noon()}}) {
+		given[p.Name] = true
+	}
+	for _, m := range exporters.Catalogue() {
+		if m.Page || m.Self {
+			given[m.Name] = true
+		}
+	}
+	for _, want := range []string{"probe.success", "probe.skips", "probe.llm.cost.usd", "probe.last_run_timestamp", "windsock.uptime"} {
+		if !given[want] {
+			t.Errorf("%s was not given out", want)
+		}
+	}
+	for name := range given {
+		prometheus := strings.ReplaceAll(name, ".", "_")
+		for _, spelling := range []string{name, prometheus, prometheus + "_seconds", prometheus + "_total"} {
+			if !exporters.Reserved(spelling) {
+				t.Errorf("%s is not reserved", spelling)
+			}
+		}
+	}
+	for _, free := range []string{"shop.success", "probe.http.duration", "probe.success.rate", "windsocks.count", "windsock"} {
+		if exporters.Reserved(free) {
+			t.Errorf("%s is reserved", free)
+		}
+	}
+}
+
 func TestPointsOfAnAlertTellItsState(t *testing.T) {
 	t.Parallel()
 	for state, want := range map[checks.AlertState]float64{

@@ -36,6 +36,8 @@ What a run cost, and what it observed for histograms, counts whether or not it i
 ## Names of plugins and queries
 
 The prometheus check measures what its queries give as ` + "`query.NAME`" + `, which no name of this page begins with. A plugin's measurement keeps its name, is a gauge in the unit that the plugin gives, and cannot take a name of this page.
+A plugin that announces one of those that the agent gives out itself is refused: ` + "`probe.success`, `.duration`, `.timeout`, `.last_run_timestamp`, `.runs`, `.failures`, `.skips`, `probe.llm.cost.usd`, `probe.llm.price.known`, and all of `windsock.`" + `, also with
+underscores for the dots. They would stand where ours are left out on purpose: a check that is ` + "`error`" + ` would look green.
 Names, attribute keys and values are cleaned and bounded (128, 64 and 128 bytes, 16 attributes). The keys ` + "`le` and `quantile`" + `
 belong to Prometheus and become ` + "`bound` and `q`" + `. A value that is not finite is dropped.
 `

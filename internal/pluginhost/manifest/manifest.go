@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/exporters"
 	pluginv1 "github.com/windsock-monitor/windsock/plugins/proto/windsock/plugin/v1"
 )
 
@@ -266,8 +267,8 @@ func (k Kind) check() error {
 			say("it announces the measurement %q, want a lower-case dotted name", cut(one.Name))
 		case len(one.Unit) > 32 || !isLine(one.Unit) || !isLine(one.Description):
 			say("the unit or description of its measurement %q is not one line", one.Name)
-		case strings.HasPrefix(one.Name, "windsock."):
-			say("it announces the measurement %q, and names of windsock. are the agent's own", one.Name)
+		case exporters.Reserved(one.Name):
+			say("it announces the measurement %q, which is a name of the agent's own", one.Name)
 		case seen[one.Name]:
 			say("it announces the measurement %q twice", one.Name)
 		}

@@ -104,9 +104,12 @@ func TestWhatIsWrongWithAManifest(t *testing.T) {
 		"a schema elsewhere": {func(d *pluginv1.DescribeResponse) {
 			d.Kinds[0].ConfigSchemaJson = []byte(`{"type":"object","properties":{"a":{"$ref":"https://example.com/s.json"}}}`)
 		}, "a plugin's schema must stand alone"},
-		"a negative cost":      {func(d *pluginv1.DescribeResponse) { d.Kinds[1].MaxCostPicoUsd = -1 }, "a bound of it is below 0"},
-		"a negative time":      {func(d *pluginv1.DescribeResponse) { d.Kinds[1].DefaultTimeout = durationpb.New(-1) }, "default_timeout is not a duration"},
-		"a measurement's name": {func(d *pluginv1.DescribeResponse) { d.Kinds[1].Measurements[0].Name = "A b" }, `it announces the measurement "A b"`},
+		"a negative cost":                {func(d *pluginv1.DescribeResponse) { d.Kinds[1].MaxCostPicoUsd = -1 }, "a bound of it is below 0"},
+		"a negative time":                {func(d *pluginv1.DescribeResponse) { d.Kinds[1].DefaultTimeout = durationpb.New(-1) }, "default_timeout is not a duration"},
+		"a measurement's name":           {func(d *pluginv1.DescribeResponse) { d.Kinds[1].Measurements[0].Name = "A b" }, `it announces the measurement "A b"`},
+		"a verdict of its own":           {func(d *pluginv1.DescribeResponse) { d.Kinds[1].Measurements[0].Name = "probe.success" }, `announces the measurement "probe.success", which is a name of the agent's own`},
+		"a verdict as Prometheus has it": {func(d *pluginv1.DescribeResponse) { d.Kinds[1].Measurements[0].Name = "probe_success" }, `"probe_success", which is a name of the agent's own`},
+		"the agent's own state":          {func(d *pluginv1.DescribeResponse) { d.Kinds[1].Measurements[0].Name = "windsock.uptime" }, `"windsock.uptime", which is a name of the agent's own`},
 		"a measurement is twice": {func(d *pluginv1.DescribeResponse) {
 			d.Kinds[1].Measurements = append(d.Kinds[1].Measurements, d.Kinds[1].Measurements[0])
 		}, "twice"},
