@@ -45,7 +45,7 @@ func cgroups(t *testing.T) (*sandbox.Cgroups, string) {
 	return nil, ""
 }
 
-// Everything that a plugin started ends with it, whatever session it is in, and its control group with them.
+// Everything that a plugin started ends with it, whatever group it is in, and its control group with them.
 func TestAControlGroupHoldsWhatAPluginStarts(t *testing.T) {
 	t.Parallel()
 	groups, dir := cgroups(t)

@@ -12,12 +12,12 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/windsock-monitor/windsock/internal/pluginhost/launch"
 	"github.com/windsock-monitor/windsock/internal/pluginhost/manifest"
 	"github.com/windsock-monitor/windsock/internal/sandbox"
 	"github.com/windsock-monitor/windsock/internal/secret"
@@ -105,7 +105,7 @@ type Host struct {
 	closed  bool                   // guarded by mu
 }
 
-// New makes a host, and the folder of sockets, in which nothing is left of an agent before. Nothing is started.
+// New makes a host, and the folder of sockets. Nothing is left of an agent before: neither there, nor of what its plugins started. Nothing is started.
 func New(o Options) (*Host, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -117,14 +117,8 @@ func New(o Options) (*Host, error) {
 	if err := os.MkdirAll(o.Sockets, 0o700); err != nil {
 		return nil, fmt.Errorf("making the folder of the plugins' sockets: %w", err)
 	}
-	left, err := os.ReadDir(o.Sockets)
-	if err != nil {
-		return nil, fmt.Errorf("reading the folder of the plugins' sockets: %w", err)
-	}
-	for _, entry := range left {
-		if err := os.RemoveAll(filepath.Join(o.Sockets, entry.Name())); err != nil {
-			return nil, fmt.Errorf("clearing the folder of the plugins' sockets: %w", err)
-		}
+	if err := launch.Clear(o.Sockets, o.Log); err != nil {
+		return nil, err
 	}
 	return &Host{o: o, plugins: map[string]*supervisor{}}, nil
 }

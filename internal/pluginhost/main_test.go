@@ -31,7 +31,29 @@ var (
 	locked manifest.Manifest // what it says of itself
 )
 
-func TestMain(m *testing.M) { os.Exit(run(m)) } //nolint:forbidigo // of TestMain
+// asAgent makes this test binary an agent that is killed: the program, the folder of sockets, and the file of the plugin.
+const asAgent = "WINDSOCK_TEST_PLUGINHOST_AGENT"
+
+func TestMain(m *testing.M) {
+	if args := strings.Fields(os.Getenv(asAgent)); len(args) == 4 { //nolint:forbidigo // this binary is the agent of a test
+		os.Exit(agent(args[0], args[1], args[2], args[3])) //nolint:forbidigo // likewise
+	}
+	os.Exit(run(m)) //nolint:forbidigo // of TestMain
+}
+
+// agent starts the plugin, says its number and waits to be killed.
+func agent(program, sockets, mode, file string) int {
+	process, err := launch.Start(context.Background(), launch.Program{
+		Name: "bad", Path: program, Sockets: sockets, MTLS: true, Env: []string{"BAD_MODE=" + mode, "BAD_FILE=" + file},
+		Policy: sandbox.Policy{Write: []string{filepath.Dir(file)}},
+	})
+	if err != nil {
+		slog.Error("starting", "error", err) //nolint:sloglint // of a process of its own
+		return 1
+	}
+	fmt.Println(process.PID()) //nolint:forbidigo // likewise
+	select {}
+}
 
 func run(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "bad")

@@ -2,7 +2,9 @@ package pluginhost_test
 
 import (
 	"context"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/pluginhost"
+	"github.com/windsock-monitor/windsock/internal/sandbox"
 )
 
 func kill(pid int, signal syscall.Signal) {
@@ -80,6 +83,61 @@ func TestSocketsOfAnAgentThatWasKilledAreCleared(t *testing.T) {
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("got %v, %v left", left, err)
+	}
+}
+
+// No parent is left to end what the plugins of a killed agent have started: the agent that comes next does.
+func TestWhatPluginsOfAKilledAgentStartedEndsWithTheNextStart(t *testing.T) {
+	t.Parallel()
+	if !sandbox.Look().Seccomp {
+		t.Skip("no seccomp for this kernel or architecture")
+	}
+	for _, mode := range []string{"inherits", "escapes", "hides"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			sockets, err := os.MkdirTemp("", "h") //nolint:usetesting // the path of a socket has to be short
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = os.RemoveAll(sockets) }()
+			file := filepath.Join(t.TempDir(), "done")
+			before := exec.CommandContext(t.Context(), "/proc/self/exe")
+			before.Env = []string{asAgent + "=" + strings.Join([]string{built, sockets, mode, file}, " ")}
+			out, err := before.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := before.Start(); err != nil {
+				t.Fatal(err)
+			}
+			var plugin int
+			_, err = fmt.Fscan(out, &plugin)
+			_ = before.Process.Kill()
+			_ = before.Wait()
+			if err != nil {
+				t.Fatal(err)
+			}
+			left, err := os.ReadFile(file)
+			pid, bad := strconv.Atoi(string(left))
+			if err != nil || bad != nil {
+				t.Fatalf("got %q, %v", left, err)
+			}
+			t.Cleanup(func() { kill(pid, syscall.SIGKILL) })
+			for end := time.Now().Add(5 * time.Second); !zombie(strconv.Itoa(plugin)); time.Sleep(time.Millisecond) {
+				if time.Now().After(end) {
+					t.Fatal("the plugin is still running")
+				}
+			}
+			if zombie(string(left)) {
+				t.Fatal("what it started has ended: this test shows nothing")
+			}
+			if _, err := pluginhost.New(pluginhost.Options{Sockets: sockets}); err != nil {
+				t.Fatal(err)
+			}
+			if !zombie(string(left)) {
+				t.Error("what the plugin started is still running")
+			}
+		})
 	}
 }
 

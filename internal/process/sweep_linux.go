@@ -25,9 +25,14 @@ func sweep(mark string, after int) int {
 	if last := lastPID(); last < after {
 		after = 0 // the numbers began anew
 	}
+	return end(func(pid int) bool { return pid > after && carries(pid, mark) })
+}
+
+// end kills every process but this one that is meant, waits for their ends, and returns how many there were.
+func end(meant func(pid int) bool) int {
 	var killed []int
 	for _, pid := range pids() {
-		if pid <= after || pid == os.Getpid() || !carries(pid, mark) {
+		if pid == os.Getpid() || !meant(pid) {
 			continue
 		}
 		fd, err := unix.PidfdOpen(pid, 0)
@@ -35,7 +40,7 @@ func sweep(mark string, after int) int {
 			continue
 		}
 		// Looked at again with the process held: its number cannot have become another's.
-		if carries(pid, mark) && unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) == nil {
+		if !over(fd) && meant(pid) && unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) == nil {
 			killed = append(killed, fd)
 		} else {
 			_ = unix.Close(fd)
@@ -43,6 +48,12 @@ func sweep(mark string, after int) int {
 	}
 	bury(killed)
 	return len(killed)
+}
+
+// over reports whether a process has ended. /proc calls one a zombie whose first thread has ended and whose others run.
+func over(fd int) bool {
+	n, _ := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+	return n > 0
 }
 
 func pids() []int {

@@ -54,7 +54,9 @@ func attempts() map[string]attempt {
 	of := func(file string) func(w world) []string {
 		return func(w world) []string { return []string{"/proc/" + w.pid + "/" + file} }
 	}
+	none := func(world) []string { return nil }
 	port := func(w world) []string { return []string{w.other} }
+	held := sandbox.Policy{Session: true}
 	bounded, isolated := sandbox.Policy{Ports: []uint16{}}, sandbox.Policy{Network: sandbox.NetworkNone}
 	return map[string]attempt{
 		"read a credential, the state, the store or the token": {verb: "read", args: secret, landlock: 1},
@@ -98,6 +100,9 @@ func attempts() map[string]attempt {
 		"send without network":                                 {verb: "udp", args: port, policy: isolated, seccomp: true},
 		"ask the kernel's network":                             {verb: "netlink", args: port, policy: isolated, seccomp: true},
 		"go around the filter":                                 {verb: "io_uring", args: port, seccomp: true},
+		"leave its session":                                    {verb: "setsid", policy: held, args: none, seccomp: true},
+		"outlive the agent":                                    {verb: "survive", policy: held, args: none, seccomp: true},
+		"start a child of the agent":                           {verb: "sibling", policy: held, args: none, seccomp: true},
 		"start the agent's binary to be free": {
 			verb: "re-exec", args: func(w world) []string { return []string{w.shim, w.secret} }, landlock: 1,
 		},
@@ -177,13 +182,14 @@ func TestAFriendlyProgram(t *testing.T) {
 		w.uid = uid
 		w = furnish(t, w)
 		port, _ := strconv.Atoi(w.allowed)
-		p := sandbox.Policy{Read: []string{w.read}, Write: []string{w.write}, Ports: []uint16{uint16(port)}}
+		p := sandbox.Policy{Read: []string{w.read}, Write: []string{w.write}, Ports: []uint16{uint16(port)}, Session: true}
 		for _, a := range []attempt{
 			{verb: "list", args: func(w world) []string { return []string{w.read} }},
 			{verb: "create", args: func(w world) []string { return []string{w.write} }},
 			{verb: "tcp", args: func(w world) []string { return []string{w.allowed} }},
 			{verb: "udp", args: func(w world) []string { return []string{w.other} }},
 			{verb: "netlink", args: func(world) []string { return nil }},
+			{verb: "die", args: func(world) []string { return nil }},
 		} {
 			if got := set(t, w, &p, a); got.code != 0 {
 				t.Errorf("%s: %s: got %+v, want it to succeed", name, a.verb, got)

@@ -35,9 +35,12 @@ type Policy struct {
 	// Network is NetworkAny or NetworkNone.
 	Network string
 	Ports   []uint16 // the TCP ports that it may connect to, where the kernel can hold it to that; nil is any
-	Memory  int64    // bytes: what a Go runtime in it is told to stay below; the bound itself is the Cgroup's. 0 is none
-	Files   int      // descriptors; 0 is as many as the agent may have
-	Cgroup  string   // the folder of the cgroup to join; "" stays in the agent's
+	// Session keeps it, and all that it starts, in the session that the caller began with it, so that they can be found by
+	// its number, and keeps the signal from being lifted by which it ends with the agent.
+	Session bool
+	Memory  int64  // bytes: what a Go runtime in it is told to stay below; the bound itself is the Cgroup's. 0 is none
+	Files   int    // descriptors; 0 is as many as the agent may have
+	Cgroup  string // the folder of the cgroup to join; "" stays in the agent's
 }
 
 // Command is a program to become.
@@ -68,7 +71,7 @@ func (c Command) Send(w io.Writer) error {
 	data, err := shim.Spec{
 		Argv: c.Argv, Env: env, Dir: c.Dir, Path: c.Path,
 		Read: c.Policy.Read, Write: c.Policy.Write, Isolated: c.Policy.Network == NetworkNone,
-		Bounded: c.Policy.Ports != nil, Ports: c.Policy.Ports, Files: c.Policy.Files, Cgroup: c.Policy.Cgroup,
+		Bounded: c.Policy.Ports != nil, Ports: c.Policy.Ports, Session: c.Policy.Session, Files: c.Policy.Files, Cgroup: c.Policy.Cgroup,
 	}.Encode()
 	switch {
 	case errors.Is(err, syscall.E2BIG):

@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/windsock-monitor/windsock/internal/process"
 )
 
 // child is the process, leader of its session.
@@ -122,6 +120,3 @@ func direct(file *os.File, path string, script bool) (string, func(), error) {
 	}
 	return "/proc/self/fd/" + strconv.Itoa(fd), func() { _ = unix.Close(fd) }, nil
 }
-
-// sweep kills what carries the mark in its environment.
-func sweep(mark string, after int) int { return process.Sweep(mark, after) }

@@ -162,7 +162,7 @@ func TestAFrozenPluginIsStoppedInTime(t *testing.T) {
 
 func TestAGrandchildDoesNotHideTheEnd(t *testing.T) {
 	t.Parallel()
-	for _, mode := range []string{"inherits", "escapes"} {
+	for _, mode := range []string{"inherits", "escapes", "hides"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			p, _ := program(t, mode)
@@ -186,10 +186,12 @@ func TestAGrandchildDoesNotHideTheEnd(t *testing.T) {
 	}
 }
 
-// One that left the session and cleared its environment stays where there is no control group, and holds nobody up.
+// One that left the session and cleared its environment stays where there is neither a filter nor a control group, and holds
+// nobody up.
 func TestAGrandchildThatNobodyFindsHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
-	p, _ := program(t, "hides")
+	p, _ := program(t, "leaves")
+	p.Unsandboxed = true
 	process := start(t, p)
 	data, _ := os.ReadFile(mark(p))
 	grandchild, err := strconv.Atoi(string(data))

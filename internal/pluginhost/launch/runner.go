@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin/runner"
 
+	"github.com/windsock-monitor/windsock/internal/process"
 	"github.com/windsock-monitor/windsock/internal/sandbox"
 )
 
@@ -43,6 +44,7 @@ type plugged struct {
 	killed  bool   // guarded by mu: it is not to be started any more
 	forced  bool   // guarded by mu: the agent ended it
 	sockets string // guarded by mu: the plugin's own folder
+	note    string // guarded by mu: the file that says which session is the plugin's; "" where there is none
 	oom     bool   // guarded by mu: the kernel ended it for its memory
 }
 
@@ -120,6 +122,10 @@ func (r *plugged) spawn(path string, argv, env []string, files []*os.File) error
 		return err
 	}
 	r.child = child
+	r.note, err = noteSession(r.program.Sockets, child.pid)
+	if err != nil {
+		r.log.Warn("what the plugin starts will not be found by the next agent", "error", err)
+	}
 	go r.out.pump()
 	go r.err.pump()
 	return nil
@@ -127,9 +133,7 @@ func (r *plugged) spawn(path string, argv, env []string, files []*os.File) error
 
 // ended is called when the process has ended and before it is reaped.
 func (r *plugged) ended() {
-	if g := r.program.Cgroup; g == nil {
-		r.sweep()
-	} else {
+	if g := r.program.Cgroup; g != nil {
 		oom := g.OOMKills() > 0
 		if err := g.Kill(); err != nil {
 			r.log.Warn("what the plugin left behind was not killed", "error", err)
@@ -138,21 +142,29 @@ func (r *plugged) ended() {
 		r.oom = oom
 		r.mu.Unlock()
 	}
+	r.sweep()
 	by := time.Now().Add(lingering)
 	_ = r.out.pipe.SetReadDeadline(by)
 	_ = r.err.pipe.SetReadDeadline(by)
 }
 
-// sweep kills what left the plugin's session: its environment still has the folder that no two plugins share.
+// sweep kills what is left of the plugin's session, which it cannot leave, and, where there are no seccomp filters, what has
+// left it: its environment still has the folder that no two plugins share.
 func (r *plugged) sweep() {
 	r.mu.Lock()
-	folder, child := r.sockets, r.child
+	folder, note, child := r.sockets, r.note, r.child
 	r.mu.Unlock()
-	if folder == "" || child == nil {
-		return
+	n, all := process.EndSession(child.pid)
+	if folder != "" && r.program.Cgroup == nil {
+		n += process.Sweep("PLUGIN_UNIX_SOCKET_DIR="+folder, child.pid)
 	}
-	if n := sweep("PLUGIN_UNIX_SOCKET_DIR="+folder, child.pid); n > 0 {
+	if n > 0 {
 		r.log.Warn("plugin left processes behind, which were killed", "count", n)
+	}
+	if !all {
+		r.log.Warn("plugin left processes behind that could not be killed; the agent tries again at its next start")
+	} else if note != "" {
+		_ = os.Remove(note)
 	}
 }
 
@@ -224,6 +236,7 @@ func (r *plugged) Start(context.Context) error {
 	}
 	c := sandbox.Command{Argv: []string{p.Path}, Env: env, Dir: "/", Policy: p.Policy}
 	c.Policy.Write = append(slices.Clip(c.Policy.Write), r.sockets)
+	c.Policy.Session = true
 	if p.Cgroup != nil {
 		c.Policy.Cgroup = p.Cgroup.Dir()
 	}

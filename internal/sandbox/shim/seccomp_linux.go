@@ -13,6 +13,8 @@ const (
 	clone3       = 435        // the same on every architecture
 	fastOpen     = 0x20000000 // MSG_FASTOPEN: a connection that Landlock does not see
 	emptied      = 0o1000     // O_TRUNC, the same on the architectures below
+	prParent     = 1          // PR_SET_PDEATHSIG: the signal that comes when the parent has ended
+	cloneParent  = 0x8000     // CLONE_PARENT: the new process is the parent's child, not the caller's
 )
 
 // The instructions of the kernel's classic BPF, on struct seccomp_data.
@@ -42,7 +44,8 @@ type program struct {
 
 // seccomp closes to this thread what Landlock does not know: other networks than Unix sockets where the program is
 // isolated; ways around Landlock's rules on TCP; the calls by which a process changes another of its user, or a file
-// that it may not open; and, where Landlock is too old to know them, the ways to empty such a file.
+// that it may not open; the ways out of its session, where it has to stay there; and, where Landlock is too old to know
+// them, the ways to empty such a file.
 func seccomp(s *Spec) error {
 	t, known := calls()
 	if !known {
@@ -75,6 +78,7 @@ type table struct {
 	sendto, sendmsg, sendmm uint32
 	truncate                uint32
 	open, openat            uint32 // open is 0 where there is none
+	setsid, prctl, clone    uint32
 }
 
 // filter is the program for the kernel. Each rule looks at the number of the call, which stands in the accumulator, and
@@ -102,6 +106,9 @@ func (t table) filter(s *Spec, abi int) []instruction {
 	if abi > 0 && abi < 3 {
 		f = append(f, t.unemptied()...)
 	}
+	if s.Session {
+		f = append(f, t.held()...)
+	}
 	switch {
 	case s.Isolated:
 		for _, number := range []uint32{t.socket, t.socketpair} {
@@ -111,6 +118,15 @@ func (t table) filter(s *Spec, abi int) []instruction {
 		f = append(f, t.bounded()...)
 	}
 	return append(f, accept())
+}
+
+// held keeps the program, and all that it starts, in the session that it was started in, by whose number they are found, and
+// leaves it the signal that ends it with the agent. Nothing that it starts becomes the agent's own child, which nobody would
+// reap.
+func (t table) held() []instruction {
+	f := append(when(t.setsid, deny()), when(t.prctl,
+		arg(0), instruction{opEqual, 0, 3, prParent}, arg(1), instruction{opEqual, 1, 0, uint32(syscall.SIGKILL)}, deny(), accept())...)
+	return append(f, when(t.clone, arg(0), instruction{opSet, 0, 1, cloneParent}, deny(), accept())...)
 }
 
 // unemptied leaves no way to empty a file but by a descriptor to write to it, which Landlock gives or does not. Landlock

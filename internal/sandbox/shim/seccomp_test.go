@@ -47,3 +47,33 @@ func TestTheFilterHoldsWhatAnOldLandlockDoesNot(t *testing.T) {
 		})
 	}
 }
+
+func TestTheFilterHoldsAProgramInItsSession(t *testing.T) {
+	for name, test := range map[string]struct {
+		number     uint32
+		args       []uint32
+		held, free uint32
+	}{
+		"begin a session":                      {unix.SYS_SETSID, nil, refused, allowed},
+		"begin a group":                        {unix.SYS_SETPGID, nil, allowed, allowed},
+		"live on without its parent":           {unix.SYS_PRCTL, []uint32{unix.PR_SET_PDEATHSIG, 0}, refused, allowed},
+		"be only asked to end":                 {unix.SYS_PRCTL, []uint32{unix.PR_SET_PDEATHSIG, uint32(unix.SIGTERM)}, refused, allowed},
+		"end with its parent":                  {unix.SYS_PRCTL, []uint32{unix.PR_SET_PDEATHSIG, uint32(unix.SIGKILL)}, allowed, allowed},
+		"name itself":                          {unix.SYS_PRCTL, []uint32{unix.PR_SET_NAME, 0}, allowed, allowed},
+		"start a child of its parent":          {unix.SYS_CLONE, []uint32{unix.CLONE_PARENT | uint32(unix.SIGCHLD)}, refused, allowed},
+		"start a child":                        {unix.SYS_CLONE, []uint32{uint32(unix.SIGCHLD)}, allowed, allowed},
+		"start a child whose flags are hidden": {unix.SYS_CLONE3, nil, notInvited, notInvited},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, held := range []bool{true, false} {
+				want := test.free
+				if held {
+					want = test.held
+				}
+				if got := shim.Verdict(&shim.Spec{Session: held, Bounded: true}, 7, test.number, test.args...); got != want {
+					t.Errorf("held %v: got %#x, want %#x", held, got, want)
+				}
+			}
+		})
+	}
+}

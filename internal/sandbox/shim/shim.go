@@ -47,6 +47,7 @@ type Spec struct {
 	Isolated  bool     // no network
 	Bounded   bool     // TCP to the Ports only
 	Ports     []uint16
+	Session   bool   // it stays in its session, and ends with the agent
 	Files     int    // descriptors; 0 is the agent's own limit
 	Cgroup    string // the folder of the cgroup to join; "" stays
 }
@@ -71,10 +72,11 @@ func (s Spec) Encode() ([]byte, error) {
 	for _, port := range s.Ports {
 		add("port", strconv.Itoa(int(port)))
 	}
+	add("session", strconv.FormatBool(s.Session))
 	add("files", strconv.Itoa(s.Files))
 	add("cgroup", s.Cgroup)
 	lists := len(s.Argv) + len(s.Env) + len(s.Read) + len(s.Write) + len(s.Ports)
-	const single = 6
+	const single = 7
 	if strings.Count(string(b), "\x00") != lists+single {
 		return nil, syscall.EINVAL
 	}
@@ -128,6 +130,8 @@ func (s *Spec) set(key, value string) bool {
 		s.Isolated, err = strconv.ParseBool(value)
 	case "bounded":
 		s.Bounded, err = strconv.ParseBool(value)
+	case "session":
+		s.Session, err = strconv.ParseBool(value)
 	case "files":
 		s.Files, err = strconv.Atoi(value)
 	case "port":

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -93,9 +94,13 @@ func before() map[string]func() {
 			time.Sleep(20 * time.Millisecond)
 			os.Exit(7)
 		},
-		"inherits": func() { grandchild(false, nil) },
-		"escapes":  func() { grandchild(true, nil) },
-		"hides":    func() { grandchild(true, []string{"A=B"}) },
+		"inherits": func() { grandchild(nil, nil) },
+		"escapes":  func() { grandchild(&syscall.SysProcAttr{Setpgid: true}, nil) },
+		"hides":    func() { grandchild(&syscall.SysProcAttr{Setpgid: true}, []string{"A=B"}) },
+		"leaves":   func() { grandchild(&syscall.SysProcAttr{Setsid: true}, []string{"A=B"}) },
+		"survives": survives,
+		"beheads":  beheads,
+		"headless": func() { syscall.RawSyscall(syscall.SYS_EXIT, 0, 0, 0) },
 		"moves":    moves,
 	}
 }
@@ -198,16 +203,41 @@ func done(text string) {
 
 func socket() string { return filepath.Join(os.Getenv("PLUGIN_UNIX_SOCKET_DIR"), "s") }
 
-// grandchild leaves a process behind that holds the plugin's pipes.
-func grandchild(escape bool, env []string) {
+// grandchild leaves a process behind that holds the plugin's pipes, and its number, or why there is none.
+func grandchild(attr *syscall.SysProcAttr, env []string) {
 	cmd := exec.Command("/bin/sleep", "600")
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.Env = env
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: escape}
+	cmd.SysProcAttr = attr
+	if err := cmd.Start(); err != nil {
+		done(err.Error())
+		return
+	}
+	done(fmt.Sprint(cmd.Process.Pid))
+}
+
+// beheads starts itself as a process whose first thread ends, and whose others do not.
+func beheads() {
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = []string{"BAD_MODE=headless"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		panic(err)
 	}
 	done(fmt.Sprint(cmd.Process.Pid))
+}
+
+// init keeps main on the first thread.
+func init() {
+	if os.Getenv("BAD_MODE") == "headless" {
+		runtime.LockOSThread()
+	}
+}
+
+// survives would live on without the agent, and says why it could not.
+func survives() {
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_PRCTL, syscall.PR_SET_PDEATHSIG, 0, 0, 0, 0, 0)
+	done(errno.Error())
 }
 
 // moves starts a process in the control group above its own. It leaves its number behind, or why there is none.
