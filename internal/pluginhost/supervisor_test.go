@@ -16,6 +16,7 @@ import (
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/pluginhost"
+	"github.com/windsock-monitor/windsock/internal/process"
 	"github.com/windsock-monitor/windsock/internal/sandbox"
 )
 
@@ -86,56 +87,63 @@ func TestSocketsOfAnAgentThatWasKilledAreCleared(t *testing.T) {
 	}
 }
 
-// No parent is left to end what the plugins of a killed agent have started: the agent that comes next does.
-func TestWhatPluginsOfAKilledAgentStartedEndsWithTheNextStart(t *testing.T) {
-	t.Parallel()
+// killed has an agent with the plugin in a mode, kills it, and waits until the plugin has ended. It returns the folder of
+// sockets, the plugin's number and what the plugin left in its file.
+func killed(t *testing.T, mode string) (sockets string, plugin int, left string) {
+	t.Helper()
 	if !sandbox.Look().Seccomp {
 		t.Skip("no seccomp for this kernel or architecture")
 	}
+	sockets, err := os.MkdirTemp("", "h") //nolint:usetesting // the path of a socket has to be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(sockets) })
+	file := filepath.Join(t.TempDir(), "done")
+	agent := exec.CommandContext(t.Context(), "/proc/self/exe")
+	agent.Env = []string{asAgent + "=" + strings.Join([]string{built, sockets, mode, file}, " ")}
+	out, err := agent.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := agent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_, err = fmt.Fscan(out, &plugin)
+	_ = agent.Process.Kill()
+	_ = agent.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(5 * time.Second); !zombie(strconv.Itoa(plugin)); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the plugin is still running")
+		}
+	}
+	return sockets, plugin, string(data)
+}
+
+// No parent is left to end what the plugins of a killed agent have started: the agent that comes next does.
+func TestWhatPluginsOfAKilledAgentStartedEndsWithTheNextStart(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"inherits", "escapes", "hides"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
-			sockets, err := os.MkdirTemp("", "h") //nolint:usetesting // the path of a socket has to be short
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = os.RemoveAll(sockets) }()
-			file := filepath.Join(t.TempDir(), "done")
-			before := exec.CommandContext(t.Context(), "/proc/self/exe")
-			before.Env = []string{asAgent + "=" + strings.Join([]string{built, sockets, mode, file}, " ")}
-			out, err := before.StdoutPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := before.Start(); err != nil {
-				t.Fatal(err)
-			}
-			var plugin int
-			_, err = fmt.Fscan(out, &plugin)
-			_ = before.Process.Kill()
-			_ = before.Wait()
-			if err != nil {
-				t.Fatal(err)
-			}
-			left, err := os.ReadFile(file)
-			pid, bad := strconv.Atoi(string(left))
-			if err != nil || bad != nil {
-				t.Fatalf("got %q, %v", left, err)
+			sockets, plugin, left := killed(t, mode)
+			pid, err := strconv.Atoi(left)
+			if err != nil || zombie(left) {
+				t.Fatalf("what it started has ended (%v): this test shows nothing", err)
 			}
 			t.Cleanup(func() { kill(pid, syscall.SIGKILL) })
-			for end := time.Now().Add(5 * time.Second); !zombie(strconv.Itoa(plugin)); time.Sleep(time.Millisecond) {
-				if time.Now().After(end) {
-					t.Fatal("the plugin is still running")
-				}
-			}
-			if zombie(string(left)) {
-				t.Fatal("what it started has ended: this test shows nothing")
-			}
 			if _, err := pluginhost.New(pluginhost.Options{Sockets: sockets}); err != nil {
 				t.Fatal(err)
 			}
-			if !zombie(string(left)) {
-				t.Error("what the plugin started is still running")
+			if still, _ := process.EndSession(plugin); still > 0 || !zombie(left) {
+				t.Errorf("got %d processes that are still running", still)
 			}
 		})
 	}

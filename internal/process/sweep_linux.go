@@ -32,22 +32,29 @@ func sweep(mark string, after int) int {
 func end(meant func(pid int) bool) int {
 	var killed []int
 	for _, pid := range pids() {
-		if pid == os.Getpid() || !meant(pid) {
-			continue
-		}
-		fd, err := unix.PidfdOpen(pid, 0)
-		if err != nil {
-			continue
-		}
-		// Looked at again with the process held: its number cannot have become another's.
-		if !over(fd) && meant(pid) && unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) == nil {
+		if fd, hit := strike(pid, meant); hit {
 			killed = append(killed, fd)
-		} else {
-			_ = unix.Close(fd)
 		}
 	}
 	bury(killed)
 	return len(killed)
+}
+
+// strike kills a process that is meant, and returns a descriptor of it, which the caller closes.
+func strike(pid int, meant func(pid int) bool) (fd int, hit bool) {
+	if pid == os.Getpid() || !meant(pid) {
+		return 0, false
+	}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return 0, false
+	}
+	// Looked at again with the process held: its number cannot have become another's.
+	if !over(fd) && meant(pid) && unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) == nil {
+		return fd, true
+	}
+	_ = unix.Close(fd)
+	return 0, false
 }
 
 // over reports whether a process has ended. /proc calls one a zombie whose first thread has ended and whose others run.

@@ -54,6 +54,30 @@ func TestNothingIsLeftOfAPluginThatIsStopped(t *testing.T) {
 	}
 }
 
+func TestAProcessThatForksAndEndsAgainAndAgainIsEndedToo(t *testing.T) {
+	t.Parallel()
+	p, _ := program(t, "forks")
+	plugin := start(t, p)
+	word(t, p)
+	generations := func() int64 {
+		info, err := os.Stat(mark(p))
+		if err != nil {
+			return 0
+		}
+		return info.Size()
+	}
+	within(t, 5*time.Second, "forking", func() bool { return generations() > 0 })
+	plugin.Kill()
+	const all = 3000
+	end := generations()
+	for range 20 {
+		time.Sleep(time.Millisecond)
+		if got := generations(); got != end || got == all {
+			t.Fatalf("got %d generations, and then %d of %d, want that none comes after the end", end, got, all)
+		}
+	}
+}
+
 // The kernel calls a process a zombie whose first thread has ended, whatever its others do.
 func TestAProcessWithoutItsFirstThreadIsEndedToo(t *testing.T) {
 	t.Parallel()

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
@@ -133,6 +134,7 @@ func beside() map[string]func() {
 		},
 		"environment": func() { done(strings.Join(os.Environ(), "\x00")) },
 		"dies":        func() { started(); panic("no such moon") },
+		"forks":       func() { started(); forks() },
 	}
 }
 
@@ -232,6 +234,31 @@ func init() {
 	if os.Getenv("BAD_MODE") == "headless" {
 		runtime.LockOSThread()
 	}
+}
+
+// forks starts a process that forks, begins a group and ends, again and again: no list of processes has it for long. Each
+// leaves a byte behind, and there are 3,000, because the numbers of processes are few.
+func forks() {
+	file, err := os.OpenFile(os.Getenv("BAD_FILE"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		panic(err)
+	}
+	fd, text := file.Fd(), []byte(".")
+	fork := func() uintptr {
+		pid, _, _ := syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
+		return pid
+	}
+	if fork() != 0 {
+		return
+	}
+	for range 3_000 {
+		syscall.RawSyscall(syscall.SYS_WRITE, fd, uintptr(unsafe.Pointer(&text[0])), 1)
+		syscall.RawSyscall(syscall.SYS_SETPGID, 0, 0, 0)
+		if fork() != 0 {
+			break
+		}
+	}
+	syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 0, 0, 0)
 }
 
 // survives would live on without the agent, and says why it could not.
