@@ -100,7 +100,8 @@ func before() map[string]func() {
 		"hides":    func() { grandchild(&syscall.SysProcAttr{Setpgid: true}, []string{"A=B"}) },
 		"leaves":   func() { grandchild(&syscall.SysProcAttr{Setsid: true}, []string{"A=B"}) },
 		"survives": survives,
-		"beheads":  beheads,
+		"beheads":  func() { done(fmt.Sprint(again("headless"))) },
+		"storm":    func() { forks(); os.Exit(0) },
 		"headless": func() { syscall.RawSyscall(syscall.SYS_EXIT, 0, 0, 0) },
 		"moves":    moves,
 	}
@@ -134,7 +135,7 @@ func beside() map[string]func() {
 		},
 		"environment": func() { done(strings.Join(os.Environ(), "\x00")) },
 		"dies":        func() { started(); panic("no such moon") },
-		"forks":       func() { started(); forks() },
+		"forks":       func() { started(); again("storm") },
 	}
 }
 
@@ -218,15 +219,15 @@ func grandchild(attr *syscall.SysProcAttr, env []string) {
 	done(fmt.Sprint(cmd.Process.Pid))
 }
 
-// beheads starts itself as a process whose first thread ends, and whose others do not.
-func beheads() {
+// again starts the program once more in a mode, in a group of its own and without the plugin's environment.
+func again(mode string) (pid int) {
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = []string{"BAD_MODE=headless"}
+	cmd.Env = []string{"BAD_MODE=" + mode, "BAD_FILE=" + os.Getenv("BAD_FILE")}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		panic(err)
 	}
-	done(fmt.Sprint(cmd.Process.Pid))
+	return cmd.Process.Pid
 }
 
 // init keeps main on the first thread.
