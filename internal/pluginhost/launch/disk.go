@@ -32,12 +32,13 @@ func (p *Process) Overfull() string {
 }
 
 func overfull(folder string, bytes int64, entries int) string {
+	d := &disk{bytes: bytes, entries: entries, mostBytes: bytes, mostEntries: entries}
 	root, err := os.OpenRoot(folder)
 	if err != nil {
-		return "" // it is gone
+		err = unreadable(err)
+	} else {
+		err = d.measure(root, maxNested)
 	}
-	d := &disk{bytes: bytes, entries: entries, mostBytes: bytes, mostEntries: entries}
-	err = d.measure(root, maxNested)
 	if e, ok := errors.AsType[*tooMuchError](err); ok {
 		return "its folder for temporary files " + e.text
 	}

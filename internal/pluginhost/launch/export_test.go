@@ -24,3 +24,6 @@ func Print(log *slog.Logger, piece []byte) {
 func Overfull(folder string, bytes int64, entries int) string {
 	return overfull(folder, bytes, entries)
 }
+
+// RemoveLeft removes what a plugin left of its own folder.
+func RemoveLeft(folder string) error { return removeLeft(folder) }

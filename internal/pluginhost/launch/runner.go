@@ -191,8 +191,8 @@ func (r *plugged) current() *child {
 	return r.child
 }
 
-// finish waits until the process is gone, and clears away what is left of it but its folder, which is go-plugin's. Somebody
-// has ended it.
+// finish waits until the process is gone, and clears away what is left of it, with what go-plugin could not remove of its
+// folder. Somebody has ended it.
 func (r *plugged) finish() {
 	if r.spec != nil {
 		_ = r.spec.Close()
@@ -208,6 +208,15 @@ func (r *plugged) finish() {
 		if err := r.program.Cgroup.Remove(); err != nil {
 			r.log.Warn("the plugin's control group was not removed", "error", err)
 		}
+	}
+	r.mu.Lock()
+	folder := r.sockets
+	r.mu.Unlock()
+	if folder == "" {
+		return
+	}
+	if err := removeLeft(folder); err != nil {
+		r.log.Warn("the plugin's folder was not removed", "error", err)
 	}
 }
 

@@ -53,7 +53,7 @@ func Clear(sockets string, log *slog.Logger) error {
 		}
 	}
 	for _, entry := range left {
-		if err := os.RemoveAll(filepath.Join(sockets, entry.Name())); err != nil {
+		if err := removeLeft(filepath.Join(sockets, entry.Name())); err != nil {
 			return fmt.Errorf("clearing the folder of the plugins' sockets: %w", err)
 		}
 	}
