@@ -291,11 +291,11 @@ func TestAPluginThatDoesNotDrainIsStoppedInTime(t *testing.T) {
 	times.Drain = 100 * time.Millisecond
 	h := host(t, times, entry(t, "undrained"))
 	runs(t, h.Check("bad", "probe", with("a", "")), 10*time.Second)
-	pid := h.state(t).PID
+	since := h.state(t).Since
 	if err := h.Restart(t.Context(), "bad"); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(h.log.String(), "plugin was not drained") || h.state(t).PID == pid {
+	if !strings.Contains(h.log.String(), "plugin was not drained") || h.state(t).Since.Equal(since) {
 		t.Errorf("got %+v: %s", h.state(t), h.log)
 	}
 }
