@@ -60,6 +60,9 @@ being started (verify looks at the programs); 3: one is not.`,
 				err = printJSON(p.stdout, got)
 			} else {
 				printPlugins(p.stdout, got)
+				if !got.Running {
+					fmt.Fprintln(p.stderr, "hint: no agent answers; this is what the files say. windsock plugins verify looks at the programs")
+				}
 			}
 			for i := range got.Plugins {
 				if err == nil && got.Plugins[i].Problem != "" {
