@@ -42,7 +42,7 @@ type generation struct {
 	done    sync.WaitGroup
 }
 
-func (a *Agent) build(ctx context.Context, cfg *config.Config) (*generation, error) {
+func (a *Agent) build(ctx context.Context, cfg *config.Config) (_ *generation, err error) {
 	spawner, err := spawnerOf(cfg, a.o.Getenv)
 	if err != nil {
 		return nil, err
@@ -52,6 +52,11 @@ func (a *Agent) build(ctx context.Context, cfg *config.Config) (*generation, err
 		return nil, err
 	}
 	gen := &generation{cfg: lean(cfg), names: map[string]bool{}, network: network, spawner: spawner, soft: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			gen.close() // plugins have instances of what is built already
+		}
+	}()
 	clients, err := a.providers(ctx, gen)
 	if err != nil {
 		return nil, err

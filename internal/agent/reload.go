@@ -61,6 +61,7 @@ func (a *Agent) reloadOnce(ctx, base context.Context) error {
 		return err
 	}
 	if err := a.plugins.foresee(ctx, old.cfg, cfg); err != nil {
+		a.plugins.settle(ctx, old.cfg)
 		return err
 	}
 	gen, err := a.build(ctx, cfg)
