@@ -27,6 +27,7 @@ type phase struct {
 	CPU          time.Duration
 	User, System time.Duration
 	Memory       memory // the most of the window
+	Written      int64  // bytes that the disk was given
 	Control      controlTaken
 	Window       float64 // seconds
 }
@@ -216,6 +217,10 @@ func (st *stage) observe(ctx context.Context, pid int, warm, long time.Duration,
 		return p, w, err
 	}
 	user, system, _ := cpuSplit(pid)
+	wrote, err := written(pid)
+	if err != nil {
+		return p, w, err
+	}
 	cpu := cpuTime(pid)
 	w.from = time.Now()
 	w.to = w.from.Add(long)
@@ -230,6 +235,9 @@ func (st *stage) observe(ctx context.Context, pid int, warm, long time.Duration,
 	p.CPU = cpuTime(pid) - cpu
 	p.Window = time.Since(w.from).Seconds()
 	userAfter, systemAfter, _ := cpuSplit(pid)
+	wroteAfter, failed := written(pid)
+	err = errors.Join(err, failed)
+	p.Written = wroteAfter - wrote
 	p.User, p.System = userAfter-user, systemAfter-system
 	var end int64
 	err = errors.Join(err, st.target.ask(ctx, "/served", &end), at(false), st.control.ask(ctx, "/taken", &p.Control))

@@ -88,6 +88,7 @@ func scenarios() map[string]map[string]string {
 		"idle":       {"checks": "4", "every": "1m", "for": "5m", "warm": "70s", "floor": "false"},
 		"backlog":    {"checks": "60", "every": "1s", "for": "30s", "warm": "0s", "floor": "false"},
 		"plugins":    {"for": "40s", "warm": "10s"},
+		"sizing":     {"for": "60s", "warm": "65s", "floor": "false", "exporters": "otel,prometheus"},
 		"flat":       {"for": "60s", "warm": "30s", "floor": "false"},
 	}
 }
@@ -156,6 +157,8 @@ func (o *options) round(ctx context.Context, rep *report, stderr io.Writer) erro
 		settings[0].Shipped = true
 	case "flat":
 		settings = flat(s)
+	case "sizing":
+		settings = sizes(s)
 	case "backlog":
 		return o.backlog(ctx, rep, s)
 	case "plugins":
@@ -170,6 +173,21 @@ func (o *options) round(ctx context.Context, rep *report, stderr io.Writer) erro
 		rep.add(s, m)
 	}
 	return nil
+}
+
+// sizes are agents of a team, of a department and of a company; a row of docs/operations/sizing.md each.
+func sizes(s setting) []setting {
+	s.Shipped = true
+	var all []setting
+	for _, p := range []plan{
+		{Checks: 10, Every: time.Minute}, {Checks: 50, Every: time.Minute}, {Checks: 200, Every: time.Minute}, {Checks: 200, Every: 10 * time.Second},
+		{Checks: 1000, Every: time.Minute}, {Checks: 1000, Every: 10 * time.Second}, {Checks: 5000, Every: 10 * time.Second},
+	} {
+		one := s
+		one.Checks, one.Every = p.Checks, p.Every
+		all = append(all, one)
+	}
+	return all
 }
 
 // flat are the same runs a second, made by ever more checks. The window is the same for all, so that it cannot be a whole

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -56,6 +57,20 @@ func memoryOf(pid int) (memory, error) {
 		}
 	}
 	return m, nil
+}
+
+// written is what a process had the disk write, in bytes, by /proc: what is written again before it reaches the disk counts once.
+func written(pid int) (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
+	if err != nil {
+		return 0, fmt.Errorf("reading what the process wrote: %w", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, is := strings.CutPrefix(line, "write_bytes: "); is {
+			return strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+		}
+	}
+	return 0, errors.New("reading what the process wrote: no write_bytes in /proc")
 }
 
 // spread is the middle and the ends of many durations.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -30,6 +31,7 @@ type told struct {
 	Sent       int64            // of the whole life, by the cursor
 	Rejected   int64
 	Expired    int64
+	Kept       float64 // bytes of the database by record, free pages and what an empty one has included
 }
 
 // read opens the state directory of an agent that has ended.
@@ -38,14 +40,20 @@ func read(ctx context.Context, dir string, p plan, w window, started time.Time) 
 	if err != nil {
 		return told{}, fmt.Errorf("opening the agent's store: %w", err)
 	}
+	file, err := os.Stat(filepath.Join(dir, "state", "windsock.db"))
+	if err != nil {
+		return told{}, errors.Join(fmt.Errorf("looking at the agent's store: %w", err), s.Close())
+	}
 	r := reading{window: w, first: map[string]time.Time{}, told: told{Skipped: map[string]int64{}}}
-	err = s.Each(ctx, 0, func(e delivery.Entry) error { r.take(&e.Record); return nil })
+	records := 0
+	err = s.Each(ctx, 0, func(e delivery.Entry) error { records++; r.take(&e.Record); return nil })
 	if err == nil {
 		err = r.deliveries(ctx, s)
 	}
 	if err := errors.Join(err, s.Close()); err != nil {
 		return told{}, fmt.Errorf("reading the agent's store: %w", err)
 	}
+	r.told.Kept = float64(file.Size()) / float64(max(records, 1))
 	r.told.Due = int64(p.Checks) * int64(w.to.Sub(w.from)/p.Every)
 	r.told.Late = spreadOf(r.late)
 	r.told.Unfinished = int64(p.Checks)

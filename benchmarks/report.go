@@ -82,6 +82,9 @@ type row struct {
 	Rejected     int64            `json:"rejected"`
 	Expired      int64            `json:"expired"`
 	Start        float64          `json:"start_s"`
+	Kept         float64          `json:"store_bytes_per_record"`
+	Sent         float64          `json:"sent_bytes_per_record,omitempty"`
+	Written      float64          `json:"disk_written_mib_per_day"`
 }
 
 func us(d time.Duration) float64 { return round(float64(d)/1e3, 10) }
@@ -103,6 +106,10 @@ func (rep *report) add(s setting, m measured) {
 		Due: m.Told.Due, Ran: m.Told.Ran, Skipped: m.Told.Skipped, Late: m.Told.Unfinished, LastFirst: round(m.Told.LastFirst.Seconds(), 100),
 		Stored: round(float64(m.Told.Stored)/m.Agent.Window, 10), Exported: round(float64(m.Received.Results)/m.Agent.Window, 10),
 		Rejected: m.Told.Rejected, Expired: m.Told.Expired, Start: round(m.Start.Seconds(), 100),
+		Kept: round(m.Told.Kept, 1), Written: mib(int64(float64(m.Agent.Written) / m.Agent.Window * 86400)),
+	}
+	if m.Received.Results > 0 {
+		r.Sent = round(float64(m.Received.Bytes)/float64(m.Received.Results), 1)
 	}
 	rep.Rows = append(rep.Rows, r)
 }
@@ -172,6 +179,9 @@ func lines() []line {
 		{"not run in a period", func(r *row) string { return when(r.Due > 0, "%d (last after %.1f s)", r.Late, r.LastFirst) }},
 		{"stored, exported", func(r *row) string { return fmt.Sprintf("%.1f, %.1f /s", r.Stored, r.Exported) }},
 		{"rejected, expired", func(r *row) string { return fmt.Sprintf("%d, %d", r.Rejected, r.Expired) }},
+		{"a record in the store", func(r *row) string { return fmt.Sprintf("%.0f B", r.Kept) }},
+		{"  to the backend", func(r *row) string { return when(r.Sent > 0, "%.0f B", r.Sent) }},
+		{"written to disk, by day", func(r *row) string { return fmt.Sprintf("%.0f MiB", r.Written) }},
 		{"time to start", func(r *row) string { return fmt.Sprintf("%.2f s", r.Start) }},
 	}
 }
@@ -192,7 +202,7 @@ func when(there bool, format string, args ...any) string {
 
 // writeMedians says the middle of repetitions.
 func (rep *report) writeMedians(out io.Writer) {
-	if len(rep.Rows) < 3 || rep.Scenario == "flat" {
+	if len(rep.Rows) < 3 || rep.Scenario == "flat" || rep.Scenario == "sizing" {
 		return
 	}
 	pick := func(of func(r *row) float64) float64 {
