@@ -180,8 +180,13 @@ func sizes(s setting) []setting {
 	s.Shipped = true
 	var all []setting
 	for _, p := range []plan{
-		{Checks: 10, Every: time.Minute}, {Checks: 50, Every: time.Minute}, {Checks: 200, Every: time.Minute}, {Checks: 200, Every: 10 * time.Second},
-		{Checks: 1000, Every: time.Minute}, {Checks: 1000, Every: 10 * time.Second}, {Checks: 5000, Every: 10 * time.Second},
+		{Checks: 10, Every: time.Minute},
+		{Checks: 50, Every: time.Minute},
+		{Checks: 200, Every: time.Minute},
+		{Checks: 200, Every: 10 * time.Second},
+		{Checks: 1000, Every: time.Minute},
+		{Checks: 1000, Every: 10 * time.Second},
+		{Checks: 5000, Every: 10 * time.Second},
 	} {
 		one := s
 		one.Checks, one.Every = p.Checks, p.Every
