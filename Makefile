@@ -5,7 +5,7 @@ LDFLAGS = -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 10s
 SOAK ?= 10m
 
-.PHONY: build test race lint tidy fresh generate proto proto-check proto-release fmt demo verify test-interop test-prometheus test-datadog test-plugins test-python test-faults fuzz soak
+.PHONY: build test race lint tidy fresh generate proto proto-check proto-release fmt demo verify test-interop test-prometheus test-datadog test-plugins test-python test-faults fuzz soak package
 
 build: ## the binary, ./windsock
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o windsock ./cmd/agent
@@ -73,6 +73,9 @@ test-faults: ## docs/faults.md, with network namespaces, small disks and other u
 
 soak: ## SOAK=10m of random faults; memory, goroutines and descriptors by slope
 	$(GO) test -tags soak -count=1 -timeout 0 -v -run Soak ./internal/faults -args -soak $(SOAK)
+
+package: ## dist/: deb, rpm, archives, bill of materials, checksums; VERSION=1.2.3 and SOURCE_DATE_EPOCH=… where git is not to be asked
+	$(GO) run ./systemd/packages
 
 fuzz: ## every fuzz target for FUZZTIME
 	@for dir in $$(grep -rlE --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \

@@ -11,8 +11,8 @@ import (
 	_ "github.com/windsock-monitor/windsock/internal/sandbox/shim" // its init answers where the agent starts itself to confine a program
 )
 
-// version is set by the linker.
-var version = "dev"
+// Set by the linker; without it, commit and date are those that the Go compiler found.
+var version, commit, date = "dev", "", ""
 
 func main() {
 	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) // no core file, and nobody of the same user reads its memory, environment and descriptors

@@ -33,6 +33,9 @@ func newVersion(p process) *cobra.Command {
 				return json.NewEncoder(p.stdout).Encode(b)
 			}
 			fmt.Fprintf(p.stdout, "windsock %s (%s, %s)\n", b.Version, b.Go, b.Target)
+			if b.Commit != "" {
+				fmt.Fprintf(p.stdout, "commit %s of %s\n", b.Commit, b.Date)
+			}
 			return nil
 		},
 	}
@@ -41,9 +44,9 @@ func newVersion(p process) *cobra.Command {
 }
 
 func describeBuild() build {
-	b := build{Version: version, Go: runtime.Version(), Target: runtime.GOOS + "/" + runtime.GOARCH}
+	b := build{Version: version, Commit: commit, Date: date, Go: runtime.Version(), Target: runtime.GOOS + "/" + runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()
-	if !ok {
+	if !ok || b.Commit != "" {
 		return b
 	}
 	for _, s := range info.Settings {
