@@ -103,23 +103,6 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 	return a, nil
 }
 
-// StateDir is where the store lives: `state_dir`, else $STATE_DIRECTORY, else $XDG_STATE_HOME/windsock, else
-// ~/.local/state/windsock.
-func StateDir(cfg *config.Config, getenv func(string) string) (string, error) {
-	for _, dir := range []string{cfg.StateDir, getenv("STATE_DIRECTORY")} {
-		if dir != "" {
-			return filepath.SplitList(dir)[0], nil
-		}
-	}
-	if base := getenv("XDG_STATE_HOME"); base != "" {
-		return filepath.Join(base, "windsock"), nil
-	}
-	if home := getenv("HOME"); home != "" {
-		return filepath.Join(home, ".local", "state", "windsock"), nil
-	}
-	return "", errors.New("no place for state: set state_dir in the configuration, or STATE_DIRECTORY, XDG_STATE_HOME or HOME")
-}
-
 func (a *Agent) assemble(ctx context.Context) error {
 	a.breakers = pipeline.NewBreakers(a.store, a.o.Log.With("part", "breaker"))
 	a.headrooms = pipeline.NewHeadrooms(a.store, a.o.Log.With("part", "headroom"))

@@ -17,6 +17,7 @@ import (
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/config"
+	"github.com/windsock-monitor/windsock/internal/store"
 )
 
 // ControlPath is where the running agent listens for verbs that need it: control.sock in $RUNTIME_DIRECTORY, else in the
@@ -92,7 +93,7 @@ func writeToken(path string) (string, error) {
 		return "", err
 	}
 	_, err = file.WriteString(token + "\n")
-	err = errors.Join(err, file.Chmod(0o640), file.Close()) // the group's, as the socket
+	err = errors.Join(err, store.GiveAway(file), file.Chmod(0o640), file.Close()) // the group's, as the socket
 	if err == nil {
 		err = os.Rename(file.Name(), path)
 	}

@@ -1,7 +1,10 @@
 package agent
 
 import (
+	"slices"
+
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/internal/config"
 	"github.com/windsock-monitor/windsock/internal/status"
 )
 
@@ -27,4 +30,9 @@ func CutMeasurements(all []checks.Measurement) ([]checks.Measurement, int) {
 	s := &snapshotting{out: all}
 	over := s.cut()
 	return s.out, over
+}
+
+// StateDirAmong is StateDir on a host that has these directories only.
+func StateDirAmong(cfg *config.Config, getenv func(string) string, dirs ...string) (string, error) {
+	return stateDir(cfg, getenv, func(dir string) bool { return slices.Contains(dirs, dir) })
 }

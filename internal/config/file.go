@@ -14,7 +14,7 @@ import (
 type file struct {
 	Location    string                   `yaml:"location" jsonschema:"maxLength=100" jsonschema_description:"Where this agent stands; a label on everything."`
 	Labels      map[string]string        `yaml:"labels" jsonschema_description:"Labels on every result: env becomes deployment.environment.name, service becomes service.name."`
-	StateDir    string                   `yaml:"state_dir" jsonschema_description:"Folder of the store. Default: $STATE_DIRECTORY, else $XDG_STATE_HOME/windsock, else ~/.local/state/windsock."`
+	StateDir    string                   `yaml:"state_dir" jsonschema_description:"Folder of the store. Default: $STATE_DIRECTORY, else that of the installed agent for a file in /etc/windsock, else $XDG_STATE_HOME/windsock, else ~/.local/state/windsock."`
 	Listen      *string                  `yaml:"listen" jsonschema:"default=127.0.0.1:9188" jsonschema_description:"Address of the agent's own pages: health, metrics, API. Empty is off."`
 	Grace       time.Duration            `yaml:"grace" jsonschema:"default=10s" jsonschema_description:"How long the last results may take to be delivered when the agent stops. What is left stays in the store."`
 	Providers   providers                `yaml:"providers" jsonschema_description:"APIs that are monitored, by name."`

@@ -113,3 +113,29 @@ func TestFault05AStateFileOfRootDoesNotStopTheAgentOfAnotherUser(t *testing.T) {
 	w.Until("the store to heal", func() bool { return w.Health().Store.OK })
 	nobody.Stop()
 }
+
+// TestFault05WhatRootLeavesInTheStateDirectoryIsTheAgents: an operator runs a check with sudo beside a stopped agent, and the
+// agent's user can use all that is there.
+func TestFault05WhatRootLeavesInTheStateDirectoryIsTheAgents(t *testing.T) {
+	t.Parallel()
+	needs(t, "setpriv")
+	w := newWorld(t)
+	for dir := w.Dir; len(dir) > len(os.TempDir()); dir = filepath.Dir(dir) {
+		do(t, "chmod", "a+rx", dir)
+	}
+	do(t, "chmod", "a+rx", filepath.Dir(binary), binary)
+	do(t, "mkdir", "-p", "-m", "0700", w.State)
+	do(t, "chown", "65534:65534", w.State)
+	p := w.start(t) // as root
+	w.heals(t)
+	p.Stop()
+	do(t, "chmod", "a+r", w.Config)
+	do(t, "chmod", "a+rw", filepath.Join(w.Dir, "stdout"), filepath.Join(w.Dir, "stderr"))
+	nobody := w.Start("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all")
+	w.UntilReady()
+	w.heals(t)
+	if problem := w.Problem("store"); problem != "" {
+		t.Errorf("after root was here the agent cannot use its state: %s", problem)
+	}
+	nobody.Stop()
+}

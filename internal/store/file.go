@@ -140,7 +140,7 @@ func openFile(ctx context.Context, path string, check bool) (_ *file, err error)
 
 // secure makes the file ours alone before SQLite opens it, and returns its size; its helpers get the same mode.
 func secure(path string) (int64, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator's state directory
+	f, err := openOwn(path)
 	if err != nil {
 		return 0, fmt.Errorf("opening the database: %w", err)
 	}

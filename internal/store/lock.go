@@ -16,7 +16,7 @@ const lockName = "windsock.lock"
 // lockDir takes the directory's lock and writes our pid into it. The lock dies with the process; the file stays.
 func lockDir(dir string) (*os.File, error) {
 	path := filepath.Join(dir, lockName)
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator's state directory
+	f, err := openOwn(path)
 	if err != nil {
 		// A read-only file system locks as well.
 		var roErr error

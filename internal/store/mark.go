@@ -99,7 +99,7 @@ func (m *mark) put() error {
 		return errors.New("the spend marker is closed")
 	}
 	if m.f == nil {
-		if m.f, err = os.OpenFile(m.path, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+		if m.f, err = openOwn(m.path); err != nil {
 			m.f = nil
 			return fmt.Errorf("opening the spend marker: %w", err)
 		}

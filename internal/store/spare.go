@@ -48,7 +48,7 @@ func (p *spare) reserve() error {
 	if p.file != nil {
 		return nil
 	}
-	f, err := os.OpenFile(p.path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := openOwn(p.path)
 	if err != nil {
 		return fmt.Errorf("opening the spare file: %w", err)
 	}
