@@ -17,6 +17,10 @@ import (
 	"github.com/windsock-monitor/windsock/internal/delivery"
 )
 
+const schemaInfix = ".schema-" // between the database's name and the version that was kept
+
+const metaVersion = "version" // of the agent that wrote the database last
+
 // loaded is what a file holds beside the records.
 type loaded struct {
 	instance   string
@@ -44,7 +48,7 @@ type loaded struct {
 func load(ctx context.Context, db *sql.DB) (*loaded, error) {
 	l := &loaded{unread: map[string]int64{}, runsTo: -1, spending: newSpending()}
 	var errs []error
-	for _, part := range []func(context.Context, *sql.DB) error{
+	for _, part := range []func(context.Context, querier) error{
 		l.loadMeta, l.loadRecords, l.loadVoids, l.loadCursors, l.loadStates, l.loadRuns, l.loadLateRuns, l.loadLedger, l.loadSpending,
 	} {
 		if err := part(ctx, db); err != nil {
@@ -63,9 +67,10 @@ func understood(ctx context.Context, err error) error {
 	return &corruptError{err.Error()}
 }
 
-// querier is a database or a transaction.
+// querier is a database, a connection or a transaction.
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
 // eachRow runs a query and calls row for every line of the answer.
@@ -85,7 +90,7 @@ func eachRow(ctx context.Context, db querier, row func(scan func(...any) error) 
 	return nil
 }
 
-func (l *loaded) loadMeta(ctx context.Context, db *sql.DB) error {
+func (l *loaded) loadMeta(ctx context.Context, db querier) error {
 	return eachRow(ctx, db, func(scan func(...any) error) error {
 		var key, value string
 		err := scan(&key, &value)
@@ -112,7 +117,7 @@ func (l *loaded) loadMeta(ctx context.Context, db *sql.DB) error {
 	}, "SELECT key, value FROM meta")
 }
 
-func (l *loaded) loadRecords(ctx context.Context, db *sql.DB) error {
+func (l *loaded) loadRecords(ctx context.Context, db querier) error {
 	var high delivery.Position
 	err := db.QueryRowContext(ctx, "SELECT count(*), (SELECT coalesce(max(pos), 0) FROM records) FROM records").Scan(&l.records, &high)
 	if err != nil {
@@ -124,7 +129,7 @@ func (l *loaded) loadRecords(ctx context.Context, db *sql.DB) error {
 }
 
 // usedBytes is the size of the pages that hold something.
-func usedBytes(ctx context.Context, db *sql.DB) (int64, error) {
+func usedBytes(ctx context.Context, db querier) (int64, error) {
 	var n int64
 	err := db.QueryRowContext(ctx, "SELECT (p.page_count - f.freelist_count) * s.page_size"+
 		" FROM pragma_page_count p, pragma_freelist_count f, pragma_page_size s").Scan(&n)
@@ -134,7 +139,7 @@ func usedBytes(ctx context.Context, db *sql.DB) (int64, error) {
 	return n, nil
 }
 
-func (l *loaded) loadVoids(ctx context.Context, db *sql.DB) error {
+func (l *loaded) loadVoids(ctx context.Context, db querier) error {
 	return eachRow(ctx, db, func(scan func(...any) error) error {
 		var v void
 		err := scan(&v.first, &v.last)
@@ -144,7 +149,7 @@ func (l *loaded) loadVoids(ctx context.Context, db *sql.DB) error {
 	}, "SELECT first, last FROM voids")
 }
 
-func (l *loaded) loadCursors(ctx context.Context, db *sql.DB) error {
+func (l *loaded) loadCursors(ctx context.Context, db querier) error {
 	err := eachRow(ctx, db, func(scan func(...any) error) error {
 		var row cursorRow
 		var rejected, expired string
@@ -168,7 +173,7 @@ func (l *loaded) loadCursors(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-func (l *loaded) loadStates(ctx context.Context, db *sql.DB) error {
+func (l *loaded) loadStates(ctx context.Context, db querier) error {
 	return eachRow(ctx, db, func(scan func(...any) error) error {
 		var row stateRow
 		err := scan(&row.key, &row.data)
@@ -177,7 +182,7 @@ func (l *loaded) loadStates(ctx context.Context, db *sql.DB) error {
 	}, "SELECT key, data FROM states")
 }
 
-func (l *loaded) loadRuns(ctx context.Context, db *sql.DB) error {
+func (l *loaded) loadRuns(ctx context.Context, db querier) error {
 	return eachRow(ctx, db, func(scan func(...any) error) error {
 		var row runRow
 		var data sql.NullString
@@ -202,7 +207,7 @@ func readBack(data []byte, crc int64) (entry, bool) {
 }
 
 // loadLateRuns brings the runs up to date with the records that were stored after the disk was last told of them.
-func (l *loaded) loadLateRuns(ctx context.Context, db *sql.DB) error {
+func (l *loaded) loadLateRuns(ctx context.Context, db querier) error {
 	if l.runsTo < 0 {
 		return nil
 	}
@@ -227,7 +232,7 @@ func (l *loaded) loadLateRuns(ctx context.Context, db *sql.DB) error {
 	return err
 }
 
-func (l *loaded) loadLedger(ctx context.Context, db *sql.DB) error {
+func (l *loaded) loadLedger(ctx context.Context, db querier) error {
 	entry := func(scan func(...any) error) error {
 		var s spend
 		err := scan(&s.at, &s.amount)
@@ -249,7 +254,7 @@ const (
 	eventsSince   = 4
 )
 
-func versionOf(ctx context.Context, db *sql.DB) (int, error) {
+func versionOf(ctx context.Context, db querier) (int, error) {
 	var version int
 	if err := db.QueryRowContext(ctx, "SELECT user_version FROM pragma_user_version").Scan(&version); err != nil {
 		return 0, fmt.Errorf("reading the schema version: %w", err)
@@ -257,12 +262,12 @@ func versionOf(ctx context.Context, db *sql.DB) (int, error) {
 	return version, nil
 }
 
-func knowsSpending(ctx context.Context, db *sql.DB) (bool, error) {
+func knowsSpending(ctx context.Context, db querier) (bool, error) {
 	version, err := versionOf(ctx, db)
 	return version >= spendingSince, err
 }
 
-func (l *loaded) loadSpending(ctx context.Context, db *sql.DB) error {
+func (l *loaded) loadSpending(ctx context.Context, db querier) error {
 	query := "SELECT hour, \"check\", provider, model, run_by, runs, cost, reserved, prompt, cached, completion, unpriced FROM spending"
 	if current, err := knowsSpending(ctx, db); err != nil {
 		return err

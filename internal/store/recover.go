@@ -15,6 +15,8 @@ const (
 	firstRetry = time.Second
 	lastRetry  = 30 * time.Second
 	absurd     = 1 << 52 // no position comes so far
+
+	asideInfix = ".corrupt-" // between the database's name and the time at which it was moved aside
 )
 
 // due reports whether the disk may be tried now.
@@ -295,7 +297,7 @@ func (s *Store) watch() {
 
 // moveAside renames the database and its helpers to a name that is not in use. "" where there was nothing to move.
 func moveAside(path string, now time.Time) (string, error) {
-	base := path + ".corrupt-" + now.UTC().Format("20060102T150405Z")
+	base := path + asideInfix + now.UTC().Format("20060102T150405Z")
 	target := base
 	for i := 2; taken(target); i++ {
 		target = fmt.Sprintf("%s-%d", base, i)

@@ -37,10 +37,17 @@ func (e *LockedError) Error() string {
 }
 
 // NewerError means that a newer version of the agent wrote the database. Nothing was touched.
-type NewerError struct{ Found, Known int }
+type NewerError struct {
+	Found, Known int
+	By           string // the version of the agent that wrote it; "" where nobody knows
+}
 
 func (e *NewerError) Error() string {
-	return fmt.Sprintf("the database has schema version %d, this agent knows versions up to %d: install the newer agent again, or start with another state directory", e.Found, e.Known)
+	by := ""
+	if e.By != "" {
+		by = ", written by windsock " + e.By
+	}
+	return fmt.Sprintf("the database has schema version %d%s; this agent knows versions up to %d: install the newer agent again, go back to the database that it kept, or start with another state directory", e.Found, by, e.Known)
 }
 
 // Options are the developer's words; the zero value of each field but Dir works.
@@ -51,6 +58,7 @@ type Options struct {
 	Ring      int           // records kept in memory while the disk fails; 10000
 	RingBytes int64         // and their bytes; 64 MiB
 	Log       *slog.Logger
+	Version   string // of the agent, noted in the database
 	BootID    string // of the running kernel; "" reads it from /proc
 
 	clock func() (wall time.Time, sinceBoot time.Duration) // nil: the host's

@@ -429,10 +429,14 @@ func insertEntry(ctx context.Context, stmt *sql.Stmt, e entry) (fresh bool, err 
 func (s *Store) meta() map[string]string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return map[string]string{
+	meta := map[string]string{
 		"instance": s.mem.instance, "boot_id": s.o.BootID, "assumed_at": strconv.FormatInt(s.ledger.assumed(), 10),
 		"high": strconv.FormatInt(int64(s.mem.next-1), 10), spareMeta: strconv.FormatInt(s.mem.spared, 10),
 	}
+	if s.o.Version != "" {
+		meta[metaVersion] = s.o.Version
+	}
+	return meta
 }
 
 // writeMark puts what must be known outside the database into its page. The money is read within, so that no write brings
