@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
-	"io"
 	"log/slog"
+	"os"
 	"slices"
 	"sync"
 
@@ -11,14 +11,31 @@ import (
 	"go.opentelemetry.io/otel"
 
 	"github.com/windsock-monitor/windsock/internal/config"
+	"github.com/windsock-monitor/windsock/internal/journal"
 )
 
-func newLog(w io.Writer, cfg config.Log) *slog.Logger {
-	options := &slog.HandlerOptions{Level: cfg.Level}
-	if cfg.Format == "json" {
+// newLog makes the log of the agent on standard error: what the configuration asks for, and where it leaves that open the
+// journal's own protocol if the journal is what stands behind, else text. Nothing gets there that is not scrubbed.
+func newLog(p process, cfg config.Log) *slog.Logger {
+	if cfg.Format == config.LogAuto {
+		if to := journalOf(p, cfg.Level); to != nil {
+			return slog.New(to)
+		}
+	}
+	w, options := p.scrubber.Writer(p.stderr), &slog.HandlerOptions{Level: cfg.Level}
+	if cfg.Format == config.LogJSON {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}
 	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// journalOf is the way into the journal, nil where that is not what systemd connected standard error to.
+func journalOf(p process, level slog.Leveler) slog.Handler {
+	file, isFile := p.stderr.(*os.File)
+	if !isFile || !journal.Connected(p.getenv("JOURNAL_STREAM"), file) {
+		return nil
+	}
+	return journal.New(journal.Options{Level: level, Scrub: p.scrubber.String, Else: file})
 }
 
 // hushLibraries keeps what libraries print on their own off standard error: net/http quotes there what a server said, and

@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/windsock-monitor/windsock/internal/secret"
 	"github.com/windsock-monitor/windsock/internal/store"
 )
 
@@ -31,6 +34,7 @@ type process struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	getenv         func(string) string
+	scrubber       *secret.Scrubber // of all that is logged
 }
 
 // exitError ends the process with a code. Where err is nil everything was said already.
@@ -53,6 +57,7 @@ func exit(code int, err error) error { return &exitError{code, err} }
 // windsock runs one verb and returns the exit code.
 func windsock(p process) int {
 	hushLibraries()
+	p.scrubber = secret.NewScrubber()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	root := newRoot(p)
@@ -66,12 +71,23 @@ func windsock(p process) int {
 		exited = &exitError{exitUsage, err} // cobra's own: unknown verb or flag
 	}
 	if exited.err != nil {
-		fmt.Fprintf(p.stderr, "windsock: %v\n", exited.err)
-		if _, locked := errors.AsType[*store.LockedError](exited.err); locked {
-			fmt.Fprintln(p.stderr, "hint: one agent per state directory; stop the other one, or give this one another state_dir")
-		}
+		say(p, exited.err)
 	}
 	return exited.code
+}
+
+// say tells why the process ends, and what to do about it where that is known: on standard error, as one record where the
+// journal stands behind it.
+func say(p process, err error) {
+	text := fmt.Sprintf("windsock: %v", err)
+	if _, locked := errors.AsType[*store.LockedError](err); locked {
+		text += "\nhint: one agent per state directory; stop the other one, or give this one another state_dir"
+	}
+	if to := journalOf(p, slog.LevelError); to != nil {
+		_ = to.Handle(context.Background(), slog.NewRecord(time.Now(), slog.LevelError, text, 0))
+		return
+	}
+	fmt.Fprintln(p.stderr, p.scrubber.String(text))
 }
 
 func newRoot(p process) *cobra.Command {

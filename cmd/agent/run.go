@@ -12,7 +12,6 @@ import (
 
 	"github.com/windsock-monitor/windsock/internal/agent"
 	"github.com/windsock-monitor/windsock/internal/config"
-	"github.com/windsock-monitor/windsock/internal/secret"
 )
 
 // gcPercent is how much the heap may grow before it is collected, in percent of what lives: an agent is a guest on its
@@ -38,18 +37,17 @@ func run(cmd *cobra.Command, p process, path string, dev bool) error {
 	signal.Notify(hup, syscall.SIGHUP) // first of all: a SIGHUP that comes early must not end us
 	defer signal.Stop(hup)
 	signal.Ignore(syscall.SIGPIPE)
-	scrubber := secret.NewScrubber()
 	late := newLateHandler()
-	load := loader{path: path, getenv: p.getenv, log: slog.New(late), scrubber: scrubber}
+	load := loader{path: path, getenv: p.getenv, log: slog.New(late), scrubber: p.scrubber}
 	cfg, err := load.load()
 	if err == nil {
 		err = agent.Buildable(cfg, registry())
 	}
 	if err != nil {
-		late.settle(newLog(scrubber.Writer(p.stderr), config.Log{}).Handler())
+		late.settle(newLog(p, config.Log{Format: config.LogAuto}).Handler())
 		return exit(exitConfig, err)
 	}
-	log := newLog(scrubber.Writer(p.stderr), cfg.Log)
+	log := newLog(p, cfg.Log)
 	late.settle(log.Handler())
 	slog.SetDefault(log) // what net/http prints on its own goes the same way
 	load.log = log

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/windsock-monitor/windsock/internal/secret"
 )
 
 // SIGTERM before the agent is up is no failure: a service manager would count it as one.
@@ -19,7 +21,7 @@ func TestStopDuringTheStartIsWell(t *testing.T) {
 		t.Fatal(err)
 	}
 	var stderr bytes.Buffer
-	p := process{stderr: &stderr, stdout: &stderr, getenv: func(name string) string {
+	p := process{scrubber: secret.NewScrubber(), stderr: &stderr, stdout: &stderr, getenv: func(name string) string {
 		return map[string]string{"STATE_DIRECTORY": filepath.Join(dir, "state")}[name]
 	}}
 	ctx, stop := context.WithCancel(t.Context())

@@ -129,7 +129,7 @@ func (a *Agent) assemble(ctx context.Context) error {
 	a.breakers.Follow(a.breakerMoved)
 	a.previous = a.toldTotals(ctx)
 	a.pipeline = pipeline.New(gen.plan, pipeline.Options{
-		Store: recorder{a}, Ledger: a.store.Ledger(), Breakers: a.breakers, Headroom: a.headrooms, Log: a.o.Log.With("part", "pipeline"),
+		Store: recorder{a}, Ledger: a.store.Ledger(), Breakers: a.breakers, Headroom: a.headrooms, Log: a.o.Log,
 		Scrub: a.o.Config.Scrubber.String, Counted: addsUp,
 	})
 	a.scheduler, err = schedule.New(a.entries(ctx, gen.cfg), schedule.Options{

@@ -193,8 +193,15 @@ type StoreConfig struct {
 // Log is how the agent logs.
 type Log struct {
 	Level  slog.Level
-	Format string // "text" or "json"
+	Format string // one of those below
 }
+
+// The formats of the log.
+const (
+	LogAuto = "auto" // the journal's own protocol where the journal stands behind standard error, else text
+	LogText = "text"
+	LogJSON = "json"
+)
 
 // Concurrency is how many runs go at the same time.
 type Concurrency struct{ Global, PerHost int }

@@ -166,7 +166,7 @@ func TestDefaults(t *testing.T) {
 	cfg := parse(t, one, nil)
 	c := cfg.Checks[0]
 	if cfg.Listen != "127.0.0.1:9188" || cfg.Grace != 10*time.Second || cfg.Budget.Set || cfg.Store.MaxAge != 168*time.Hour ||
-		cfg.Store.MaxSize != 512<<20 || cfg.Concurrency.Global != 64 || cfg.Concurrency.PerHost != 16 || cfg.Log.Format != "text" ||
+		cfg.Store.MaxSize != 512<<20 || cfg.Concurrency.Global != 64 || cfg.Concurrency.PerHost != 16 || cfg.Log.Format != config.LogAuto ||
 		c.Timeout != 30*time.Second || c.DegradedAbove != 5*time.Second || c.Confirm != 0 || c.RunAtStart || c.Provider != "" {
 		t.Errorf("got %+v", cfg)
 	}

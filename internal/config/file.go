@@ -170,7 +170,7 @@ type store struct {
 
 type logging struct {
 	Level  string `yaml:"level" jsonschema:"enum=debug,enum=info,enum=warn,enum=error,default=info" jsonschema_description:"The least that is logged."`
-	Format string `yaml:"format" jsonschema:"enum=text,enum=json,default=text" jsonschema_description:"For people or for machines."`
+	Format string `yaml:"format" jsonschema:"enum=auto,enum=text,enum=json,default=auto" jsonschema_description:"text is for people, json for machines; auto is text, or the journal's own protocol, with fields, where systemd has connected standard error to the journal."`
 }
 
 type concurrency struct {
@@ -183,7 +183,7 @@ func defaults() file {
 		Grace: 10 * time.Second, Prices: prices{MaxAge: 90 * 24 * time.Hour}, Store: store{MaxAge: 7 * 24 * time.Hour, MaxSize: 512 << 20},
 		Alerts:    alerting{Defaults: true},
 		Incidents: incidents{Schedule: "@every 30s", CloseAfter: 5 * time.Minute, Timezone: "UTC", RespondIn: respondIn{15 * time.Minute, time.Hour, 4 * time.Hour}},
-		Log:       logging{Level: "info", Format: "text"}, Concurrency: concurrency{Global: 64, PerHost: 16},
+		Log:       logging{Level: "info", Format: LogAuto}, Concurrency: concurrency{Global: 64, PerHost: 16},
 	}
 }
 

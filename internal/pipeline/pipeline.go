@@ -100,6 +100,7 @@ type Pipeline struct {
 	cut  context.CancelCauseFunc
 
 	dropped, unstored atomic.Int64
+	told              *teller
 
 	mu        sync.Mutex // guards the rest
 	plan      Plan
@@ -114,7 +115,7 @@ var ErrStopping = errors.New("the agent is stopping")
 // New makes a pipeline.
 func New(plan Plan, o Options) *Pipeline {
 	stop, cut := context.WithCancelCause(context.Background())
-	p := &Pipeline{o: o, stop: stop, cut: cut, inside: map[string]bool{}, abandoned: map[string]bool{}}
+	p := &Pipeline{o: o, stop: stop, cut: cut, told: newTeller(o.Log), inside: map[string]bool{}, abandoned: map[string]bool{}}
 	p.Swap(plan)
 	return p
 }
@@ -128,6 +129,7 @@ func (p *Pipeline) Swap(plan Plan) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.plan, p.jobs = plan, jobs
+	p.told.keep(jobs)
 }
 
 // Cut ends every run in flight. Their records say that the agent stopped.
@@ -391,23 +393,7 @@ func (p *Pipeline) append(ctx context.Context, report *checks.Report) {
 		p.unstored.Add(1)
 		p.o.Log.Error("storing a record", "check", report.Check, "run_id", report.ID, "error", err)
 	}
-	p.log(ctx, report)
-}
-
-func (p *Pipeline) log(ctx context.Context, r *checks.Report) {
-	level := slog.LevelDebug
-	switch r.Status {
-	case checks.Failed, checks.Error, checks.Unknown:
-		level = slog.LevelWarn
-	case checks.Degraded, checks.Skipped:
-		level = slog.LevelInfo
-	case checks.OK:
-	}
-	if !p.o.Log.Enabled(ctx, level) {
-		return
-	}
-	p.o.Log.Log(ctx, level, "run", "check", r.Check, "run_id", r.ID, "status", r.Status.String(),
-		"cause", string(r.Cause), "blame", string(r.Blame), "took", r.Took.Round(time.Microsecond), "summary", r.Summary)
+	p.told.tell(ctx, report, time.Now())
 }
 
 func (p *Pipeline) report(job *Job, scheduled time.Time, trigger checks.Trigger) *checks.Report {
