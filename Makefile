@@ -5,7 +5,7 @@ LDFLAGS = -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 10s
 SOAK ?= 10m
 
-.PHONY: build test race lint tidy fresh generate proto proto-check proto-release fmt demo verify test-interop test-prometheus test-datadog test-plugins test-python test-faults fuzz soak package
+.PHONY: build test race lint tidy fresh generate proto proto-check proto-release fmt demo verify test-interop test-prometheus test-datadog test-plugins test-python test-faults fuzz soak package e2e
 
 build: ## the binary, ./windsock
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o windsock ./cmd/agent
@@ -76,6 +76,10 @@ soak: ## SOAK=10m of random faults; memory, goroutines and descriptors by slope
 
 package: ## dist/: deb, rpm, archives, bill of materials, checksums; VERSION=1.2.3 and SOURCE_DATE_EPOCH=… where git is not to be asked
 	$(GO) run ./systemd/packages
+
+e2e: ## the package on Debian releases with a real systemd as PID 1: systemd/e2e/README.md; needs root and installs what it needs
+	@command -v mmdebstrap >/dev/null && command -v systemd-nspawn >/dev/null || ! test -w / || { apt-get update -q && apt-get install -qy --no-install-recommends systemd-container mmdebstrap; }
+	$(GO) test -tags e2e -count=1 -timeout 12m -parallel 6 ./systemd/e2e
 
 fuzz: ## every fuzz target for FUZZTIME
 	@for dir in $$(grep -rlE --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
