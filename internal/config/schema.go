@@ -125,8 +125,11 @@ func ownMapped(t reflect.Type) *jsonschema.Schema {
 func secretSchema() *jsonschema.Schema {
 	one := reflector().ReflectFromType(reflect.TypeFor[source]())
 	one.Version = ""
-	least, most := uint64(1), uint64(1)
-	one.MinProperties, one.MaxProperties = &least, &most
+	least := uint64(1)
+	for _, place := range []string{"credential", "file", "env", "command", "secret"} {
+		one.OneOf = append(one.OneOf, &jsonschema.Schema{Required: []string{place}})
+	}
+	one.DependentRequired = map[string][]string{"variables": {"command"}, "refresh": {"command"}}
 	return &jsonschema.Schema{
 		Description: "A credential by reference: one source, or a list of which the first present wins.",
 		AnyOf:       []*jsonschema.Schema{one, {Type: "array", MinItems: &least, Items: one}},

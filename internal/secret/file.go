@@ -15,10 +15,16 @@ func (s *source) readFile(path string, credential bool, c *cached) (string, erro
 	info, err := os.Stat(path)
 	if err != nil {
 		*c = cached{}
-		return "", fileError(err)
+		return "", s.resolver.unreadable(path, err)
 	}
 	if c.valid && same(c.info, info) {
 		return c.value, c.err
+	}
+	if !credential { // systemd makes the folder of those
+		if err := s.resolver.judgeFolders(path); err != nil {
+			*c = cached{} // a folder that is mended does not show in the file
+			return "", err
+		}
 	}
 	value, opened, err := s.readStable(path, credential)
 	*c = cached{value: value, err: err, info: opened, valid: opened != nil}
@@ -40,13 +46,13 @@ func (s *source) readStable(path string, credential bool) (string, os.FileInfo, 
 func (s *source) readOnce(path string, credential bool) (value string, before, after os.FileInfo, err error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|openFlags, 0) //nolint:gosec // the operator's own file names it
 	if err != nil {
-		return "", nil, nil, fileError(err)
+		return "", nil, nil, s.resolver.unreadable(path, err)
 	}
 	defer func() { _ = f.Close() }()
 	if before, err = f.Stat(); err != nil {
 		return "", nil, nil, fileError(err)
 	}
-	if err := s.judge(path, before, credential); err != nil {
+	if err := s.resolver.judge(path, before, credential); err != nil {
 		return "", before, before, err
 	}
 	data, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
@@ -58,32 +64,6 @@ func (s *source) readOnce(path string, credential bool) (value string, before, a
 	}
 	value, err = usable(trimNewline(string(data)))
 	return value, before, after, err
-}
-
-// judge refuses files that others could have written or can read.
-func (s *source) judge(path string, info os.FileInfo, credential bool) error {
-	mode := info.Mode()
-	if !mode.IsRegular() {
-		return errors.New("not a regular file")
-	}
-	if info.Size() > MaxSize {
-		return fmt.Errorf("%d bytes, want at most %d", info.Size(), MaxSize)
-	}
-	owner := ownerOf(info)
-	switch {
-	case !owner.known:
-		return nil // a system without owners and modes
-	case owner.uid != 0 && owner.uid != os.Geteuid():
-		return fmt.Errorf("owned by user %d, want root or user %d, who runs the agent", owner.uid, os.Geteuid())
-	case mode.Perm()&0o022 != 0:
-		return fmt.Errorf("mode %04o lets others write it; want 0600 or 0640", mode.Perm())
-	case mode.Perm()&0o004 != 0:
-		return fmt.Errorf("mode %04o lets everybody read it; want 0600 or 0640", mode.Perm())
-	case mode.Perm()&0o040 != 0 && !credential && owner.gid != os.Getegid() && owner.gid != 0:
-		// A credential's group bits are the mask of systemd's access list, not a group's right.
-		s.resolver.warnOnce("a group that is not the agent's can read it", "file "+path, "mode", fmt.Sprintf("%04o", mode.Perm()), "gid", owner.gid)
-	}
-	return nil
 }
 
 // same reports whether two looks at a file saw the same file, content, owner and mode, as far as the system tells.
@@ -105,10 +85,4 @@ func fileError(err error) error {
 		return pe.Err
 	}
 	return err
-}
-
-type owner struct {
-	uid, gid int
-	changed  int64 // ctime in nanoseconds
-	known    bool
 }

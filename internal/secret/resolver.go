@@ -29,6 +29,8 @@ const CommandTimeout = 10 * time.Second
 const (
 	renewEvery  = time.Second     // reads past the cache, at most this often
 	failedAgain = 5 * time.Second // a command that failed is not started again before
+
+	leastRefresh = 10 * time.Second
 )
 
 // Ref names one place where a credential may be. Exactly one field is set.
@@ -37,6 +39,11 @@ type Ref struct {
 	File       string   // an absolute path
 	Env        string   // the name of an environment variable
 	Command    []string // an absolute path and its arguments; no shell
+
+	// Of a command only. Variables are what it finds in its environment beside PATH, LANG and HOME: NAME is the agent's own,
+	// NAME=value is given. Refresh is when its answer is asked for again, past a refusal; 0 is never.
+	Variables []string
+	Refresh   time.Duration
 }
 
 // String names the place for a person: "file /etc/windsock/secrets/mistral".
@@ -75,6 +82,22 @@ func (r Ref) Check() error {
 		return fmt.Errorf("%q is not the name of an environment variable", r.Env)
 	case len(r.Command) > 0 && !filepath.IsAbs(r.Command[0]):
 		return fmt.Errorf("command %q is not an absolute path; there is no shell and no search path", r.Command[0])
+	}
+	return r.checkCommand()
+}
+
+// checkCommand says what is wrong with how a command is asked.
+func (r Ref) checkCommand() error {
+	switch {
+	case len(r.Command) == 0 && (len(r.Variables) > 0 || r.Refresh != 0):
+		return errors.New("variables and refresh are of a command only")
+	case r.Refresh != 0 && r.Refresh < leastRefresh:
+		return fmt.Errorf("refresh %s, want at least %s, or none", r.Refresh, leastRefresh)
+	}
+	for _, v := range r.Variables {
+		if err := checkVariable(v); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -135,9 +158,17 @@ func (r *Resolver) Secret(refs ...Ref) (checks.Secret, error) {
 		if ref.Env != "" { // a program of the same user can print it before it is used here
 			r.scrubber.Add(r.getenv(ref.Env))
 		}
+		for _, v := range ref.Variables {
+			if sounds := strings.ToUpper(v); !strings.Contains(v, "=") && slices.ContainsFunc(ofSecrets(), func(word string) bool { return strings.Contains(sounds, word) }) {
+				r.scrubber.Add(r.getenv(v))
+			}
+		}
 	}
 	return checks.NewSecret(s), nil
 }
+
+// ofSecrets are words in the names of variables that hold one.
+func ofSecrets() []string { return []string{"TOKEN", "SECRET", "PASSW", "KEY"} }
 
 func (r *Resolver) warnOnce(message, where string, args ...any) {
 	r.mu.Lock()
@@ -174,7 +205,7 @@ type cached struct {
 	value string
 	err   error
 	info  os.FileInfo // of a file, as it was when it was read
-	until time.Time   // of a command that failed
+	until time.Time   // of a command: not started again before; zero is never
 	valid bool
 }
 
@@ -269,8 +300,8 @@ func (s *source) read(ctx context.Context) (string, error) {
 		case errors.Is(err, errAbsent):
 			reasons = append(reasons, fmt.Sprintf("%s: %v", ref, err))
 		case errors.Is(err, os.ErrPermission):
-			reasons = append(reasons, fmt.Sprintf("%s: permission denied", ref))
-			s.resolver.warnOnce("permission denied", ref.String())
+			reasons = append(reasons, fmt.Sprintf("%s: %v", ref, err))
+			s.resolver.warnOnce(err.Error(), ref.String())
 		default:
 			return "", fmt.Errorf("%w: %s: %w", checks.ErrNoSecret, ref, err)
 		}
@@ -318,24 +349,8 @@ func (s *source) readOne(ctx context.Context, ref Ref, c *cached) (string, error
 		}
 		return "", fmt.Errorf("%w: not set, or empty", errAbsent)
 	default:
-		return s.readCommand(ctx, ref.Command, c)
+		return s.readCommand(ctx, ref, c)
 	}
-}
-
-func (s *source) readCommand(ctx context.Context, argv []string, c *cached) (string, error) {
-	if c.valid && (c.err == nil || time.Now().Before(c.until)) {
-		return c.value, c.err
-	}
-	out, err := run(ctx, argv, s.resolver.getenv("HOME"))
-	if err != nil && ctx.Err() != nil {
-		return "", err // the caller gave up; that says nothing about the command
-	}
-	var value string
-	if err == nil {
-		value, err = usable(trimNewline(out))
-	}
-	*c = cached{value: value, err: err, until: time.Now().Add(failedAgain), valid: true}
-	return value, err
 }
 
 // usable refuses what cannot be a credential.

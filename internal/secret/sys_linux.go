@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // openFlags keep a named pipe from blocking the open.
@@ -18,3 +20,6 @@ func ownerOf(info os.FileInfo) owner {
 }
 
 func notDirectory(err error) bool { return errors.Is(err, syscall.ENOTDIR) }
+
+// searchable reports whether the agent may enter the folder.
+func searchable(dir string) bool { return unix.Access(dir, unix.X_OK) == nil }
