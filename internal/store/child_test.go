@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 func child(mode, dir string, out io.Writer) error {
 	signal.Ignore(syscall.SIGXFSZ) // what a limit on file sizes is told with; the write fails all the same
 	run, ok := map[string]func(context.Context, string, io.Writer) error{
-		"append": appendUntilKilled, "roll": rollUntilKilled, "reserve": reserveUntilKilled, "hold": holdUntilKilled,
+		"append": appendUntilKilled, "backup": backUp, "slow backup": backUpSlowly, "roll": rollUntilKilled, "reserve": reserveUntilKilled, "hold": holdUntilKilled,
 		"full": fullWhileRunning, "judge": judgeUntilKilled, "drain": drainUntilKilled, "spare": spareUntilKilled, "spare again": spareAgainUntilKilled, "spare late": spareLateUntilKilled, "spare short": spareShortUntilKilled, "spare big": spareBigUntilKilled, "unrecorded": unrecorded, "full at start": fullAtStart, "no mark": fullWithoutMark,
 	}[mode]
 	if !ok {
@@ -49,23 +49,23 @@ func child(mode, dir string, out io.Writer) error {
 }
 
 // spawn starts the test binary as a child; what it says comes line by line.
-func spawn(t *testing.T, mode, dir string) (*exec.Cmd, *bufio.Scanner) {
-	t.Helper()
+func spawn(tb testing.TB, mode, dir string) (*exec.Cmd, *bufio.Scanner) {
+	tb.Helper()
 	exe, err := os.Executable()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	r, w, err := os.Pipe()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), exe, "-child", mode, "-dir", dir)
+	cmd := exec.CommandContext(tb.Context(), exe, "-child", mode, "-dir", dir)
 	cmd.ExtraFiles = []*os.File{w}
 	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	_ = w.Close()
-	t.Cleanup(func() { _ = r.Close() })
+	tb.Cleanup(func() { _ = r.Close() })
 	return cmd, bufio.NewScanner(r)
 }
 

@@ -13,3 +13,6 @@ func Migrations() []string { return migrations() }
 
 // ApplicationID marks a database as ours.
 const ApplicationID = applicationID
+
+// RoomFor fails where a file system cannot take so much more.
+func RoomFor(dir string, bytes int64) error { return roomFor(dir, bytes) }

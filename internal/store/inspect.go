@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -72,6 +73,8 @@ const (
 
 const (
 	troublesTold = 20 // of one part
+	recordsWhere = "records"
+	recordWhere  = "record at position "
 	restoreFix   = "keep a copy of the directory and start the agent: it moves the database aside and takes over what can be read; or restore a backup (docs/operations/backup.md)"
 	recordFix    = "nothing: the agent passes over it and counts it as lost; more of them mean a disk that fails, look at dmesg and SMART"
 )
@@ -140,7 +143,7 @@ func (in *inspector) read(ctx context.Context) error {
 		{"database", in.identity},
 		{"database", in.written},
 		{"database", in.space},
-		{"records", in.records},
+		{recordsWhere, in.records},
 		{"exporters", in.cursors},
 		{"windsock.mark", in.mark},
 	} {
@@ -268,13 +271,13 @@ func (in *inspector) records(ctx context.Context) error {
 		}
 		if what := in.flaw(raw, crc); what != "" {
 			if broken++; broken <= troublesTold {
-				in.trouble(fmt.Sprintf("record at position %d", pos), what, recordFix)
+				in.trouble(recordWhere+strconv.FormatInt(int64(pos), 10), what, recordFix)
 			}
 		}
 		return nil
 	}, "SELECT pos, at, crc, data FROM records ORDER BY pos")
 	if broken > troublesTold {
-		in.trouble("records", fmt.Sprintf("%d are damaged in all", broken), recordFix)
+		in.trouble(recordsWhere, fmt.Sprintf("%d are damaged in all", broken), recordFix)
 	}
 	in.Oldest, in.Newest = fromMicros(oldest), fromMicros(newest)
 	return err
