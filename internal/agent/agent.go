@@ -45,15 +45,6 @@ type Options struct {
 	DevPlugins bool
 }
 
-// Notifier tells the service manager. *Systemd implements it.
-type Notifier interface {
-	Ready(status string)
-	Reloading()
-	Stopping()
-	Watchdog()               // the scheduler has ticked
-	Interval() time.Duration // between two Watchdog calls; 0: none wanted
-}
-
 // Agent is a running agent.
 type Agent struct {
 	o         Options
@@ -77,6 +68,7 @@ type Agent struct {
 	socket   string // of the control socket, once it is open
 	reload   status.Config
 	last     map[string]*checks.Report // the last final report of each check
+	since    map[string]time.Time      // when a check that is not well now began to be that
 	previous counters                  // at the snapshot before
 }
 
@@ -87,13 +79,15 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
+	a := &Agent{o: o, started: time.Now(), last: map[string]*checks.Report{}, since: map[string]time.Time{}}
+	defer a.sayStarting(dir)()
 	opened, err := store.Open(ctx, store.Options{
 		Dir: dir, MaxAge: o.Config.Store.MaxAge, MaxBytes: o.Config.Store.MaxSize, Log: o.Log.With("part", "store"), Version: o.Version,
 	})
 	if err != nil {
 		return nil, err
 	}
-	a := &Agent{o: o, store: opened, started: time.Now(), last: map[string]*checks.Report{}}
+	a.store = opened
 	if err := a.assemble(ctx); err != nil {
 		ended, cancel := context.WithTimeout(context.WithoutCancel(ctx), pluginsEnd)
 		defer cancel()
@@ -167,8 +161,18 @@ func (a *Agent) remember(ctx context.Context) {
 	}
 	for _, record := range records {
 		if record.Report != nil {
-			a.last[record.Report.Check] = verdictOf(record.Report)
+			a.keep(record.Report)
 		}
+	}
+}
+
+// keep remembers the last final report of a check. The caller holds the lock, where others could.
+func (a *Agent) keep(r *checks.Report) {
+	a.last[r.Check] = verdictOf(r)
+	if r.Status == checks.OK || r.Status == checks.Degraded {
+		delete(a.since, r.Check)
+	} else if a.since[r.Check].IsZero() {
+		a.since[r.Check] = r.At()
 	}
 }
 
@@ -193,7 +197,7 @@ func (r recorder) Append(ctx context.Context, record checks.Record) error {
 	r.a.mu.Lock()
 	defer r.a.mu.Unlock()
 	if record.Report != nil && record.Report.Final && r.a.has(record.Report.Check) {
-		r.a.last[record.Report.Check] = verdictOf(record.Report)
+		r.a.keep(record.Report)
 	}
 	return err
 }
@@ -238,7 +242,7 @@ func (a *Agent) Run(ctx context.Context, reload <-chan os.Signal) error {
 	go func() { scheduled <- a.scheduler.Run(ctx) }()
 	var beating sync.WaitGroup
 	beating.Go(func() { a.heartbeat.Run(ctx) })
-	a.becomeReady()
+	a.becomeReady(ctx)
 	a.turn(ctx, base, reload)
 	beating.Wait() // an agent that is stopping is not well
 	err := a.drain(base, scheduled)
@@ -247,12 +251,16 @@ func (a *Agent) Run(ctx context.Context, reload <-chan os.Signal) error {
 	return errors.Join(err, a.store.Close())
 }
 
-// turn is the agent's own loop: reloads, the minute's snapshot, the watchdog.
+// turn is the agent's own loop: reloads, the minute's snapshot, the service manager.
 func (a *Agent) turn(ctx, base context.Context, reload <-chan os.Signal) {
 	minute := time.NewTicker(a.snapshotEvery())
 	defer minute.Stop()
-	watchdog := a.watchdog()
+	looks := a.ticks(headlineEvery)
+	defer looks.Stop()
+	watchdog := a.ticks(a.watchdogEvery())
 	defer watchdog.Stop()
+	var fed feeding
+	told := ""
 	for {
 		select {
 		case <-ctx.Done():
@@ -267,50 +275,44 @@ func (a *Agent) turn(ctx, base context.Context, reload <-chan os.Signal) {
 			a.noteSpend(base, time.Now())
 		case <-a.pace.changed:
 			a.keepPace(base)
+		case <-looks.C:
+			if line := a.headline(base, time.Now()); line != told {
+				told = line
+				a.tell(Going, line)
+			}
 		case <-watchdog.C:
-			a.feed()
+			a.feed(&fed)
 		}
 	}
 }
 
-func (a *Agent) watchdog() *time.Ticker {
-	if a.o.Notify != nil && a.o.Notify.Interval() > 0 {
-		return time.NewTicker(a.o.Notify.Interval())
+func (a *Agent) watchdogEvery() time.Duration {
+	if a.o.Notify == nil {
+		return 0
 	}
-	idle := time.NewTicker(time.Hour)
-	idle.Stop()
-	return idle
+	return a.o.Notify.Interval()
 }
 
-// feed tells the service manager's watchdog that the scheduler ticks. It says nothing where it does not.
-func (a *Agent) feed() {
-	if a.Alive() {
-		a.o.Notify.Watchdog()
-	}
-}
-
-func (a *Agent) becomeReady() {
+// becomeReady says that the agent works, when its exporters and its first schedule stand.
+func (a *Agent) becomeReady(ctx context.Context) {
+	a.awaitLoops(ctx)
 	a.mu.Lock()
 	a.ready = true
 	count, exporters := len(a.gen.cfg.Checks), len(a.gen.cfg.Exporters)
 	a.mu.Unlock()
 	a.o.Log.Info("agent started", "version", a.o.Version, "checks", count, "exporters", exporters)
-	if a.o.Notify != nil {
-		a.o.Notify.Ready(fmt.Sprintf("%d checks, %d exporters", count, exporters))
-	}
+	a.tell(Ready, a.headline(ctx, time.Now()))
 }
 
 // drain is the shutdown: runs in flight end, the last records are stored, exporters get what is left of the grace period.
 // What they do not deliver is still in the store.
 func (a *Agent) drain(base context.Context, scheduled <-chan error) error {
 	a.o.Log.Info("stopping")
-	if a.o.Notify != nil {
-		a.o.Notify.Stopping()
-	}
 	a.mu.Lock()
 	a.ready = false
 	grace := a.gen.cfg.Grace
 	a.mu.Unlock()
+	a.tell(Stopping, fmt.Sprintf("stopping: waiting for %d runs, at most %s", a.scheduler.Stats().Running, grace/2))
 	ctx, cancel := context.WithTimeout(base, grace)
 	defer cancel()
 	cut := time.AfterFunc(grace/2, a.pipeline.Cut)
@@ -320,10 +322,12 @@ func (a *Agent) drain(base context.Context, scheduled <-chan error) error {
 	a.pipeline.Cut()
 	a.alerts.Stop() // what nobody delivers any more is for the next process to judge
 	a.snapshot(ctx)
+	a.tell(Going, "stopping: exporters deliver what is left"+a.backlog(ctx)+"; what they do not is kept for the next start")
 	if a.stopDelivery(ctx) {
 		a.store.EndUnclean()
 	}
 	a.closeGeneration()
+	a.tell(Going, "stopping: plugins and the store are closed")
 	ended, free := context.WithTimeout(base, pluginsEnd) // delivery may have used up all of the grace
 	defer free()
 	a.plugins.close(ended)

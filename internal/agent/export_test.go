@@ -2,6 +2,7 @@ package agent
 
 import (
 	"slices"
+	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/config"
@@ -35,4 +36,29 @@ func CutMeasurements(all []checks.Measurement) ([]checks.Measurement, int) {
 // StateDirAmong is StateDir on a host that has these directories only.
 func StateDirAmong(cfg *config.Config, getenv func(string) string, dirs ...string) (string, error) {
 	return stateDir(cfg, getenv, func(dir string) bool { return slices.Contains(dirs, dir) })
+}
+
+// Loop is one that the watchdog asks for.
+type Loop struct {
+	Ask    func()
+	Turned func() time.Time
+}
+
+// Feeding returns a function that makes one look of the watchdog at loops, and reports whether it would be fed.
+func Feeding(loops ...Loop) (look func() bool) {
+	var f feeding
+	var all []loop
+	for _, l := range loops {
+		all = append(all, loop{"a loop", l.Ask, l.Turned})
+	}
+	return func() bool {
+		if f.stuck(all) != nil {
+			return false
+		}
+		f.asked = time.Now()
+		for _, l := range all {
+			l.ask()
+		}
+		return true
+	}
 }

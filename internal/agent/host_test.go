@@ -16,6 +16,7 @@ import (
 	"time"
 
 	checkkinds "github.com/windsock-monitor/windsock/checks/all"
+	"github.com/windsock-monitor/windsock/exporters"
 	exporterkinds "github.com/windsock-monitor/windsock/exporters/all"
 	"github.com/windsock-monitor/windsock/internal/agent"
 	"github.com/windsock-monitor/windsock/internal/config"
@@ -32,6 +33,7 @@ type host struct {
 	env      map[string]string
 	text     string
 	stdout   io.Writer
+	more     []exporters.Kind // beside the built-in ones
 	log      *strings.Builder
 	mu       sync.Mutex // guards text and log
 }
@@ -124,7 +126,7 @@ func (h *host) change(old, fresh string) {
 }
 
 func (h *host) registry() config.Registry {
-	return config.Registry{Checks: checkkinds.Kinds(), Exporters: exporterkinds.Kinds()}
+	return config.Registry{Checks: checkkinds.Kinds(), Exporters: append(exporterkinds.Kinds(), h.more...)}
 }
 
 func (h *host) options(cfg *config.Config) agent.Options {

@@ -19,9 +19,7 @@ import (
 // handleReload reads the configuration again. A file that cannot be used changes nothing; the service manager is told
 // that the reload is over either way, with the reason where it was refused.
 func (a *Agent) handleReload(ctx, base context.Context) {
-	if a.o.Notify != nil {
-		a.o.Notify.Reloading()
-	}
+	a.tell(Reloading, "reading the configuration again")
 	err := a.reloadOnce(ctx, base)
 	a.mu.Lock()
 	a.reload.ReloadedAt, a.reload.ReloadOK, a.reload.Error = time.Now(), err == nil, ""
@@ -40,9 +38,7 @@ func (a *Agent) handleReload(ctx, base context.Context) {
 		a.o.Log.Info("reloaded", "checks", count)
 	}
 	a.note(base, incident.EventReload, "", told)
-	if a.o.Notify != nil {
-		a.o.Notify.Ready(told)
-	}
+	a.tell(Ready, a.headline(base, time.Now()))
 }
 
 // reloadOnce builds everything new, swaps, then stops the old.
@@ -87,6 +83,7 @@ func (a *Agent) reloadOnce(ctx, base context.Context) error {
 	a.mu.Lock()
 	a.gen = gen
 	maps.DeleteFunc(a.last, func(name string, _ *checks.Report) bool { return !a.has(name) })
+	maps.DeleteFunc(a.since, func(name string, _ time.Time) bool { return !a.has(name) })
 	a.mu.Unlock()
 	a.startDelivery(base)
 	a.heartbeat.Configure(gen.heartbeat())

@@ -44,6 +44,7 @@ func (w *Worker) Run(ctx context.Context, drain <-chan struct{}) error {
 	}
 	r := &round{w: w, drain: drain, retry: newBackoff(retryFirst, retryMost), hold: newBackoff(holdFirst, holdMost)}
 	r.limit = w.o.BatchSize
+	w.turn()
 	if !r.begin(ctx) {
 		return nil
 	}
@@ -121,6 +122,7 @@ func (r *round) open(ctx context.Context) (e exporters.Exporter, err error) {
 
 // once takes one step: reads, counts what is lost or too old, exports, and waits where there is reason to.
 func (r *round) once(ctx context.Context) {
+	r.w.turn()
 	if r.refresh(ctx); r.err != nil {
 		return
 	}
@@ -172,6 +174,7 @@ func (r *round) idle(ctx context.Context, changed <-chan struct{}) {
 		r.save(ctx)
 		r.ended = true
 	case <-ctx.Done():
+	case <-r.w.asked: // to turn
 	case <-wake:
 		r.tick(ctx)
 	case <-changed:
@@ -341,6 +344,9 @@ func (r *round) wait(ctx context.Context, d time.Duration) bool {
 		case <-ctx.Done():
 			stop()
 			return false
+		case <-r.w.asked:
+			stop()
+			r.w.turn()
 		case <-wake:
 			if r.tick(ctx); r.again.heard {
 				r.again.heard = false

@@ -220,12 +220,16 @@ func (r *round) call(ctx context.Context, do func(context.Context) (exporters.Ou
 }
 
 func (r *round) await(ctx, call context.Context, done <-chan result) (exporters.Outcome, error) {
-	select {
-	case res := <-done:
-		return res.outcome, res.err
-	case <-call.Done():
+	for {
+		select {
+		case res := <-done:
+			return res.outcome, res.err
+		case <-r.w.asked:
+			r.w.turn()
+		case <-call.Done():
+			return r.overdue(ctx, done)
+		}
 	}
-	return r.overdue(ctx, done)
 }
 
 // overdue waits for an Export whose deadline has passed.

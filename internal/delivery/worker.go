@@ -54,11 +54,13 @@ type Options struct {
 //
 // An exporter that is an exporters.Refresher is refreshed about once a minute, between its Exports.
 type Worker struct {
-	o   Options
-	log *slog.Logger
+	o     Options
+	log   *slog.Logger
+	asked chan struct{} // to show that it turns
 
-	mu     sync.Mutex // guards status
+	mu     sync.Mutex // guards the rest
 	status Status
+	turned time.Time
 }
 
 // Status is where a worker stands. Counts are those since Run began; the durable ones are the store's.
@@ -91,7 +93,7 @@ func New(o Options) *Worker {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Worker{o: o, log: o.Log, status: Status{
+	return &Worker{o: o, log: o.Log, asked: make(chan struct{}, 1), status: Status{
 		Rejected: map[string]int64{}, Expired: map[string]int64{}, Attempts: map[string]int64{},
 	}}
 }
@@ -104,6 +106,28 @@ func (w *Worker) Status() Status {
 	st.Rejected, st.Expired, st.Attempts = maps.Clone(st.Rejected), maps.Clone(st.Expired), maps.Clone(st.Attempts)
 	st.Stuck = !st.InFlightSince.IsZero() && time.Since(st.InFlightSince) > w.o.Timeout+stuckAfter
 	return st
+}
+
+// Ask has the worker turn, if it can: while it waits for records, for its next try or for a backend it can, and when an
+// Export has outlived its deadline, or nothing answers that has none, it cannot.
+func (w *Worker) Ask() {
+	select {
+	case w.asked <- struct{}{}:
+	default:
+	}
+}
+
+// Turned is when the worker last turned, zero before Run.
+func (w *Worker) Turned() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.turned
+}
+
+func (w *Worker) turn() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.turned = time.Now()
 }
 
 // note changes the status.

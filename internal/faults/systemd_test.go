@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/windsock-monitor/windsock/internal/simulator"
 )
 
 // manager is what systemd would hear over $NOTIFY_SOCKET.
@@ -61,38 +63,52 @@ func (m *manager) all(t *testing.T) {
 	<-m.over
 }
 
-// turns are the messages but those for the watchdog, and how many of these there were.
-func (m *manager) turns() (turns []string, fed int) {
+// turns are the messages but those for the watchdog and those that change the line only; lines are all lines, in their
+// order; fed is how often the watchdog was.
+func (m *manager) turns() (turns, lines []string, fed int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, message := range m.said {
 		if message == "WATCHDOG=1" {
 			fed++
-		} else {
+			continue
+		}
+		_, line, _ := strings.Cut(message, "STATUS=")
+		lines = append(lines, line)
+		if !strings.HasPrefix(message, "STATUS=") {
 			turns = append(turns, message)
 		}
 	}
-	return turns, fed
+	return turns, lines, fed
 }
 
-// TestTheServiceManagerIsTold: ready, each reload with its time and its end, refused or not, the stop; and the watchdog is
-// fed for as long as the agent lives, and not while it stands still.
+func (m *manager) fed() int { _, _, n := m.turns(); return n }
+
+// line is the last one, and whether it matches.
+func (m *manager) line(form string) bool {
+	_, lines, _ := m.turns()
+	return len(lines) > 0 && regexp.MustCompile(form).MatchString(lines[len(lines)-1])
+}
+
+// TestTheServiceManagerIsTold: ready, each reload with its time and its end, refused or not, the stop; the line says how the
+// agent is; and the watchdog is fed for as long as the agent lives, and not while it stands still.
 func TestTheServiceManagerIsTold(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	m := newManager(t, filepath.Join(w.Dir, "notify.sock"))
 	w.Env = append(w.Env, "NOTIFY_SOCKET="+filepath.Join(w.Dir, "notify.sock"), "WATCHDOG_USEC=400000")
 	p := w.start(t)
-	w.Until("the watchdog to be fed", func() bool { _, fed := m.turns(); return fed > 3 })
+	w.Until("the watchdog to be fed", func() bool { return m.fed() > 3 })
+	w.Until("the line to be well", func() bool { return m.line(`^2 of 2 checks ok; exporters well; \$0\.\d{4} of \$\S+ this hour$`) })
 	w.reload(p)
 	w.Write("what: is this\n")
 	w.reload(p)
-	_, before := m.turns()
-	w.Until("the watchdog to be fed after a refused reload", func() bool { _, fed := m.turns(); return fed > before+3 })
+	before := m.fed()
+	w.Until("the watchdog to be fed after a refused reload", func() bool { return m.fed() > before+3 })
 	p.Signal(syscall.SIGSTOP)
-	_, before = m.turns()
+	before = m.fed()
 	pause(standstill)
-	if _, fed := m.turns(); fed > before+3 { // some may have been on their way
+	if fed := m.fed(); fed > before+3 { // some may have been on their way
 		t.Errorf("the watchdog was fed %d times by a process that stands still", fed-before)
 	}
 	p.Signal(syscall.SIGCONT)
@@ -100,13 +116,33 @@ func TestTheServiceManagerIsTold(t *testing.T) {
 	m.all(t)
 
 	want := []string{
-		`^READY=1\nSTATUS=2 checks, 1 exporters$`,
-		`^RELOADING=1\nMONOTONIC_USEC=[1-9][0-9]+$`, `^READY=1\nSTATUS=reloaded, 2 checks$`,
-		`^RELOADING=1\nMONOTONIC_USEC=[1-9][0-9]+$`, `^READY=1\nSTATUS=reload refused, the old configuration runs on; the log has the reason$`,
-		`^STOPPING=1\nSTATUS=stopping$`,
+		`^EXTEND_TIMEOUT_USEC=30000000\nSTATUS=starting: opening the store /\S+$`,
+		`^READY=1\nSTATUS=\d of 2 checks ok(, \d not run yet)?; exporters well; \$`,
+		`^RELOADING=1\nMONOTONIC_USEC=[1-9][0-9]+\nSTATUS=reading the configuration again$`, `^READY=1\nSTATUS=2 of 2 checks ok; `,
+		`^RELOADING=1\nMONOTONIC_USEC=[1-9][0-9]+\nSTATUS=`,
+		`^READY=1\nSTATUS=reload refused, the configuration before it runs on: \S+schedules\.yaml:1:1: .*what.*; 2 of 2 checks ok; `,
+		`^STOPPING=1\nSTATUS=stopping: waiting for \d+ runs, at most \d+`,
 	}
-	got, _ := m.turns()
+	got, lines, _ := m.turns()
 	if !slices.EqualFunc(got, want, func(said, form string) bool { return regexp.MustCompile(form).MatchString(said) }) {
 		t.Errorf("systemd was told\n%s\nwant\n%s", strings.Join(got, "\n--\n"), strings.Join(want, "\n--\n"))
 	}
+	if end := lines[len(lines)-2:]; !strings.HasPrefix(end[0], "stopping: exporters deliver what is left") || end[1] != "stopping: plugins and the store are closed" {
+		t.Errorf("the last lines are %q", end)
+	}
+}
+
+// TestTheLineNamesWhatIsWrong: a key that is refused, with the alert, and an exporter whose backend is gone.
+func TestTheLineNamesWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	m := newManager(t, filepath.Join(w.Dir, "notify.sock"))
+	w.Env = append(w.Env, "NOTIFY_SOCKET="+filepath.Join(w.Dir, "notify.sock"), "WATCHDOG_USEC=400000")
+	w.start(t)
+	w.apply(t, simulator.Fault{Status: 401})
+	w.Until("the line to name check, cause and alert", func() bool {
+		return m.line(`^\d of 2 checks ok; .*\S+ failed: auth \(account\) for less than a minute; alerts: .*auth-failure P1.*; exporters well; `)
+	})
+	before := m.fed()
+	w.Until("the watchdog to be fed all the same", func() bool { return m.fed() > before+3 })
 }

@@ -167,6 +167,9 @@ func New(entries []Entry, o Options) (*Scheduler, error) {
 	return s, s.Swap(entries)
 }
 
+// Ask has the loop turn, if it can: LastTick tells.
+func (s *Scheduler) Ask() { signal(s.wake) }
+
 // Swap replaces the entries, before or while the scheduler runs. An entry that keeps its name keeps its running run and
 // the slot that waits; one that keeps name, spec and NoSpread keeps its slots as well. One with another spec has its old slots
 // up to now and its new ones from now on: none is lost, none comes twice. A removed entry's run is left to end, its waiting slot is missed. Wrong entries change nothing.
