@@ -60,6 +60,13 @@ type Handler interface {
 	Handler() (pattern string, handler http.Handler)
 }
 
+// Local is implemented by exporters that send to Unix sockets of the host. `validate --online` judges whether the agent's user
+// may.
+type Local interface {
+	// Sockets are the absolute paths of the sockets.
+	Sockets() []string
+}
+
 // Kind is a type of exporter. Make one with NewKind.
 type Kind struct {
 	Name     string

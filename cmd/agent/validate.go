@@ -26,9 +26,12 @@ func newValidate(p process) *cobra.Command {
 		Use:   "validate [FILE]",
 		Short: "Check a configuration without touching the network",
 		Long: `Check everything that can be checked without the network and without the secrets, print every
-error with its place, and what the schedule can cost. With --online, also read each secret, resolve
-each name and send one record of the agent's own through each exporter.
-Exit code 0: usable; 2: not; with --online 3: usable, but something does not answer.`,
+error with its place, and what the schedule can cost. With --online, also look at the host under the
+agent, with the rights of the user that the service runs as: kernel, sandbox, systemd, permissions,
+state, disk, memory, resolvers, clock, port; read each secret, resolve each name, ask each provider
+for nothing, and send one record of the agent's own through each exporter. It takes ten seconds at
+the most. ✓ is well, ! is worth knowing, ✗ is wrong; each of the latter two has a way out.
+Exit code 0: usable; 2: not; with --online 3: usable, but something is wrong.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
@@ -38,7 +41,7 @@ Exit code 0: usable; 2: not; with --online 3: usable, but something does not ans
 		},
 	}
 	cmd.Flags().StringVarP(&f.config, "config", "c", "", "the configuration (default ./schedules.yaml, then /etc/windsock/schedules.yaml)")
-	cmd.Flags().BoolVar(&f.online, "online", false, "also try each secret, DNS name and exporter")
+	cmd.Flags().BoolVar(&f.online, "online", false, "also look at the host, and try each secret, DNS name, provider and exporter")
 	outputFlag(cmd, &f.output)
 	return cmd
 }
@@ -90,7 +93,7 @@ func validate(cmd *cobra.Command, p process, f validateFlags) error {
 	result.Cost, result.Limited = &cost, cfg.Budget.Set
 	if f.online {
 		result.Online = agent.Probe(cmd.Context(), cfg, agent.ProbeOptions{
-			Registry: registry(), Version: version, Log: quiet, Getenv: p.getenv,
+			Registry: registry(), Version: version, Built: builtAt(), Log: quiet, Getenv: p.getenv,
 		})
 	}
 	out := scrubber.Writer(p.stdout)
@@ -108,6 +111,12 @@ func validate(cmd *cobra.Command, p process, f validateFlags) error {
 	return nil
 }
 
+// builtAt is when the source of this build was committed; zero where the build does not say.
+func builtAt() time.Time {
+	at, _ := time.Parse(time.RFC3339, describeBuild().Date)
+	return at
+}
+
 func refuse(p process, asJSON bool, result validation, err error) error {
 	if wrong, ok := errors.AsType[*config.Errors](err); ok {
 		result.Errors = wrong.List()
@@ -123,8 +132,11 @@ func refuse(p process, asJSON bool, result validation, err error) error {
 
 func printFinding(out io.Writer, finding agent.Finding) {
 	mark := "✓"
-	if !finding.OK {
+	switch {
+	case !finding.OK:
 		mark = "✗"
+	case finding.Level != "":
+		mark = "!"
 	}
 	fmt.Fprintf(out, "%s %s: %s\n", mark, finding.Subject, finding.Detail)
 	if finding.Hint != "" {

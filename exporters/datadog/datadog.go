@@ -205,6 +205,14 @@ func (e *Exporter) newClient(tags []string) (*statsd.Client, error) {
 	return client, nil
 }
 
+// Sockets implements exporters.Local.
+func (e *Exporter) Sockets() []string {
+	if e.wire.addr.udp() {
+		return nil
+	}
+	return []string{e.wire.addr.target}
+}
+
 // Close closes the socket. What was accepted was sent; nothing waits.
 func (e *Exporter) Close() error {
 	if e.client == nil {

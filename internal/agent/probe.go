@@ -16,6 +16,7 @@ import (
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/exporters"
 	"github.com/windsock-monitor/windsock/internal/config"
+	"github.com/windsock-monitor/windsock/internal/host"
 	"github.com/windsock-monitor/windsock/internal/outbound"
 )
 
@@ -78,58 +79,125 @@ func networkOf(cfg *config.Config, version string) (*outbound.Network, error) {
 type Finding struct {
 	Subject string `json:"subject"` // "secret of provider mistral", "host api.mistral.ai", "exporter collector"
 	OK      bool   `json:"ok"`
+	Level   string `json:"level,omitempty"` // "warning": worth knowing, and nothing that keeps the agent from its work
 	Detail  string `json:"detail"`
-	Hint    string `json:"hint,omitempty"`
+	Hint    string `json:"hint,omitempty"` // a command where there is one
 }
+
+// levelWarning is the Level of a finding that is OK and should be looked at all the same.
+const levelWarning = "warning"
 
 // ProbeOptions is what Probe needs.
 type ProbeOptions struct {
 	Registry config.Registry
 	Version  string
+	Built    time.Time // zero where the build does not say
 	Log      *slog.Logger
 	Getenv   func(string) string
+	// HostRoot is put before the paths of the host's own files; "" in earnest.
+	HostRoot string
 }
 
-// Probe tries each secret, each name that providers and checks hold, and each exporter, with one record of the agent's own.
+// tryFor is the most that one secret, name, provider or exporter may take, and lookFor the most that all together may.
+const (
+	tryFor  = 6 * time.Second
+	lookFor = 7 * time.Second
+)
+
+// prober is one call of Probe.
+type prober struct {
+	cfg     *config.Config
+	o       ProbeOptions
+	network *outbound.Network
+	host    host.Options
+	service *host.Service
+}
+
+// try is one thing to try, with what to call it where it does not end.
+type try struct {
+	subject string
+	do      func(context.Context) []Finding
+}
+
+// Probe looks at the host, and tries each secret, each name that providers and checks hold, each provider, and each exporter,
+// with one record of the agent's own. All of it goes on at the same time and ends within ten seconds; the order of what was
+// found is always the same. Rights are judged for the user of the unit that runs this configuration, whoever asks.
 func Probe(ctx context.Context, cfg *config.Config, o ProbeOptions) []Finding {
 	network, err := networkOf(cfg, o.Version)
 	if err != nil {
 		return []Finding{{Subject: "network", Detail: err.Error()}}
 	}
 	defer network.Close()
-	var findings []Finding
+	p := &prober{cfg: cfg, o: o, network: network}
+	p.lookFor(ctx)
+	return together(ctx, p.tries())
+}
+
+func (p *prober) tries() []try {
+	cfg := p.cfg
+	list := []try{{"host", p.look}}
+	add := func(subject string, do func(context.Context) Finding) {
+		list = append(list, try{subject, func(ctx context.Context) []Finding { return []Finding{do(ctx)} }})
+	}
+	if len(cfg.Plugins) > 0 || len(cfg.Programs.Directories) > 0 {
+		list = append(list, try{"programs", p.askOfPrograms})
+	}
+	secret := func(subject string, s checks.Secret) {
+		add(subject, func(ctx context.Context) Finding { return p.secret(ctx, subject, s) })
+	}
 	for i := range cfg.Providers {
-		p := &cfg.Providers[i]
-		findings = append(findings, probeSecret(ctx, "secret of provider "+p.Name, p.APIKey))
-		if !p.FallbackAPIKey.IsZero() {
-			findings = append(findings, probeSecret(ctx, "fallback secret of provider "+p.Name, p.FallbackAPIKey))
+		secret("secret of provider "+cfg.Providers[i].Name, cfg.Providers[i].APIKey)
+		if !cfg.Providers[i].FallbackAPIKey.IsZero() {
+			secret("fallback secret of provider "+cfg.Providers[i].Name, cfg.Providers[i].FallbackAPIKey)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Secrets)) {
-		findings = append(findings, probeSecret(ctx, "secret "+name, cfg.Secrets[name]))
+		secret("secret "+name, cfg.Secrets[name])
 	}
-	for _, name := range hostNames(cfg, o.Registry) {
-		findings = append(findings, probeHost(ctx, name))
+	for _, name := range hostNames(cfg, p.o.Registry) {
+		add("host "+name, func(ctx context.Context) Finding { return probeHost(ctx, name) })
+	}
+	for i := range cfg.Providers {
+		list = append(list, try{"provider " + cfg.Providers[i].Name, func(ctx context.Context) []Finding { return p.reach(ctx, &cfg.Providers[i]) }})
 	}
 	if cfg.Heartbeat.Every > 0 {
-		findings = append(findings, probeHeartbeat(ctx, cfg.Heartbeat))
+		add("heartbeat", func(ctx context.Context) Finding { return probeHeartbeat(ctx, cfg.Heartbeat) })
 	}
 	for i := range cfg.Exporters {
-		findings = append(findings, probeExporter(ctx, cfg, &cfg.Exporters[i], network, o))
+		add("exporter "+cfg.Exporters[i].Name, func(ctx context.Context) Finding { return p.exporter(ctx, &cfg.Exporters[i]) })
 	}
-	return findings
+	return list
 }
 
-func probeSecret(ctx context.Context, subject string, s checks.Secret) Finding {
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+// together tries all at the same time. What has not ended when the time is over is told so, and left to end by itself: the
+// process is about to.
+func together(ctx context.Context, list []try) []Finding {
+	bounded, cancel := context.WithTimeout(ctx, tryFor)
 	defer cancel()
-	if _, err := s.Reveal(ctx); err != nil {
-		return Finding{
-			Subject: subject, Detail: err.Error(),
-			Hint: "put the value where one of the sources looks; the agent starts without it and its checks say error config",
+	answers := make([]chan []Finding, len(list))
+	for i, t := range list {
+		answers[i] = make(chan []Finding, 1)
+		go func() { answers[i] <- t.do(bounded) }()
+	}
+	over := make(chan struct{})
+	deadline := time.AfterFunc(lookFor, func() { close(over) })
+	defer deadline.Stop()
+	var findings []Finding
+	for i, t := range list {
+		select {
+		case found := <-answers[i]:
+			findings = append(findings, found...)
+			continue
+		case <-over:
+		}
+		select {
+		case found := <-answers[i]:
+			findings = append(findings, found...)
+		default:
+			findings = append(findings, Finding{Subject: t.subject, Detail: fmt.Sprintf("did not end within %s", lookFor), Hint: "try it alone: the agent gives up on it as well"})
 		}
 	}
-	return Finding{Subject: subject, OK: true, Detail: "present, from " + s.Used()}
+	return findings
 }
 
 // hostNames lists every name once, providers first.
@@ -155,8 +223,6 @@ func hostNames(cfg *config.Config, registry config.Registry) []string {
 }
 
 func probeHost(ctx context.Context, name string) Finding {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
 	addresses, err := net.DefaultResolver.LookupHost(ctx, name)
 	if err != nil {
 		return Finding{
@@ -167,13 +233,15 @@ func probeHost(ctx context.Context, name string) Finding {
 	return Finding{Subject: "host " + name, OK: true, Detail: fmt.Sprintf("resolves to %d addresses", len(addresses))}
 }
 
-func probeExporter(ctx context.Context, cfg *config.Config, e *config.Exporter, network *outbound.Network, o ProbeOptions) Finding {
+func (p *prober) exporter(ctx context.Context, e *config.Exporter) Finding {
 	finding := Finding{Subject: "exporter " + e.Name}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	built, err := buildToTry(cfg, e, network, o)
+	built, err := buildToTry(p.cfg, e, p.network, p.o)
 	if err == nil {
-		_, err = built.Export(ctx, []checks.Record{probeRecord(o.Version, ulid.Make().String())})
+		if refused, wrong := p.refused(finding.Subject, built); wrong {
+			closeExporter(built)
+			return refused
+		}
+		_, err = built.Export(ctx, []checks.Record{probeRecord(p.o.Version, ulid.Make().String())})
 		closeExporter(built)
 	}
 	if err != nil {
@@ -182,6 +250,20 @@ func probeExporter(ctx context.Context, cfg *config.Config, e *config.Exporter, 
 	}
 	finding.OK, finding.Detail = true, "took one record"
 	return finding
+}
+
+// refused judges whether the service's user may use the sockets of an exporter, which who asks may.
+func (p *prober) refused(subject string, built exporters.Exporter) (Finding, bool) {
+	local, ok := built.(exporters.Local)
+	if !ok {
+		return Finding{}, false
+	}
+	for _, path := range local.Sockets() {
+		if found := host.Judge(p.service, p.host, host.File{What: subject, Path: path, Use: host.Connect}); found.Level == host.Wrong {
+			return findingOf(found), true
+		}
+	}
+	return Finding{}, false
 }
 
 // buildToTry builds an exporter that keeps nothing.

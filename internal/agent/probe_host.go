@@ -1,0 +1,199 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/internal/config"
+	"github.com/windsock-monitor/windsock/internal/host"
+	"github.com/windsock-monitor/windsock/internal/outbound"
+)
+
+// lookFor finds the service, and tells the host's room what this configuration needs of the host.
+func (p *prober) lookFor(ctx context.Context) {
+	cfg := p.cfg
+	p.host = host.Options{
+		Root: p.o.HostRoot, Getenv: p.o.Getenv, Config: absolute(cfg.Path), Files: filesOf(cfg),
+		Programs: len(cfg.Plugins) > 0 || len(cfg.Programs.Directories) > 0, Listen: cfg.Listen, MaxStore: cfg.Store.MaxSize,
+		Names: hostNames(cfg, p.o.Registry), Released: p.o.Built,
+		Network: host.Network{
+			Proxies: map[string]string{"HTTP_PROXY": cfg.Network.HTTPProxy, "HTTPS_PROXY": cfg.Network.HTTPSProxy, "NO_PROXY": cfg.Network.NoProxy},
+			CAFile:  cfg.Network.CAFile,
+		},
+	}
+	p.service = host.FindService(ctx, p.host)
+	state, runtime := p.service.Directories()
+	if cfg.StateDir != "" || state == "" {
+		state, _ = StateDir(cfg, p.o.Getenv) // "" is a finding
+	}
+	if runtime == "" {
+		if socket, err := ControlPath(cfg, p.o.Getenv); err == nil {
+			runtime = filepath.Dir(socket)
+		}
+	}
+	p.host.StateDir, p.host.RuntimeDir = absolute(state), absolute(runtime)
+	if state == "" {
+		p.host.StateDir = ""
+	}
+}
+
+// filesOf is what the configuration names, but for the secrets that are tried each for itself.
+func filesOf(cfg *config.Config) []host.File {
+	mentions, err := config.Mentions(cfg.Path)
+	if err != nil {
+		return nil // it was read a moment ago, or came from elsewhere: nothing to judge
+	}
+	var out []host.File
+	for _, m := range mentions {
+		use := host.Read
+		switch m.Key {
+		case "file":
+			if m.In == "providers" || m.In == "secrets" {
+				continue
+			}
+			if m.In != "prices" {
+				use = host.Secret
+			}
+		case "key_file":
+			use = host.Secret
+		case "command", "argv", "path":
+			use = host.Run
+		case "unix":
+			continue // the exporter that connects to it is tried
+		}
+		out = append(out, host.File{What: fmt.Sprintf("%s of line %d", m.Key, m.Line), Path: m.Path, Use: use})
+	}
+	return out
+}
+
+func findingOf(f host.Finding) Finding {
+	out := Finding{Subject: f.Subject, OK: f.Level != host.Wrong, Detail: f.Detail, Hint: f.Fix}
+	if f.Level == host.Warning {
+		out.Level = levelWarning
+	}
+	return out
+}
+
+func (p *prober) look(ctx context.Context) []Finding {
+	var out []Finding
+	for _, f := range host.Look(ctx, p.service, p.host) {
+		out = append(out, findingOf(f))
+	}
+	return out
+}
+
+// askOfPrograms asks the agent that runs what it cannot hold programs to: its unit may keep from it what this host has.
+func (p *prober) askOfPrograms(ctx context.Context) []Finding {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	var answer PluginsAnswer
+	if err := NewClient(filepath.Join(p.host.RuntimeDir, "control.sock")).Call(ctx, http.MethodGet, "/v1/plugins", nil, &answer); err != nil {
+		return nil // none runs, or it is not to be asked by this user: the host was judged
+	}
+	var out []Finding
+	for _, lacks := range answer.Lacks {
+		out = append(out, Finding{
+			Subject: "programs", OK: true, Level: levelWarning, Detail: "the agent that runs: " + lacks,
+			Hint: "systemctl cat " + p.unit() + "   # beside /usr/share/windsock/drop-ins/plugins.conf",
+		})
+	}
+	if len(out) == 0 {
+		out = append(out, Finding{Subject: "programs", OK: true, Detail: "the agent that runs holds them to all that it asks for"})
+	}
+	return out
+}
+
+func (p *prober) unit() string {
+	if p.service.Unit != "" {
+		return p.service.Unit
+	}
+	return "windsock.service"
+}
+
+// secret tries a secret as the service will find it: in the order of its places, each judged for the service's user. Who asks
+// sees neither the unit's credentials nor its variables.
+func (p *prober) secret(ctx context.Context, subject string, s checks.Secret) Finding {
+	_, err := s.Reveal(ctx)
+	other := p.service.Unit != "" && p.service.Account.UID != os.Geteuid()
+	for place := range strings.SplitSeq(s.Where(), ", ") {
+		if by, given := p.service.Gives(p.host, place); given {
+			return Finding{Subject: subject, OK: true, Detail: place + " is given by " + by}
+		}
+		path, isFile := strings.CutPrefix(place, "file ")
+		if !isFile {
+			continue
+		}
+		if _, absent := os.Stat(path); errors.Is(absent, fs.ErrNotExist) {
+			continue
+		}
+		judged := host.Judge(p.service, p.host, host.File{What: subject, Path: path, Use: host.Secret})
+		switch {
+		case judged.Level != host.OK:
+			return findingOf(judged)
+		case err == nil || other:
+			return Finding{Subject: subject, OK: true, Detail: "present, from " + place}
+		}
+	}
+	used := s.Used()
+	switch {
+	case err != nil:
+		return Finding{Subject: subject, Detail: err.Error(), Hint: p.wayToSecret(s.Where())}
+	case p.service.Unit != "" && strings.HasPrefix(used, "env "):
+		return Finding{
+			Subject: subject, Detail: used + " is set for who asks, not for " + p.service.Unit, Hint: "put the value into a file of /etc/windsock/secrets, and refer to that",
+		}
+	}
+	return Finding{Subject: subject, OK: true, Detail: "present, from " + used}
+}
+
+// wayToSecret is how the value comes to the first place that is a file, else to where it is looked for.
+func (p *prober) wayToSecret(where string) string {
+	for place := range strings.SplitSeq(where, ", ") {
+		if path, isFile := strings.CutPrefix(place, "file "); isFile {
+			if p.service.Unit == "" {
+				return fmt.Sprintf("install -m 0600 /dev/stdin %s   # then type the value and Ctrl-D", path)
+			}
+			return fmt.Sprintf("install -m 0640 -o root -g %s /dev/stdin %s   # then type the value and Ctrl-D", p.service.Account.Group, path)
+		}
+	}
+	return "put the value where one of the sources looks; the agent starts without it and its checks say error config"
+}
+
+// reach asks a provider for nothing, with no key, and takes whatever it answers: that it does is the way out, and the Date of
+// it is a clock to compare with.
+func (p *prober) reach(ctx context.Context, provider *config.Provider) []Finding {
+	subject := "provider " + provider.Name
+	target, err := url.Parse(provider.BaseURL)
+	if err != nil {
+		return []Finding{{Subject: subject, Detail: "its address cannot be read"}}
+	}
+	asked := time.Now()
+	response, err := p.network.Open(ctx, outbound.Request{Method: http.MethodHead, URL: provider.BaseURL})
+	came := time.Now()
+	if err != nil {
+		return []Finding{{Subject: subject, Detail: outbound.Clean(err).Error(), Hint: p.wayOut(target)}}
+	}
+	_ = response.Body.Close()
+	out := []Finding{{Subject: subject, OK: true, Detail: fmt.Sprintf("answered in %s (HTTP %d, asked without a key)", came.Sub(asked).Round(time.Millisecond), response.Status)}}
+	if date, err := http.ParseTime(response.Header.Get("Date")); err == nil && provider == &p.cfg.Providers[0] {
+		out = append(out, findingOf(host.Offset(target.Hostname(), date, asked, came)))
+	}
+	return out
+}
+
+// wayOut is what to try where nothing comes back.
+func (p *prober) wayOut(target *url.URL) string {
+	if proxy, err := p.network.ProxyFor(target.String()); err == nil && proxy != nil {
+		return fmt.Sprintf("curl -sv -o /dev/null -x %s %s", proxy.Redacted(), target.Redacted())
+	}
+	return "curl -sv -o /dev/null " + target.Redacted()
+}
