@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"os"
 	"os/exec"
@@ -21,11 +20,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/agenttest"
-	"github.com/windsock-monitor/windsock/internal/delivery"
 	"github.com/windsock-monitor/windsock/internal/status"
-	"github.com/windsock-monitor/windsock/internal/store"
 )
 
 const (
@@ -225,8 +221,8 @@ grace: 5s
 providers:
   mistral: {base_url: "http://%s", api_key: %s, stall_after: 1s, breaker: {failures: 1000, reset: 60s}}
 checks:
-  - {name: models, kind: models, schedule: "@every 1s", timeout: 900ms, run_at_start: true, with: {expect: [mistral-small-latest]}}
-  - {name: chat, kind: chat, schedule: "@every 1s", timeout: 900ms, run_at_start: true, with: {model: mistral-small-latest}}
+  - {name: models, kind: models, schedule: "@every 1s", timeout: 900ms, with: {expect: [mistral-small-latest]}}
+  - {name: chat, kind: chat, schedule: "@every 1s", timeout: 900ms, with: {model: mistral-small-latest}}
 %sexporters:
   - {name: lines, kind: stdout, with: {format: json}}
   - {name: collector, kind: otel, timeout: 1s, with: {endpoint: "http://%s", events: all}}
@@ -239,13 +235,6 @@ func (w *world) start() {
 	w.t.Helper()
 	w.run("systemctl", "start", unit)
 	w.more()
-}
-
-// more waits until records arrive at the sink that have not been there.
-func (w *world) more() {
-	w.t.Helper()
-	before := w.sink.Events()
-	w.until("records at the sink", func() bool { return w.sink.Events() > before+1 })
 }
 
 // property is what systemd says of the unit.
@@ -289,6 +278,20 @@ func (w *world) journal() []string {
 	return lines
 }
 
+// complaints are what the last life of the agent has logged as errors.
+func (w *world) complaints() []string {
+	w.t.Helper()
+	w.run("journalctl", "--sync")
+	out, _ := w.try("journalctl", "-q", "-o", "cat", "-a", "_SYSTEMD_INVOCATION_ID="+w.property("InvocationID"))
+	var lines []string
+	for line := range strings.Lines(out) {
+		if !strings.HasPrefix(line, `{"type":`) && regexp.MustCompile(`(?i)level=ERROR|^windsock: |^error:`).MatchString(line) {
+			lines = append(lines, strings.TrimSpace(line))
+		}
+	}
+	return lines
+}
+
 // said are the lines of the journal that match.
 func (w *world) said(form string) []string {
 	w.t.Helper()
@@ -299,68 +302,6 @@ func (w *world) said(form string) []string {
 		}
 	}
 	return found
-}
-
-// printed are the ids of the records that the stdout exporter has written to the journal.
-func (w *world) printed() map[string]bool {
-	w.t.Helper()
-	w.run("journalctl", "--sync")
-	ids := map[string]bool{}
-	for line := range strings.Lines(w.run("journalctl", "-q", "-o", "cat", "-u", unit, "-a")) {
-		var r checks.Record
-		if strings.HasPrefix(line, `{"type":`) && json.Unmarshal([]byte(line), &r) == nil && r.ID != "" {
-			ids[r.ID] = true
-		}
-	}
-	return ids
-}
-
-// stored are the ids of the records in the store of the agent, which must have ended.
-func (w *world) stored() []checks.Record {
-	w.t.Helper()
-	copied := filepath.Join(w.t.TempDir(), "state")
-	w.run("cp", "-a", stateDir, copied)
-	s, err := store.Open(w.t.Context(), store.Options{Dir: copied, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer func() { _ = s.Close() }()
-	if kept := s.Health(); !kept.OK {
-		w.t.Fatalf("the store: %s", kept.Problem)
-	}
-	var out []checks.Record
-	if err := s.Each(w.t.Context(), 0, func(e delivery.Entry) error { out = append(out, e.Record); return nil }); err != nil {
-		w.t.Fatal(err)
-	}
-	return out
-}
-
-// delivered fails where a record of the store has not reached the sink.
-func (w *world) delivered() {
-	w.t.Helper()
-	got, lost := w.sink.IDs(), 0
-	records := w.stored()
-	for _, r := range records {
-		if got[r.ID] == 0 {
-			lost++
-		}
-	}
-	if lost > 0 || len(records) == 0 {
-		w.t.Errorf("%d of %d records of the store never reached the sink", lost, len(records))
-	}
-}
-
-// drained waits until the collector's exporter has nothing left to deliver but what is just being made.
-func (w *world) drained() {
-	w.t.Helper()
-	w.until("the exporter to have caught up", func() bool {
-		for _, e := range w.health().Exporters {
-			if e.Name == "collector" {
-				return e.Queue < 5 && e.Problem == ""
-			}
-		}
-		return false
-	})
 }
 
 // health is what the agent says of itself; its zero value where nobody answers.
