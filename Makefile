@@ -74,8 +74,8 @@ test-faults: ## docs/faults.md, with network namespaces, small disks and other u
 soak: ## SOAK=10m of random faults; memory, goroutines and descriptors by slope
 	$(GO) test -tags soak -count=1 -timeout 0 -v -run Soak ./internal/faults -args -soak $(SOAK)
 
-package: ## dist/: deb, rpm, archives, bill of materials, checksums; VERSION=1.2.3 and SOURCE_DATE_EPOCH=… where git is not to be asked
-	$(GO) run ./systemd/packages
+package: ## dist/: deb, rpm, archives, bills of materials, checksums; VERSION=1.2.3 where git is not to say it, PACKAGE='-arch amd64 -format deb' for less
+	$(GO) run ./systemd/packages $(PACKAGE)
 
 e2e: ## the package on Debian releases with a real systemd as PID 1: systemd/e2e/README.md; needs root and installs what it needs
 	@command -v mmdebstrap >/dev/null && command -v systemd-nspawn >/dev/null || ! test -w / || { apt-get update -q && apt-get install -qy --no-install-recommends systemd-container mmdebstrap; }

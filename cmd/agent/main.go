@@ -12,7 +12,7 @@ import (
 )
 
 // Set by the linker; without it, commit and date are those that the Go compiler found.
-var version, commit, date = "dev", "", ""
+var version, commit, date = "dev", "", "" //nolint:gochecknoglobals // the linker writes them
 
 func main() {
 	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) // no core file, and nobody of the same user reads its memory, environment and descriptors

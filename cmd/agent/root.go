@@ -107,6 +107,7 @@ Start with: windsock demo`,
 	root.AddCommand(
 		newRun(p), newDemo(p), newCheck(p), newValidate(p), newStatus(p), newAlerts(p), newIncident(p), newPlugins(p), newModels(p), newPrices(p), newStore(p), newSimulate(p), newVersion(p),
 	)
+	documented(root)
 	return root
 }
 
