@@ -1,13 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"net"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -15,22 +19,27 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/internal/agent"
+	"github.com/windsock-monitor/windsock/internal/config"
 	"github.com/windsock-monitor/windsock/internal/status"
 )
 
-type statusFlags struct{ config, address, output string }
+type statusFlags struct{ config, socket, address, output string }
 
 func newStatus(p process) *cobra.Command {
 	var f statusFlags
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show how the running agent and its checks are",
-		Long:  "Read /health of the running agent. Exit code 0: healthy or degraded; 3: unhealthy; 1: no agent answers.",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return showStatus(cmd.Context(), p, f) },
+		Long: `Ask the running agent how it is: on its control socket, and where that does not answer on the loopback port (listen).
+Exit code 0: healthy or degraded; 3: unhealthy; 1: no agent answers.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return showStatus(cmd.Context(), p, f) },
 	}
-	cmd.Flags().StringVarP(&f.config, "config", "c", "", "the configuration that names the address (default ./schedules.yaml, then /etc/windsock/schedules.yaml)")
-	cmd.Flags().StringVar(&f.address, "address", "", "the agent's address, HOST:PORT, instead of the configuration's listen")
+	cmd.Flags().StringVarP(&f.config, "config", "c", "", "the agent's configuration (default ./schedules.yaml, then /etc/windsock/schedules.yaml)")
+	cmd.Flags().StringVar(&f.socket, "socket", "", "ask this control socket, and nothing else")
+	cmd.Flags().StringVar(&f.address, "address", "", "ask this address, HOST:PORT, and nothing else")
+	cmd.MarkFlagsMutuallyExclusive("socket", "address")
 	outputFlag(cmd, &f.output)
 	return cmd
 }
@@ -40,33 +49,106 @@ func showStatus(ctx context.Context, p process, f statusFlags) error {
 	if err != nil {
 		return err
 	}
-	address := f.address
-	if address == "" {
-		cfg, err := readConfig(p, f.config)
-		if err != nil {
-			return err
-		}
-		if address = cfg.Listen; address == "" {
-			return exit(exitUsage, fmt.Errorf("%s has `listen` off: there is nothing to ask", cfg.Path))
-		}
-	}
-	body, err := fetchHealth(ctx, address)
+	body, asked, err := askHealth(ctx, p, f)
 	if err != nil {
-		return exit(exitCannot, err)
+		return err
 	}
 	var health status.Health
 	if err := json.Unmarshal(body, &health); err != nil || health.Status == "" {
-		return exit(exitCannot, fmt.Errorf("%s does not answer as a windsock agent", address))
+		return exit(exitCannot, fmt.Errorf("%s does not answer as a windsock agent", asked))
 	}
 	if asJSON {
 		_, _ = p.stdout.Write(body)
 	} else {
 		printHealth(p.stdout, &health)
+		fmt.Fprintf(p.stdout, "asked     %s\n", asked)
 	}
 	if health.Status == status.Unhealthy {
 		return exit(exitBadNews, nil)
 	}
 	return nil
+}
+
+// askHealth asks where the flags say, else the socket and then the port of the configuration. asked is who answered, and
+// why not the one before.
+func askHealth(ctx context.Context, p process, f statusFlags) (body []byte, asked string, err error) {
+	switch {
+	case f.socket != "":
+		body, err = socketHealth(ctx, f.socket)
+		return body, f.socket, exitOr(exitCannot, err)
+	case f.address != "":
+		body, err = fetchHealth(ctx, f.address)
+		return body, f.address, exitOr(exitCannot, err)
+	}
+	cfg, err := configOrUsual(p, f.config)
+	if err != nil {
+		return nil, "", err
+	}
+	socket, err := agent.ControlPath(cfg, p.getenv)
+	if err != nil {
+		return nil, "", exit(exitCannot, err)
+	}
+	body, unheard := socketHealth(ctx, socket)
+	if unheard == nil {
+		return body, socket, nil
+	}
+	if cfg.Listen == "" {
+		return nil, "", exit(exitCannot, fmt.Errorf("%w; `listen` is off", unheard))
+	}
+	if body, err = fetchHealth(ctx, cfg.Listen); err != nil {
+		return nil, "", exit(exitCannot, fmt.Errorf("%w; on its socket: %w", err, unheard))
+	}
+	asked = fmt.Sprintf("%s, because %v", cfg.Listen, unheard)
+	if other := otherConfig(body, cfg.Path); other != "" {
+		asked += "; that agent runs with " + other
+	}
+	return body, asked, nil
+}
+
+// otherConfig is the configuration of the agent that answered, where it is not the one that was asked for.
+func otherConfig(body []byte, path string) string {
+	var health status.Health
+	mine, err := filepath.Abs(path)
+	if err != nil || json.Unmarshal(body, &health) != nil || health.Config.Path == mine {
+		return ""
+	}
+	return health.Config.Path
+}
+
+// configOrUsual is the configuration. One that this user may not read is that of an installed agent, which may have the
+// usual places.
+func configOrUsual(p process, path string) (*config.Config, error) {
+	cfg, err := readConfig(p, path)
+	if !errors.Is(err, fs.ErrPermission) {
+		return cfg, err
+	}
+	if path == "" {
+		path = config.Paths()[len(config.Paths())-1]
+	}
+	return &config.Config{Path: path, Listen: config.DefaultListen}, nil
+}
+
+func exitOr(code int, err error) error {
+	if err == nil {
+		return nil
+	}
+	return exit(code, err)
+}
+
+// socketHealth is /health by the control socket, in the form that it has on the port.
+func socketHealth(ctx context.Context, socket string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	body, err := agent.NewClient(socket).Health(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	if err := json.Indent(&out, body, "", "  "); err != nil {
+		return nil, fmt.Errorf("reading the agent's answer: %w", err)
+	}
+	out.WriteByte('\n')
+	return out.Bytes(), nil
 }
 
 func fetchHealth(ctx context.Context, address string) ([]byte, error) {

@@ -12,11 +12,47 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/windsock-monitor/windsock/checks"
 )
+
+// healthPath is what /health is on the control socket.
+const healthPath = "/v1/health"
+
+// NotAllowedError is a socket that this user may not use. Its text says who may.
+type NotAllowedError struct {
+	Socket string
+	cause  error
+}
+
+func (e *NotAllowedError) Error() string {
+	return fmt.Sprintf("the agent's socket %s is not for this user (%v): ask as %s", e.Socket, e.cause, whoMay(e.Socket))
+}
+
+func (e *NotAllowedError) Unwrap() error { return e.cause }
+
+// whoMay says who may use a file of the agent's, after the folder that it is in where it cannot be seen itself.
+func whoMay(path string) string {
+	var stat unix.Stat_t
+	if unix.Stat(path, &stat) != nil && unix.Stat(filepath.Dir(path), &stat) != nil {
+		return "root, as the agent's user or as one of its group"
+	}
+	owner, group := fmt.Sprintf("uid %d", stat.Uid), fmt.Sprintf("gid %d", stat.Gid)
+	if known, err := user.LookupId(strconv.Itoa(int(stat.Uid))); err == nil {
+		owner = known.Username
+	}
+	if known, err := user.LookupGroupId(strconv.Itoa(int(stat.Gid))); err == nil {
+		group = known.Name
+	}
+	return fmt.Sprintf("root or %s (sudo), or as one of the group %s (`usermod -aG %s USER`, then log in anew)", owner, group, group)
+}
 
 // mostAnswer is how much of an answer is read.
 const mostAnswer = 16 << 20
@@ -62,7 +98,7 @@ func (c *Client) Call(ctx context.Context, method, path string, body, into any) 
 	case err != nil:
 		return fmt.Errorf("reading the running agent's answer: %w", err)
 	case resp.StatusCode == http.StatusUnauthorized && unread != nil:
-		return fmt.Errorf("the token of the agent's socket cannot be read (%w): ask as root, as the agent's user or as one of its group", unread)
+		return fmt.Errorf("the token of the agent's socket cannot be read (%w): ask as %s", unread, whoMay(tokenPath(c.socket)))
 	case resp.StatusCode/100 != 2:
 		return &RefusedError{resp.StatusCode, strings.TrimSpace(string(data))}
 	case into == nil:
@@ -82,13 +118,20 @@ func (c *Client) unheard(err error) error {
 	case number == syscall.ENOENT, number == syscall.ECONNREFUSED:
 		return fmt.Errorf("no agent listens on %s (%w): start it, or give the configuration that it runs with", c.socket, number)
 	case errors.Is(number, fs.ErrPermission):
-		return fmt.Errorf("the agent's socket %s is not for this user (%w): ask as root or as the agent's user", c.socket, number)
+		return &NotAllowedError{c.socket, number}
 	}
 	return fmt.Errorf("asking the running agent: %w", err)
 }
 
 func (c *Client) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	return (&net.Dialer{}).DialContext(ctx, "unix", c.socket)
+}
+
+// Health is /health of the running agent, as JSON.
+func (c *Client) Health(ctx context.Context) (json.RawMessage, error) {
+	var body json.RawMessage
+	err := c.Call(ctx, http.MethodGet, healthPath, nil, &body)
+	return body, err
 }
 
 // Run has the running agent make one run by hand, through its own breaker, budget and store.

@@ -16,28 +16,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/windsock-monitor/windsock/checks"
-	"github.com/windsock-monitor/windsock/internal/config"
 	"github.com/windsock-monitor/windsock/internal/store"
 )
-
-// ControlPath is where the running agent listens for verbs that need it: control.sock in $RUNTIME_DIRECTORY, else in the
-// state directory.
-func ControlPath(cfg *config.Config, getenv func(string) string) (string, error) {
-	if dir := getenv("RUNTIME_DIRECTORY"); dir != "" {
-		return filepath.Join(filepath.SplitList(dir)[0], "control.sock"), nil
-	}
-	dir, err := StateDir(cfg, getenv)
-	if err != nil {
-		return "", err
-	}
-	return filepath.Join(dir, "control.sock"), nil
-}
 
 // control serves the control socket until ctx ends. Without one the agent runs all the same.
 func (a *Agent) control(ctx context.Context) {
 	listener, token, err := a.openControl(ctx)
 	if err != nil {
-		a.o.Log.Warn("control socket not open; `windsock check` cannot reach this agent", "error", err)
+		a.o.Log.Warn("control socket not open; `windsock check`, `alerts`, `incident` and `plugins` cannot reach this agent", "error", err)
 		return
 	}
 	a.mu.Lock()
@@ -46,7 +32,7 @@ func (a *Agent) control(ctx context.Context) {
 	server := &http.Server{
 		Handler: withToken(token, a.controlRoutes()), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			return context.WithValue(ctx, peerKey{}, a.logPeer(c))
+			return context.WithValue(ctx, peerKey{}, peerOf(c))
 		},
 	}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
@@ -121,8 +107,8 @@ func withToken(token string, next http.Handler) http.Handler {
 // peerKey is where a request's context has the name of who asks.
 type peerKey struct{}
 
-// logPeer notes who asks, and returns a name for it: "uid 1000".
-func (a *Agent) logPeer(c net.Conn) (name string) {
+// peerOf is a name for who asks: "uid 1000".
+func peerOf(c net.Conn) (name string) {
 	name = "somebody"
 	conn, ok := c.(*net.UnixConn)
 	if !ok {
@@ -134,7 +120,6 @@ func (a *Agent) logPeer(c net.Conn) (name string) {
 	}
 	_ = raw.Control(func(fd uintptr) {
 		if peer, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
-			a.o.Log.Info("control request", "uid", peer.Uid, "gid", peer.Gid, "pid", peer.Pid)
 			name = fmt.Sprintf("uid %d", peer.Uid)
 		}
 	})
@@ -144,6 +129,7 @@ func (a *Agent) logPeer(c net.Conn) (name string) {
 func (a *Agent) controlRoutes() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/checks/{name}/run", a.byHand(a.runByHand))
+	mux.HandleFunc("GET "+healthPath, func(w http.ResponseWriter, r *http.Request) { answer(w, http.StatusOK, a.Health(r.Context())) })
 	mux.HandleFunc("GET /v1/alerts", a.listAlerts)
 	mux.HandleFunc("POST /v1/alerts/ack", a.byHand(a.ackAlert))
 	mux.HandleFunc("POST /v1/silences", a.byHand(a.silence))
@@ -154,9 +140,10 @@ func (a *Agent) controlRoutes() *http.ServeMux {
 	return mux
 }
 
-// byHand serves what changes the agent, while it is not stopping, and waits for that at the end.
+// byHand serves what changes the agent, while it is not stopping, and waits for that at the end. Who asked is logged.
 func (a *Agent) byHand(serve http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		a.o.Log.Info("control request", "peer", r.Context().Value(peerKey{}), "method", r.Method, "path", r.URL.Path)
 		if !a.enterByHand() {
 			http.Error(w, "the agent is stopping", http.StatusServiceUnavailable)
 			return

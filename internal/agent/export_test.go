@@ -38,6 +38,11 @@ func StateDirAmong(cfg *config.Config, getenv func(string) string, dirs ...strin
 	return stateDir(cfg, getenv, func(dir string) bool { return slices.Contains(dirs, dir) })
 }
 
+// ControlPathAmong is ControlPath on a host that has these directories only.
+func ControlPathAmong(cfg *config.Config, getenv func(string) string, dirs ...string) (string, error) {
+	return controlPath(cfg, getenv, func(dir string) bool { return slices.Contains(dirs, dir) })
+}
+
 // Loop is one that the watchdog asks for.
 type Loop struct {
 	Ask    func()

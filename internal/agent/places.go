@@ -56,3 +56,27 @@ func isDir(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.IsDir()
 }
+
+// ControlPath is where the running agent listens for verbs that need it: control.sock in $RUNTIME_DIRECTORY, else in the
+// runtime directory of the installed agent whose configuration it is, which is there while that runs, else in the state
+// directory.
+func ControlPath(cfg *config.Config, getenv func(string) string) (string, error) {
+	return controlPath(cfg, getenv, isDir)
+}
+
+func controlPath(cfg *config.Config, getenv func(string) string, exists func(string) bool) (string, error) {
+	const name = "control.sock"
+	if dir := getenv("RUNTIME_DIRECTORY"); dir != "" {
+		return filepath.Join(filepath.SplitList(dir)[0], name), nil
+	}
+	if unit := Unit(cfg.Path); unit != "" {
+		if dir := filepath.Join("/run", unit); exists(dir) {
+			return filepath.Join(dir, name), nil
+		}
+	}
+	dir, err := stateDir(cfg, getenv, exists)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, name), nil
+}

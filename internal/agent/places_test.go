@@ -58,3 +58,39 @@ func TestWhereTheStateIs(t *testing.T) {
 		})
 	}
 }
+
+func TestWhereTheControlSocketIs(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		cfg  config.Config
+		env  map[string]string
+		dirs []string
+		want string
+	}{
+		"systemd says it": {
+			cfg: config.Config{Path: "/etc/windsock/schedules.yaml"}, env: map[string]string{"RUNTIME_DIRECTORY": "/run/a:/run/b"}, dirs: []string{"/run/windsock"},
+			want: "/run/a/control.sock",
+		},
+		"an operator beside an installed agent, wherever its state is": {
+			cfg: config.Config{Path: "/etc/windsock/schedules.yaml", StateDir: "/srv/state"}, env: map[string]string{"HOME": "/root"},
+			dirs: []string{"/run/windsock", "/var/lib/windsock"}, want: "/run/windsock/control.sock",
+		},
+		"beside an instance": {
+			cfg: config.Config{Path: "/etc/windsock/eu.yaml"}, env: map[string]string{"HOME": "/root"}, dirs: []string{"/run/windsock", "/run/windsock@eu"},
+			want: "/run/windsock@eu/control.sock",
+		},
+		"an installed agent without a runtime directory": {
+			cfg: config.Config{Path: "/etc/windsock/schedules.yaml"}, env: map[string]string{"HOME": "/root"}, dirs: []string{"/var/lib/windsock"},
+			want: "/var/lib/windsock/control.sock",
+		},
+		"a file elsewhere": {
+			cfg: config.Config{Path: "/home/a/schedules.yaml"}, env: map[string]string{"HOME": "/home/a"}, dirs: []string{"/run/windsock", "/var/lib/windsock"},
+			want: "/home/a/.local/state/windsock/control.sock",
+		},
+	} {
+		got, err := agent.ControlPathAmong(&test.cfg, func(key string) string { return test.env[key] }, test.dirs...)
+		if got != test.want || err != nil {
+			t.Errorf("%s: %q (%v), want %q", name, got, err, test.want)
+		}
+	}
+}

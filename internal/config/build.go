@@ -192,7 +192,7 @@ func isLabel(text string, most int) bool {
 
 func (b *builder) listen() {
 	if b.file.Listen == nil {
-		b.cfg.Listen = defaultListen
+		b.cfg.Listen = DefaultListen
 		return
 	}
 	b.cfg.Listen = *b.file.Listen

@@ -187,9 +187,11 @@ func defaults() file {
 	}
 }
 
+// DefaultListen is `listen` where the file does not say.
+const DefaultListen = "127.0.0.1:9188"
+
 // The values of absent keys whose absence is told from their zero.
 const (
-	defaultListen   = "127.0.0.1:9188"
 	defaultTimeout  = 30 * time.Second
 	defaultDegraded = 5 * time.Second
 )
