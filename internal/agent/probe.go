@@ -94,14 +94,13 @@ type ProbeOptions struct {
 	Built    time.Time // zero where the build does not say
 	Log      *slog.Logger
 	Getenv   func(string) string
-	// HostRoot is put before the paths of the host's own files; "" in earnest.
-	HostRoot string
+	Host     host.Options // of it, Root and Shell; zero in earnest
 }
 
 // tryFor is the most that one secret, name, provider or exporter may take, and lookFor the most that all together may.
 const (
 	tryFor  = 6 * time.Second
-	lookFor = 7 * time.Second
+	lookFor = 6500 * time.Millisecond
 )
 
 // prober is one call of Probe.
@@ -139,8 +138,8 @@ func (p *prober) tries() []try {
 	add := func(subject string, do func(context.Context) Finding) {
 		list = append(list, try{subject, func(ctx context.Context) []Finding { return []Finding{do(ctx)} }})
 	}
-	if len(cfg.Plugins) > 0 || len(cfg.Programs.Directories) > 0 {
-		list = append(list, try{"programs", p.askOfPrograms})
+	if len(cfg.Plugins) > 0 {
+		list = append(list, try{"plugins", p.askOfPlugins})
 	}
 	secret := func(subject string, s checks.Secret) {
 		add(subject, func(ctx context.Context) Finding { return p.secret(ctx, subject, s) })

@@ -22,7 +22,7 @@ import (
 func (p *prober) lookFor(ctx context.Context) {
 	cfg := p.cfg
 	p.host = host.Options{
-		Root: p.o.HostRoot, Getenv: p.o.Getenv, Config: absolute(cfg.Path), Files: filesOf(cfg),
+		Root: p.o.Host.Root, Shell: p.o.Host.Shell, Getenv: p.o.Getenv, Config: absolute(cfg.Path), Files: filesOf(cfg),
 		Programs: len(cfg.Plugins) > 0 || len(cfg.Programs.Directories) > 0, Listen: cfg.Listen, MaxStore: cfg.Store.MaxSize,
 		Names: hostNames(cfg, p.o.Registry), Released: p.o.Built,
 		Network: host.Network{
@@ -91,8 +91,8 @@ func (p *prober) look(ctx context.Context) []Finding {
 	return out
 }
 
-// askOfPrograms asks the agent that runs what it cannot hold programs to: its unit may keep from it what this host has.
-func (p *prober) askOfPrograms(ctx context.Context) []Finding {
+// askOfPlugins asks the agent that runs what it cannot hold plugins to: its unit may keep from it what this host has.
+func (p *prober) askOfPlugins(ctx context.Context) []Finding {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	var answer PluginsAnswer
@@ -102,12 +102,12 @@ func (p *prober) askOfPrograms(ctx context.Context) []Finding {
 	var out []Finding
 	for _, lacks := range answer.Lacks {
 		out = append(out, Finding{
-			Subject: "programs", OK: true, Level: levelWarning, Detail: "the agent that runs: " + lacks,
+			Subject: "plugins", OK: true, Level: levelWarning, Detail: "the agent that runs: " + lacks,
 			Hint: "systemctl cat " + p.unit() + "   # beside /usr/share/windsock/drop-ins/plugins.conf",
 		})
 	}
 	if len(out) == 0 {
-		out = append(out, Finding{Subject: "programs", OK: true, Detail: "the agent that runs holds them to all that it asks for"})
+		out = append(out, Finding{Subject: "plugins", OK: true, Detail: "the agent that runs holds them to all that it asks for"})
 	}
 	return out
 }

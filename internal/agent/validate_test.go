@@ -10,6 +10,7 @@ import (
 
 	"github.com/windsock-monitor/windsock/internal/agent"
 	"github.com/windsock-monitor/windsock/internal/config"
+	machine "github.com/windsock-monitor/windsock/internal/host"
 )
 
 // What the file alone cannot tell is placed all the same.
@@ -80,13 +81,14 @@ func TestProbeTriesEverySecretNameAndExporter(t *testing.T) {
 	}
 	var got []string
 	for _, f := range agent.Probe(t.Context(), cfg, agent.ProbeOptions{
-		Registry: h.registry(), Version: "test", Log: slog.New(slog.DiscardHandler), Getenv: h.getenv,
+		Registry: h.registry(), Version: "test", Log: slog.New(slog.DiscardHandler), Getenv: h.getenv, Host: machine.Options{Root: t.TempDir()},
 	}) {
 		got = append(got, fmt.Sprintf("%s %t", f.Subject, f.OK))
 	}
-	want := []string{
+	want := []string{ // of a host that has nothing
+		"systemd true", "user true", "configuration false", "state directory true", "disk true", "store true", "descriptors true", "resolver false", "authorities false",
 		"secret of provider mistral true", "fallback secret of provider mistral false", "secret a false", "secret b true", "host 127.0.0.1 true", "host localhost true",
-		"host 127.0.0.2 true", "host 127.0.0.4 true", "exporter lines true", "exporter down false",
+		"host 127.0.0.2 true", "host 127.0.0.4 true", "provider mistral true", "clock true", "exporter lines true", "exporter down false",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)

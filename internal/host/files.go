@@ -1,13 +1,12 @@
 package host
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"context"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,6 +22,8 @@ func (m machine) user(context.Context) []Finding {
 		return one(Finding{
 			"user", Wrong, fmt.Sprintf("%s has User=%s, and there is no such user: it ends with status 217/USER", unit, a.Name), m.createUser(a),
 		})
+	case m.service.Problem != "":
+		return one(Finding{"user", Warning, "not known, because systemd does not tell: what follows is judged for " + a.Name + ", who asks", "systemctl show -p User " + unitOf(m.Config)})
 	case unit == "" && os.Geteuid() == 0:
 		return one(Finding{
 			"user", Warning, "no unit of systemd runs this configuration; an agent that is started by hand here runs as root, which it never needs",
@@ -176,7 +177,7 @@ func (m machine) way(a Account, f File, d *denial) string {
 	case d.absent && f.Use == Secret:
 		return fmt.Sprintf("install -m 0640 -o root -g %s /dev/stdin %s", group, quote(f.Path)) + "   # then type the value and Ctrl-D"
 	case d.absent || d.err != nil:
-		return fmt.Sprintf("put the file there, or correct the path: namei -l %s", quote(f.Path))
+		return "put the file there, or correct the path: namei -l " + quote(f.Path)
 	case d.dir && strings.HasPrefix(d.at+"/", configDir):
 		return fmt.Sprintf("chown root:%s %[2]s && chmod 0750 %[2]s", group, quote(d.at))
 	case f.Use == Connect && !d.dir && d.owner.mode&0o020 != 0 && d.owner.gid != 0 && m.service.Unit != "":

@@ -78,9 +78,12 @@ type File struct {
 	Use  Use
 }
 
-// patience is the most that one of the probes may take. Not one second more: the kernel can hold a probe up for ever (a
-// network disk that does not answer), which then is the finding.
-const patience = 5 * time.Second
+// patience is the most that one of the probes may take. The kernel can hold one up for ever (a network disk that does not
+// answer), which then is the finding.
+const patience = 4 * time.Second
+
+// held is when a probe counts as held up by the kernel.
+const held = patience + time.Second
 
 // probe is one thing to look at.
 type probe struct {
@@ -88,8 +91,8 @@ type probe struct {
 	look    func(context.Context) []Finding
 }
 
-// Look looks at everything at once, and returns what it found in an order that is always the same. It takes no longer than
-// its slowest probe, five seconds at the most.
+// Look looks at everything at once, and returns what it found in an order that is always the same. It ends within five
+// seconds.
 func Look(ctx context.Context, s *Service, o Options) []Finding {
 	m := machine{Options: o, service: s}
 	if m.Getenv == nil {
@@ -117,11 +120,12 @@ func Look(ctx context.Context, s *Service, o Options) []Finding {
 		answers[i] = make(chan []Finding, 1)
 		go func() { answers[i] <- p.run(ctx) }() // ends by itself, or is held up by the kernel, which nobody can wait out
 	}
-	deadline := time.NewTimer(patience + time.Second)
+	over := make(chan struct{})
+	deadline := time.AfterFunc(held, func() { close(over) })
 	defer deadline.Stop()
 	var found []Finding
 	for i, p := range probes {
-		found = append(found, p.await(answers[i], deadline.C)...)
+		found = append(found, p.await(answers[i], over)...)
 	}
 	return found
 }
@@ -132,20 +136,19 @@ func (p probe) run(ctx context.Context) []Finding {
 	return p.look(ctx)
 }
 
-// await takes the answer, or the deadline's word that there is none. The deadline counts for all that come after too.
-func (p probe) await(answer <-chan []Finding, deadline <-chan time.Time) []Finding {
+// await takes the answer, or says that there was none when the time was over.
+func (p probe) await(answer <-chan []Finding, over <-chan struct{}) []Finding {
 	select {
 	case found := <-answer:
 		return found
-	case <-deadline:
-	case <-time.After(patience + time.Second):
+	case <-over:
 	}
 	select {
 	case found := <-answer:
 		return found
 	default:
 		return []Finding{{
-			p.subject, Wrong, "looking at it did not end within 6s: the kernel waits for something, as a rule a network disk that does not answer",
+			p.subject, Wrong, "looking at it did not end within " + held.String() + ": the kernel waits for something, as a rule a network disk that does not answer",
 			"findmnt -t nfs,nfs4,cifs,fuse.sshfs",
 		}}
 	}

@@ -31,8 +31,10 @@ func (m machine) memory(context.Context) []Finding {
 	case bound > 0 && soft >= bound:
 		return one(Finding{subject, Warning, fmt.Sprintf("GOMEMLIMIT=%s is not below MemoryMax=%s: the kernel kills the agent before it saves memory", goal, size(bound)), override("Environment=GOMEMLIMIT=" + mebibytes(bound/4*3) + "iB")})
 	case bound > total:
-		return one(Finding{subject, Warning, fmt.Sprintf("MemoryMax=%s of %s is more than the host has (%s): it bounds nothing", size(bound), m.service.Unit, size(total)),
-			override("MemoryMax=" + mebibytes(total/2) + `\nEnvironment=GOMEMLIMIT=` + mebibytes(total/8*3) + "iB")})
+		return one(Finding{
+			subject, Warning, fmt.Sprintf("MemoryMax=%s of %s is more than the host has (%s): it bounds nothing", size(bound), m.service.Unit, size(total)),
+			override("MemoryMax=" + mebibytes(total/2) + `\nEnvironment=GOMEMLIMIT=` + mebibytes(total/8*3) + "iB"),
+		})
 	case free > 0 && free < least && m.service.running() == 0:
 		return one(Finding{subject, Warning, host + ": the agent takes 30 MiB and grows with its checks", "ps -eo rss,comm --sort=-rss | head"})
 	case bound > 0:
@@ -87,7 +89,6 @@ func ownDescriptors() int64 {
 
 // clock judges the wall clock by itself. What others say of it is judged with Offset.
 func (m machine) clock(context.Context) []Finding {
-	const subject = "clock"
 	if m.Root != "" {
 		return nil
 	}

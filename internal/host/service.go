@@ -3,11 +3,14 @@ package host
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,6 +30,9 @@ type Service struct {
 
 // directive is one line of a unit.
 type directive struct{ file, key, value string }
+
+// importSince is the version of systemd that knows ImportCredential=.
+const importSince = 254
 
 // managerPatience is how long systemd may take to answer.
 const managerPatience = 2 * time.Second
@@ -145,13 +151,13 @@ func (s *Service) Gives(o Options, place string) (by string, given bool) {
 
 // credential finds who brings one into the unit. Where the unit runs, what is in its folder counts, and only that.
 func (s *Service) credential(o Options, name string) (string, bool) {
-	if dir := o.at("/run/credentials/" + s.Unit); s.props["ActiveState"] == "active" {
-		if entries, err := os.ReadDir(dir); err == nil {
-			for _, entry := range entries {
-				if entry.Name() == name {
-					return "systemd, for the running " + s.Unit, true
-				}
-			}
+	if s.props["ActiveState"] == "active" {
+		entries, err := os.ReadDir(o.at("/run/credentials/" + s.Unit))
+		has := slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == name })
+		switch {
+		case has:
+			return "systemd, to the running " + s.Unit, true
+		case err == nil, errors.Is(err, fs.ErrNotExist):
 			return "", false
 		}
 	}
@@ -163,7 +169,7 @@ func (s *Service) credential(o Options, name string) (string, bool) {
 				return fmt.Sprintf("%s=%s of %s", line.key, id, line.file), true
 			}
 		case "ImportCredential":
-			if match, _ := path.Match(id, name); match && from == "" && o.imported(name) {
+			if match, _ := path.Match(id, name); match && from == "" && s.number >= importSince && o.imported(name) {
 				return fmt.Sprintf("ImportCredential=%s of %s", id, line.file), true
 			}
 		}

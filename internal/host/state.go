@@ -93,7 +93,6 @@ func (a Account) foreign(dir string) string {
 
 // disk judges where the state is kept: its file system, and the room that is left.
 func (m machine) disk(context.Context) []Finding {
-	const subject = "disk"
 	if m.StateDir == "" {
 		return nil
 	}
@@ -105,7 +104,7 @@ func (m machine) disk(context.Context) []Finding {
 		}
 		dir = filepath.Dir(dir)
 	}
-	kind := fileSystem(int64(st.Type))
+	kind := fileSystem(st.Type)
 	free := int64(st.Bavail) * st.Frsize
 	if st.Frsize == 0 {
 		free = int64(st.Bavail) * st.Bsize

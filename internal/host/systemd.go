@@ -3,7 +3,9 @@ package host
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,7 +27,7 @@ func newer() []since {
 		{"LoadCredentialEncrypted", "", 250, "starts the agent without the credential"},
 		{"SetCredentialEncrypted", "", 250, "starts the agent without the credential"},
 		{"RefreshOnReload", "", 260, "keeps the old credential until a restart"},
-		{"ImportCredential", "", 254, ""},
+		{"ImportCredential", "", importSince, ""},
 		{"RestartSteps", "", 254, ""},
 		{"RestartMaxDelaySec", "", 254, ""},
 	}
@@ -88,7 +90,11 @@ func (m machine) unit() []Finding {
 	const subject = "unit"
 	s := m.service
 	var out []Finding
-	if s.props["NeedDaemonReload"] == "yes" {
+	unread := m.unread()
+	switch {
+	case unread != "":
+		out = append(out, Finding{subject, Warning, fmt.Sprintf("systemd has not read %s yet", unread), "systemctl daemon-reload && systemctl restart " + s.Unit})
+	case s.props["NeedDaemonReload"] == "yes":
 		out = append(out, Finding{subject, Warning, "the files of " + s.Unit + " changed after systemd read them", "systemctl daemon-reload && systemctl restart " + s.Unit})
 	}
 	dropIns := "no drop-ins"
@@ -107,6 +113,36 @@ func (m machine) unit() []Finding {
 		out = append(out, ok(subject, "%s, process %s", state, s.props["MainPID"]))
 	}
 	return out
+}
+
+// unread is a drop-in that systemd does not know of. It does not notice by itself that a folder for them was made.
+func (m machine) unread() string {
+	known := strings.Fields(m.service.props["DropInPaths"])
+	names := []string{m.service.Unit}
+	if template, _, isInstance := strings.Cut(m.service.Unit, "@"); isInstance {
+		names = append(names, template+"@.service")
+	}
+	for _, name := range names {
+		for _, dir := range []string{"/etc/systemd/system/", "/run/systemd/system/", "/usr/local/lib/systemd/system/", "/usr/lib/systemd/system/"} {
+			found, _ := filepath.Glob(m.at(dir + name + ".d/*.conf"))
+			for _, path := range found {
+				path = strings.TrimPrefix(path, m.Root)
+				if !slices.Contains(known, path) && !slices.Contains(known, strings.TrimPrefix(path, "/usr")) && !m.masked(path) {
+					return path
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// masked reports whether a drop-in of the same name in a folder that comes before counts in its stead, or turns it off.
+func (m machine) masked(path string) bool {
+	name := filepath.Base(path)
+	if info, err := os.Stat(m.at(path)); err == nil && info.Mode()&fs.ModeDevice != 0 {
+		return true // a link to /dev/null
+	}
+	return slices.ContainsFunc(strings.Fields(m.service.props["DropInPaths"]), func(known string) bool { return filepath.Base(known) == name })
 }
 
 // running is the process of the unit; 0 where it does not run.

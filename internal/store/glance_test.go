@@ -2,9 +2,10 @@ package store_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/windsock-monitor/windsock/internal/store"
@@ -62,13 +63,13 @@ func listing(t *testing.T, dir string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := ""
+	var out strings.Builder
 	for _, entry := range entries {
 		info, err := entry.Info()
 		if err != nil {
 			t.Fatal(err)
 		}
-		out += entry.Name() + " " + strconv.FormatInt(info.Size(), 10) + " " + info.ModTime().String() + "\n"
+		fmt.Fprintln(&out, entry.Name(), info.Size(), info.ModTime())
 	}
-	return out
+	return out.String()
 }
