@@ -40,9 +40,11 @@ func (p *prober) lookFor(ctx context.Context) {
 			runtime = filepath.Dir(socket)
 		}
 	}
-	p.host.StateDir, p.host.RuntimeDir = absolute(state), absolute(runtime)
-	if state == "" {
-		p.host.StateDir = ""
+	if state != "" {
+		p.host.StateDir = absolute(state)
+	}
+	if runtime != "" {
+		p.host.RuntimeDir = absolute(runtime)
 	}
 }
 
@@ -146,7 +148,7 @@ func (p *prober) secret(ctx context.Context, subject string, s checks.Secret) Fi
 	used := s.Used()
 	switch {
 	case err != nil:
-		return Finding{Subject: subject, Detail: err.Error(), Hint: p.wayToSecret(s.Where())}
+		return Finding{Subject: subject, Detail: p.without(s.Where(), err), Hint: p.wayToSecret(s.Where())}
 	case p.service.Unit != "" && strings.HasPrefix(used, "env "):
 		return Finding{
 			Subject: subject, Detail: used + " is set for who asks, not for " + p.service.Unit, Hint: "put the value into a file of /etc/windsock/secrets, and refer to that",
@@ -155,8 +157,30 @@ func (p *prober) secret(ctx context.Context, subject string, s checks.Secret) Fi
 	return Finding{Subject: subject, OK: true, Detail: "present, from " + used}
 }
 
+// without says why there is no value. Of what only the unit sees, who asks has no word of its own.
+func (p *prober) without(where string, err error) string {
+	if p.service.Unit == "" || !errors.Is(err, checks.ErrNoSecret) {
+		return err.Error()
+	}
+	text := err.Error()
+	for place := range strings.SplitSeq(where, ", ") {
+		if kind, _, _ := strings.Cut(place, " "); kind == "credential" || kind == "env" {
+			text = strings.Replace(text, place+": absent: $CREDENTIALS_DIRECTORY is not set", place+": "+p.service.Unit+" is given none", 1)
+			text = strings.Replace(text, place+": absent: not set, or empty", place+": not set for "+p.service.Unit, 1)
+		}
+	}
+	return text
+}
+
 // wayToSecret is how the value comes to the first place that is a file, else to where it is looked for.
 func (p *prober) wayToSecret(where string) string {
+	for place := range strings.SplitSeq(where, ", ") {
+		if name, is := strings.CutPrefix(place, "credential "); is {
+			if command := p.service.Bring(p.host, name); command != "" {
+				return command
+			}
+		}
+	}
 	for place := range strings.SplitSeq(where, ", ") {
 		if path, isFile := strings.CutPrefix(place, "file "); isFile {
 			if p.service.Unit == "" {

@@ -118,6 +118,27 @@ func listed(path string) bool {
 	return err == nil && n > 0
 }
 
+// exchangeable is a folder on the way to a file in which others than root, the account and its own group could put another in
+// its place; "" is none.
+func (a Account) exchangeable(path string) string {
+	target, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return ""
+	}
+	for _, dir := range append(parents(path), parents(target)...) {
+		var st unix.Stat_t
+		if unix.Stat(dir, &st) != nil {
+			return ""
+		}
+		ours := int(st.Gid) == 0 || slices.Contains(a.GIDs[:1], int(st.Gid))
+		open := st.Mode&unix.S_ISVTX == 0 && (st.Mode&0o002 != 0 || st.Mode&0o020 != 0 && !ours)
+		if open || int(st.Uid) != 0 && int(st.Uid) != a.UID {
+			return dir
+		}
+	}
+	return ""
+}
+
 // changeable is the part of a path that others than root and the account could change or exchange; "" is none. A sticky
 // folder such as /tmp passes: there nobody can touch what is another's.
 func (a Account) changeable(path string) (at string, o owner) {

@@ -1,10 +1,10 @@
 package host_test
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -77,6 +77,7 @@ func TestRightsAreJudgedForTheServiceNotForWhoAsks(t *testing.T) {
 		"a key that its group can write":                {uid, gid, 0o660, 0o755, host.Secret, host.Wrong, "lets others write it", "chmod 0640 "},
 		"a stranger's key":                              {1234, gid, 0o640, 0o755, host.Secret, host.Wrong, "belongs to 1234, want root or windsock", "chown root:windsock "},
 		"a key that another of its groups can read too": {0, shared, 0o640, 0o755, host.Secret, host.Warning, "can read", "chown root:windsock "},
+		"a key in a folder that all can change":         {0, gid, 0o640, 0o777, host.Secret, host.Wrong, "others can exchange", "chmod o-w,g-w "},
 		"a program":                                     {0, 0, 0o755, 0o755, host.Run, host.OK, "", ""},
 		"a program that nobody may execute":             {0, 0, 0o644, 0o755, host.Run, host.Wrong, "cannot execute", "chmod 0755 "},
 		"a program that others can change":              {0, 0, 0o777, 0o755, host.Run, host.Wrong, "others can change", "chmod go-w "},

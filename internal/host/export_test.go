@@ -27,8 +27,8 @@ func JudgeVolume(kind string, free int64, inodes uint64, readOnly bool) Finding 
 func FileSystem(magic int64) string { return fileSystem(magic) }
 
 // Confinement judges how a trial of the sandbox ended.
-func Confinement(end process.End, err error) Finding {
-	return confinement("/etc/windsock/schedules.yaml", end, err)
+func Confinement(walls bool, end process.End, err error) Finding {
+	return confinement("/etc/windsock/schedules.yaml", walls, end, err)
 }
 
 // Held judges a probe that the kernel holds up until release, when the time is over.

@@ -38,6 +38,14 @@ func (m machine) user(context.Context) []Finding {
 				m.createUser(Account{Name: "windsock"}), unit),
 		})
 	}
+	for group := range strings.FieldsSeq(m.service.props["Group"] + " " + m.service.props["SupplementaryGroups"]) {
+		if _, found := m.groupID(group); !found {
+			return one(Finding{
+				"user", Wrong, fmt.Sprintf("%s wants the group %s, and there is no such group: it ends with status 216/GROUP", unit, group),
+				fmt.Sprintf("groupadd --system %s   # or take it out: grep -rl %s /etc/systemd/system/%s.d/", quote(group), quote(group), unit),
+			})
+		}
+	}
 	return one(ok("user", "%s (uid %d, groups %s) by %s; what follows is judged for it", a.Name, a.UID, m.groups(a), unit))
 }
 
@@ -225,6 +233,9 @@ func (m machine) tooOpen(a Account, f File) Finding {
 		return Finding{f.What, Wrong, fmt.Sprintf("mode %04o of %s lets everybody read it: the agent refuses it", mode, f.Path), tighten}
 	case st.Size == 0:
 		return Finding{f.What, Wrong, f.Path + " is empty", fmt.Sprintf("install -m 0640 -o root -g %s /dev/stdin %s   # then type the value and Ctrl-D", quote(a.Group), quote(f.Path))}
+	case a.exchangeable(f.Path) != "":
+		dir := a.exchangeable(f.Path)
+		return Finding{f.What, Wrong, fmt.Sprintf("others can exchange %s in its folder %s: the agent refuses it", f.Path, dir), fmt.Sprintf("chown root:%s %[2]s && chmod o-w,g-w %[2]s", quote(a.Group), quote(dir))}
 	case mode&0o040 != 0 && int(st.Gid) != 0 && !slices.Contains(a.GIDs[:1], int(st.Gid)):
 		return Finding{f.What, Warning, fmt.Sprintf("the group %s can read %s too", m.groupName(int(st.Gid)), f.Path), tighten}
 	}

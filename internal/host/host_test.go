@@ -261,6 +261,34 @@ func TestWhatTheUnitGives(t *testing.T) {
 	}
 }
 
+// TestACredentialThatLiesReadyIsBroughtIn: by a restart where the unit imports it, by a line of its own where systemd is too
+// old for that.
+func TestACredentialThatLiesReadyIsBroughtIn(t *testing.T) {
+	t.Parallel()
+	files := bookworm()
+	files["etc/credstore/windsock.key"] = "x"
+	later := func(_ context.Context, argv ...string) (string, error) {
+		if argv[len(argv)-1] == "--value" {
+			return "257.9\n", nil
+		}
+		return props, nil
+	}
+	o := host.Options{Root: tree(t, files), Shell: later, Config: "/etc/windsock/schedules.yaml"}
+	const restart = "systemctl daemon-reload && systemctl restart windsock.service"
+	if got := host.FindService(t.Context(), o).Bring(o, "windsock.key"); got != restart {
+		t.Errorf("with systemd 257: got %q, want %q", got, restart)
+	}
+	if got := host.FindService(t.Context(), o).Bring(o, "windsock.other"); got != "" {
+		t.Errorf("of one that is nowhere: got %q", got)
+	}
+	o.Shell = show(props)
+	want := `mkdir -p /etc/systemd/system/windsock.service.d && printf '[Service]\nLoadCredential=windsock.key:/etc/credstore/windsock.key\n' ` +
+		`>/etc/systemd/system/windsock.service.d/credential-windsock.key.conf && ` + restart
+	if got := host.FindService(t.Context(), o).Bring(o, "windsock.key"); got != want {
+		t.Errorf("with systemd 252: got %q, want %q", got, want)
+	}
+}
+
 // TestAnInstanceHasItsOwnUnit: by the installed layout.
 func TestAnInstanceHasItsOwnUnit(t *testing.T) {
 	t.Parallel()

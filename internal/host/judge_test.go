@@ -101,16 +101,19 @@ func TestTheTrialOfTheSandbox(t *testing.T) {
 		says string
 	}{
 		"refused":        {process.End{Code: 1, Stderr: out("cat: /etc/windsock/schedules.yaml: Permission denied\n")}, nil, host.OK, "refused to read"},
-		"read":           {process.End{Stdout: out("p")}, nil, host.Warning, "could read"},
+		"read":           {process.End{Stdout: out("p")}, nil, host.Wrong, "could read /etc/windsock/schedules.yaml, though this kernel has Landlock"},
 		"not started":    {process.End{}, errors.New("no seccomp"), host.Wrong, "does not start here: no seccomp"},
 		"not confined":   {process.End{Code: 125, Stderr: out("windsock plugin-exec: landlock: operation not permitted")}, nil, host.Wrong, ""},
 		"another reason": {process.End{Code: 127, Stderr: out("cat: error while loading shared libraries")}, nil, host.Wrong, "ended with status 127"},
 		"hung":           {process.End{Code: -1, Stopped: process.StopDeadline}, nil, host.Wrong, "did not end in time"},
 	}
 	for name, tt := range tests {
-		if got := host.Confinement(tt.end, tt.err); got.Level != tt.want || !strings.Contains(got.Detail, tt.says) {
+		if got := host.Confinement(true, tt.end, tt.err); got.Level != tt.want || !strings.Contains(got.Detail, tt.says) {
 			t.Errorf("%s: got %+v, want %s, %q", name, got, tt.want, tt.says)
 		}
+	}
+	if got := host.Confinement(false, process.End{Stdout: out("p")}, nil); got.Level != host.OK || !strings.Contains(got.Detail, "without Landlock") {
+		t.Errorf("without Landlock, which the kernel's finding tells: got %+v", got)
 	}
 }
 

@@ -177,6 +177,22 @@ func (s *Service) credential(o Options, name string) (string, bool) {
 	return "", false
 }
 
+// Bring is the command that gives the unit a credential that lies ready on the host; "" where none does.
+func (s *Service) Bring(o Options, name string) string {
+	from := "/etc/credstore/" + name
+	if _, err := os.Stat(o.at(from)); err != nil || s.Unit == "" {
+		return ""
+	}
+	restart := "systemctl daemon-reload && systemctl restart " + s.Unit
+	if s.number >= importSince && slices.ContainsFunc(s.lines, func(d directive) bool {
+		match, _ := path.Match(d.value, name)
+		return d.key == "ImportCredential" && match
+	}) {
+		return restart
+	}
+	return fmt.Sprintf("mkdir -p /etc/systemd/system/%[1]s.d && printf '[Service]\\nLoadCredential=%[2]s:%[3]s\\n' >/etc/systemd/system/%[1]s.d/credential-%[2]s.conf && %[4]s", s.Unit, name, from, restart)
+}
+
 // imported reports whether a credential is where ImportCredential= looks.
 func (o Options) imported(name string) bool {
 	for _, dir := range []string{
