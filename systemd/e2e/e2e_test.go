@@ -110,12 +110,10 @@ func furnish(t *testing.T) string {
 		t.Fatal(err)
 	}
 	const module = "github.com/windsock-monitor/windsock/"
-	static := []string{"go", "build", "-trimpath", "-ldflags=-s -w", "-o"}
 	commands := map[string][]string{
 		"guest":  {"go", "test", "-c", "-tags=e2e", "-ldflags=-s -w", "-o", share + "/guest.test", module + "systemd/e2e/guest"},
-		"ndjson": append(slices.Clone(static), share+"/plugins/ndjson", module+"plugins/examples/ndjson-file"),
-		"rag":    append(slices.Clone(static), share+"/plugins/rag", module+"plugins/examples/rag-golden"),
-		"bad":    append(slices.Clone(static), share+"/plugins/bad", module+"internal/pluginhost/testdata/bad"),
+		"ndjson": {"go", "build", "-trimpath", "-ldflags=-s -w", "-o", share + "/plugins/ndjson", module + "plugins/examples/ndjson-file"},
+		"thief":  {"go", "build", "-tags=e2e", "-trimpath", "-ldflags=-s -w", "-o", share + "/plugins/thief", module + "systemd/e2e/guest/thief"},
 	}
 	var building sync.WaitGroup
 	for file, version := range map[string]string{"old.deb": "0.1.0", "new.deb": "0.2.0"} {

@@ -57,7 +57,8 @@ func (m *Machine) keep(ctx context.Context, out io.Writer) error {
 	defer func() { _ = said.Close() }()
 	console := &tail{}
 	nspawn := exec.Command("systemd-nspawn", "--quiet", "--boot", "--directory="+root, "--machine=windsock-e2e", //nolint:gosec,noctx // our own words; ended below
-		"--register=no", "--keep-unit", "--console=pipe", "--timezone=off", "--resolv-conf=off", "--private-network", "--bind-ro="+m.Share+":/e2e")
+		"--register=no", "--keep-unit", "--console=pipe", "--timezone=off", "--resolv-conf=off", "--private-network",
+		"--system-call-filter=landlock_create_ruleset landlock_add_rule landlock_restrict_self", "--bind-ro="+m.Share+":/e2e")
 	nspawn.Env = append(nspawn.Environ(), "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1")
 	nspawn.Stdout, nspawn.Stderr = console, console
 	if err := nspawn.Start(); err != nil {

@@ -1,0 +1,76 @@
+//go:build e2e
+
+// Command thief is a plugin that reads what it can and says what it got: it is well where it got what it may have and
+// nothing else. It is no part of the product, and tells no secret but to the machine of a test.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/plugins/sdk"
+)
+
+func main() {
+	sdk.Serve(sdk.Plugin{
+		Name: "thief", Version: "1.0.0", Summary: "Reads what it can.",
+		Checks:  []checks.Kind{checks.NewKind("look", "Reads what it can.", params{}, func(p params, _ checks.Env) (checks.Check, error) { return p, nil })},
+		Declare: map[string]sdk.Declaration{"look": {}},
+	})
+}
+
+type params struct {
+	May    []string `yaml:"may" jsonschema_description:"Files that it may read."`
+	MayNot []string `yaml:"may_not" jsonschema_description:"Files that it may not, as patterns."`
+	Write  []string `yaml:"write" jsonschema_description:"Files that it may not make."`
+}
+
+// Run implements checks.Check.
+func (p params) Run(context.Context) (checks.Result, error) {
+	var got []string
+	for _, path := range p.May {
+		if _, err := os.ReadFile(path); err != nil { //nolint:gosec // that is what it does
+			return checks.Fail(checks.CauseAssertion, fmt.Sprintf("could not read what it may: %v", err)), nil
+		}
+	}
+	tried := 0
+	for _, pattern := range p.MayNot {
+		paths, _ := filepath.Glob(pattern)
+		if !slices.Contains(paths, pattern) && !strings.Contains(pattern, "*") {
+			paths = append(paths, pattern)
+		}
+		for _, path := range paths {
+			if own := fmt.Sprintf("/proc/%d/", os.Getpid()); strings.HasPrefix(path, own) || strings.HasPrefix(path, "/proc/self/") || strings.HasPrefix(path, "/proc/thread-self/") {
+				continue
+			}
+			tried++
+			if f, err := os.Open(path); err == nil { //nolint:gosec // that is what it does
+				got = append(got, path)
+				_ = f.Close()
+			}
+		}
+	}
+	for _, agent := range []string{"mem", "environ", "cmdline", "maps"} {
+		path := fmt.Sprintf("/proc/%d/%s", os.Getppid(), agent)
+		if f, err := os.Open(path); err == nil { //nolint:gosec // that is what it does
+			if _, err := f.Read(make([]byte, 1)); err == nil || agent == "mem" {
+				got = append(got, path)
+			}
+			_ = f.Close()
+		}
+	}
+	for _, path := range p.Write {
+		if err := os.WriteFile(path, nil, 0o600); err == nil {
+			got = append(got, "wrote "+path)
+		}
+	}
+	if len(got) > 0 {
+		return checks.Fail(checks.CauseAssertion, "got "+strings.Join(got, ", ")), nil
+	}
+	return checks.Pass(fmt.Sprintf("%d files tried, as uid %d, and none was to be had", tried, os.Getuid())), nil
+}
