@@ -25,7 +25,7 @@ func (r *Resolver) judge(path string, info os.FileInfo, credential bool) error {
 	case !owner.known:
 		return nil // a system without owners and modes
 	case owner.uid != 0 && owner.uid != os.Geteuid():
-		return fmt.Errorf("owned by %s, want root or %s, who runs the agent; run: %s", userName(owner.uid), userName(os.Geteuid()), mend(path))
+		return fmt.Errorf("owned by %s, not by root or %s; run: %s", userName(owner.uid), userName(os.Geteuid()), mend(path))
 	case mode.Perm()&0o022 != 0:
 		return fmt.Errorf("mode %04o lets others write it; run: %s", mode.Perm(), mendMode(path, owner))
 	case mode.Perm()&0o004 != 0:

@@ -20,10 +20,14 @@ import (
 
 // TestReader is no test of its own: as a process with a file to read and one to write it is the reader of another user.
 func TestReader(t *testing.T) {
-	if flag.NArg() != 2 {
+	if flag.NArg() < 2 {
 		return
 	}
-	s := newSecret(t, secret.Options{}, file(flag.Arg(0)))
+	var refs []secret.Ref
+	for _, name := range flag.Args()[2:] {
+		refs = append(refs, secret.Ref{Credential: name})
+	}
+	s := newSecret(t, secret.Options{}, append(refs, file(flag.Arg(0)))...)
 	said, err := s.Reveal(t.Context())
 	if err != nil {
 		said += err.Error()
@@ -36,13 +40,13 @@ func TestReader(t *testing.T) {
 // stranger is a user and a group that no system has.
 const stranger = 54321
 
-// readAs returns what the user stranger gets of the file: the value, or the error.
-func readAs(t *testing.T, reader, path string) string {
+// readAs returns what the user stranger gets of the credentials, else of the file: the value, or the error.
+func readAs(t *testing.T, reader, path string, credentials ...string) string {
 	t.Helper()
 	said := filepath.Join(filepath.Dir(reader), "said")
 	write(t, said, "", 0o600)
 	own(t, said, stranger, stranger, 0o600)
-	cmd := exec.CommandContext(t.Context(), reader, "-test.run=^TestReader$", path, said)
+	cmd := exec.CommandContext(t.Context(), reader, append([]string{"-test.run=^TestReader$", path, said}, credentials...)...)
 	cmd.Dir, cmd.Env = "/", []string{}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: stranger, Gid: stranger}}
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -93,7 +97,7 @@ func TestARefusedFileComesWithTheCommandThatMendsIt(t *testing.T) {
 		"everybody reads root's":           {0, 0, 0o644, "mode 0644 lets everybody read it", "chown root:54321 PATH && chmod 0640 PATH"},
 		"everybody reads the agent's own":  {stranger, 0, 0o604, "mode 0604 lets everybody read it", "chmod 0600 PATH"},
 		"the group writes":                 {0, stranger, 0o660, "mode 0660 lets others write it", "chown root:54321 PATH && chmod 0640 PATH"},
-		"another's":                        {12345, stranger, 0o640, "owned by user 12345, want root or user 54321, who runs the agent", "chown root:54321 PATH && chmod 0640 PATH"},
+		"another's":                        {12345, stranger, 0o640, "owned by user 12345, not by root or user 54321", "chown root:54321 PATH && chmod 0640 PATH"},
 		"root's alone":                     {0, 0, 0o600, "permission denied", "chown root:54321 PATH && chmod 0640 PATH"},
 		"the group's bit is not set":       {0, stranger, 0o600, "permission denied", "chown root:54321 PATH && chmod 0640 PATH"},
 		"of another group, as it could be": {0, 0, 0o640, "permission denied", "chown root:54321 PATH && chmod 0640 PATH"},
@@ -242,5 +246,19 @@ func TestWhatAUnitCannotSeeIsSaid(t *testing.T) {
 		if _, err := s.Reveal(t.Context()); !errors.Is(err, checks.ErrNoSecret) || strings.Contains(err.Error(), "unit") {
 			t.Errorf("outside of a unit: got %v", err)
 		}
+	}
+}
+
+// Texts are cut where they are shown: what can be mended stands before what is merely not there.
+func TestWhatCanBeMendedComesFirst(t *testing.T) {
+	if os.Geteuid() != 0 {
+		return // root reads everything, and makes what another user cannot
+	}
+	dir, reader := open(t)
+	path := filepath.Join(dir, "key")
+	write(t, path, canary, 0o600)
+	got := readAs(t, reader, path, "absent")
+	if denied, absent := strings.Index(got, "permission denied"), strings.Index(got, "absent"); denied < 0 || absent < denied {
+		t.Errorf("got %q", got)
 	}
 }

@@ -287,7 +287,7 @@ func (s *source) acquire(ctx context.Context) error {
 func (s *source) release() { <-s.busy }
 
 func (s *source) read(ctx context.Context) (string, error) {
-	var reasons []string
+	var denied, absent []string
 	for i, ref := range s.refs {
 		value, err := s.readOne(ctx, ref, &s.cache[i])
 		switch {
@@ -298,15 +298,15 @@ func (s *source) read(ctx context.Context) (string, error) {
 		case ctx.Err() != nil:
 			return "", fmt.Errorf("reading %s: %w", ref, ctx.Err())
 		case errors.Is(err, errAbsent):
-			reasons = append(reasons, fmt.Sprintf("%s: %v", ref, err))
+			absent = append(absent, fmt.Sprintf("%s: %v", ref, err))
 		case errors.Is(err, os.ErrPermission):
-			reasons = append(reasons, fmt.Sprintf("%s: %v", ref, err))
+			denied = append(denied, fmt.Sprintf("%s: %v", ref, err))
 			s.resolver.warnOnce(err.Error(), ref.String())
 		default:
 			return "", fmt.Errorf("%w: %s: %w", checks.ErrNoSecret, ref, err)
 		}
 	}
-	return "", fmt.Errorf("%w: %s", checks.ErrNoSecret, strings.Join(reasons, "; "))
+	return "", fmt.Errorf("%w: %s", checks.ErrNoSecret, strings.Join(append(denied, absent...), "; ")) // what can be mended first: texts are cut
 }
 
 // accept takes note of a value that is about to be used.
