@@ -5,7 +5,7 @@ LDFLAGS = -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 10s
 SOAK ?= 10m
 
-.PHONY: build test race lint tidy fresh generate proto proto-check proto-release fmt demo verify test-interop test-prometheus test-datadog test-plugins test-python test-faults fuzz soak package e2e
+.PHONY: build test race lint tidy fresh generate proto proto-check proto-release fmt demo verify test-interop test-prometheus test-datadog test-plugins test-python test-faults fuzz soak package e2e test-package
 
 build: ## the binary, ./windsock
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o windsock ./cmd/agent
@@ -77,6 +77,12 @@ soak: ## SOAK=10m of random faults; memory, goroutines and descriptors by slope
 package: ## dist/: deb, rpm, archives, bills of materials, checksums; VERSION=1.2.3 where git is not to say it, PACKAGE='-arch amd64 -format deb' for less
 	$(GO) run ./systemd/packages $(PACKAGE)
 
+PACKAGERS = lintian rpm mmdebstrap mandoc man-db
+
+test-package: ## what `make package` builds: the same twice, its contents, lintian, and installed, upgraded and removed by dpkg, rpm and hand; needs root, installs what it needs, and makes a Debian tree once
+	dpkg-query --show $(PACKAGERS) >/dev/null 2>&1 || { apt-get update -q && apt-get install -qy --no-install-recommends $(PACKAGERS); }
+	$(GO) test -tags packages -count=1 -timeout 15m ./systemd/packages
+
 e2e: ## the package on Debian releases with a real systemd as PID 1: systemd/e2e/README.md; needs root and installs what it needs
 	@command -v mmdebstrap >/dev/null && command -v systemd-nspawn >/dev/null || ! test -w / || { apt-get update -q && apt-get install -qy --no-install-recommends systemd-container mmdebstrap; }
 	$(GO) test -tags e2e -count=1 -timeout 12m -parallel 6 ./systemd/e2e
@@ -88,4 +94,4 @@ fuzz: ## every fuzz target for FUZZTIME
 		done; \
 	done
 
-verify: tidy lint proto-check race fresh test-interop test-prometheus test-datadog test-plugins test-python test-faults ## all that CI runs after the tests
+verify: tidy lint proto-check race fresh test-interop test-prometheus test-datadog test-plugins test-python test-faults test-package ## all that CI runs after the tests

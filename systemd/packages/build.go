@@ -11,7 +11,10 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // build writes every format for every arch, and the checksums of all. work is an empty folder for what lies between.
@@ -23,19 +26,32 @@ func (r *release) build(ctx context.Context, work, dist string, arches, formats 
 	if err := os.MkdirAll(dist, 0o755); err != nil { //nolint:gosec // what is released is public
 		return nil, err
 	}
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	var mu sync.Mutex // guards files
 	for _, arch := range arches {
 		stage := filepath.Join(work, arch)
 		if err := r.stage(ctx, shared, stage, arch); err != nil {
+			_ = group.Wait()
 			return files, fmt.Errorf("staging for %s: %w", arch, err)
 		}
 		for _, format := range formats {
-			target := filepath.Join(dist, "windsock_"+r.packaged()+"_"+arch+"."+format)
-			if err := r.pack(ctx, stage, arch, format, target); err != nil {
-				return files, fmt.Errorf("the %s for %s: %w", format, arch, err)
-			}
-			files = append(files, target)
+			group.Go(func() error {
+				target := filepath.Join(dist, "windsock_"+r.packaged()+"_"+arch+"."+format)
+				if err := r.pack(ctx, stage, arch, format, target); err != nil {
+					return fmt.Errorf("the %s for %s: %w", format, arch, err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				files = append(files, target)
+				return nil
+			})
 		}
 	}
+	if err := group.Wait(); err != nil {
+		return files, err
+	}
+	slices.Sort(files)
 	sums := filepath.Join(dist, "SHA256SUMS")
 	text, err := checksums(files)
 	if err != nil {
@@ -59,7 +75,7 @@ func (r *release) pack(ctx context.Context, stage, arch, format, target string) 
 // checksums is what sha256sum prints.
 func checksums(files []string) ([]byte, error) {
 	var text bytes.Buffer
-	for _, file := range slices.Sorted(slices.Values(files)) {
+	for _, file := range files {
 		data, err := os.ReadFile(file) //nolint:gosec // written just now
 		if err != nil {
 			return nil, err

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"time"
 )
@@ -19,7 +18,8 @@ func (r *release) materials(ctx context.Context, binary, target string) error {
 	if err != nil {
 		return err
 	}
-	raw := filepath.Join(filepath.Dir(filepath.Dir(filepath.Dir(filepath.Dir(filepath.Dir(binary))))), "materials.json")               // beside the stages
+	raw := target + ".raw"
+	defer os.Remove(raw)                                                                                                               //nolint:errcheck // the tool's own form
 	cmd := exec.CommandContext(ctx, gomod, "bin", "-json", "-output-version", "1.6", "-licenses", "-std", "-noserial", "-notimestamp", //nolint:gosec // a tool of ours
 		"-version", "v"+r.version, "-output", raw, binary)
 	cmd.Env = append(slices.Clone(r.environ), "GOPROXY=off", "GOFLAGS=-mod=mod") // all is in the module cache: it was just linked

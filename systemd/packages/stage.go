@@ -59,14 +59,17 @@ func (r *release) stageShared(ctx context.Context, shared string) error {
 // stage fills a folder with all that one machine gets.
 func (r *release) stage(ctx context.Context, shared, stage, arch string) error {
 	err := filepath.WalkDir(shared, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		info, err := entry.Info()
 		if err != nil {
 			return err
 		}
 		name, err := filepath.Rel(shared, path)
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			return mkdir(filepath.Join(stage, name))
+		}
+		info, err := entry.Info()
 		if err != nil {
 			return err
 		}
@@ -83,6 +86,9 @@ func (r *release) stage(ctx context.Context, shared, stage, arch string) error {
 		return err
 	}
 	if err := r.compile(ctx, binary, arch); err != nil {
+		return err
+	}
+	if err := os.Chmod(binary, 0o755); err != nil { //nolint:gosec // all may run it
 		return err
 	}
 	return os.Chtimes(binary, r.date, r.date)
