@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -31,7 +32,7 @@ func TestMain(m *testing.M) {
 	os.Exit(func() int {
 		folder, err := os.MkdirTemp("", "windsock-packages-test-")
 		if err == nil {
-			defer os.RemoveAll(folder)
+			defer os.RemoveAll(folder) //nolint:errcheck // a temporary folder
 			err = buildTwice(context.Background(), folder)
 		}
 		if err != nil {
@@ -105,7 +106,7 @@ func unpacked(t *testing.T, from io.Reader) map[string]entry {
 	files := map[string]entry{}
 	for r := tar.NewReader(from); ; {
 		h, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return files
 		}
 		if err != nil {

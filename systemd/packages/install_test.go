@@ -147,7 +147,7 @@ func TestArchiveLeavesThePackageAlone(t *testing.T) {
 	out := inside(t, `
 cp "$1" "$R/tmp"; tar -xzf "$2" -C "$R/tmp" --no-same-owner
 within dpkg -i "/tmp/$(basename "$1")" >/dev/null
-in "/tmp/$(basename "$2" .tar.gz)/install.sh" || echo "refused: $?"
+within "/tmp/$(basename "$2" .tar.gz)/install.sh" || echo "refused: $?"
 `, file("amd64.deb"), file("amd64.tar.gz"))
 	has(t, out, "install.sh: windsock is installed as a deb: use apt", "refused: 1")
 }

@@ -3,6 +3,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -34,7 +36,7 @@ func debian() (string, error) {
 	if err := os.RemoveAll(half); err != nil {
 		return "", err
 	}
-	cmd := exec.Command("mmdebstrap", "--quiet", "--variant=minbase", `--aptopt=Acquire::Check-Valid-Until "false"`, "bookworm", half, mirror)
+	cmd := exec.CommandContext(context.Background(), "mmdebstrap", "--quiet", "--variant=minbase", `--aptopt=Acquire::Check-Valid-Until "false"`, "bookworm", half, mirror)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("mmdebstrap: %w\n%s", err, out)
 	}
@@ -54,7 +56,7 @@ func mirror() (string, error) {
 			return string(m[1]), nil
 		}
 	}
-	return "", fmt.Errorf("no source of Debian in /etc/apt")
+	return "", errors.New("no source of Debian in /etc/apt")
 }
 
 var tree = sync.OnceValues(debian) //nolint:gochecknoglobals // one tree for all tests
