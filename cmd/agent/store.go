@@ -19,7 +19,7 @@ func newStore(p process) *cobra.Command {
 			return exit(exitUsage, errors.Join(errors.New("store: name a verb"), cmd.Help()))
 		},
 	}
-	cmd.AddCommand(newStoreCheck(p), newStoreBackup(p))
+	cmd.AddCommand(newStoreCheck(p), newStoreBackup(p), newStoreExport(p), newStoreCompact(p))
 	return cmd
 }
 

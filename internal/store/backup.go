@@ -1,9 +1,11 @@
 package store
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -70,6 +72,36 @@ func WriteBackup(ctx context.Context, from, to string, replace bool) (*Backup, e
 	}
 	b.Path, b.Took = to, time.Since(began)
 	return b, nil
+}
+
+// WriteWhole has a new file written, which gets its name when all of it is on the disk. It must not be the database of the
+// store that is named, and it replaces another one only where replace is set.
+func WriteWhole(of, to string, replace bool, write func(io.Writer) error) error {
+	file, _, err := databaseAt(of)
+	if err != nil {
+		return err
+	}
+	if err := mayBecome(file, to, replace); err != nil {
+		return err
+	}
+	part, err := partOf(to)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(part) }()      // it is gone already where all went well
+	f, err := os.OpenFile(part, os.O_WRONLY, 0) //nolint:gosec // named by us
+	if err != nil {
+		return fmt.Errorf("writing %q: %w", to, err)
+	}
+	buffered := bufio.NewWriterSize(f, 1<<20)
+	err = write(buffered)
+	if err == nil {
+		err = buffered.Flush()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("writing %q: %w", to, err)
+	}
+	return settleFile(part, to, replace)
 }
 
 // mayBecome refuses a name that is taken.
