@@ -79,6 +79,7 @@ func (s *Store) mend(ctx context.Context, now time.Time) {
 // Expire drops the records that are too old at now, then the oldest ones until the database is small enough, and gives the
 // pages back. It works in small steps, so that appends get in between.
 func (s *Store) Expire(ctx context.Context, now time.Time) error {
+	s.dropKept(now)
 	tidy := s.ledger.tidy(now)
 	cutoff := now.Add(-s.o.MaxAge).UnixMicro()
 	for more := true; more; {

@@ -29,6 +29,10 @@ type file struct {
 	stmts []*sql.Stmt // of write, by their number
 	full  bool        // false: only a view, because the database cannot be written now
 	info  os.FileInfo // of the file that was opened
+
+	from    int    // the version of its schema before it was opened
+	kept    string // where the database of that version was kept; "" where it needed no change
+	keptErr error  // it was not
 }
 
 // The statements that every transaction may need, by their numbers.
@@ -160,7 +164,7 @@ func (f *file) prepare(ctx context.Context, path string, check bool) error {
 			return err
 		}
 	}
-	if err := migrate(ctx, f.write); err != nil {
+	if err := f.migrate(ctx, path); err != nil {
 		return fmt.Errorf("preparing %q: %w", path, err)
 	}
 	for _, query := range statements() {

@@ -234,6 +234,9 @@ func (in *inspector) space(ctx context.Context) error {
 func (in *inspector) measure() {
 	in.Sizes.Database, in.Sizes.Log = max(0, sizeOf(in.Path)), max(0, sizeOf(in.Path+"-wal"))
 	in.Sizes.Total = in.Sizes.Database + in.Sizes.Log
+	if in.Sizes.Log > 8*walLimit {
+		in.note("the log has %d MiB: a program that reads an old state keeps the agent from emptying it (lsof %s tells which)", in.Sizes.Log>>20, in.Path)
+	}
 	if in.dir == "" {
 		return
 	}

@@ -17,8 +17,6 @@ import (
 	"github.com/windsock-monitor/windsock/internal/delivery"
 )
 
-const schemaInfix = ".schema-" // between the database's name and the version that was kept
-
 const metaVersion = "version" // of the agent that wrote the database last
 
 // loaded is what a file holds beside the records.

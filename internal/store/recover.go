@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -15,8 +16,6 @@ const (
 	firstRetry = time.Second
 	lastRetry  = 30 * time.Second
 	absurd     = 1 << 52 // no position comes so far
-
-	asideInfix = ".corrupt-" // between the database's name and the time at which it was moved aside
 )
 
 // due reports whether the disk may be tried now.
@@ -105,6 +104,7 @@ func (s *Store) takeDir() error {
 		unlock(s.lock)
 	}
 	s.lock = lock
+	s.dropParts()
 	return nil
 }
 
@@ -128,6 +128,7 @@ func (s *Store) openFull(ctx context.Context) error {
 		err = s.learn(ctx, f.write)
 		if err == nil {
 			s.file, s.blind = f, false
+			s.sayKept(f)
 			return nil
 		}
 		_ = f.close()
@@ -172,6 +173,7 @@ func (s *Store) replace(ctx context.Context, cause error) error {
 	s.dropFile()
 	s.moved = nil
 	s.log.Error("the database cannot be used and was moved aside; a new one is made", "err", cause, "moved", moved)
+	s.dropAside()
 	if s.known == nil {
 		s.salvage(ctx, moved)
 	}
@@ -295,12 +297,15 @@ func (s *Store) watch() {
 	}
 }
 
-// moveAside renames the database and its helpers to a name that is not in use. "" where there was nothing to move.
+// moveAside renames the database and its helpers to a name that is not in use, and later than those that are. "" where
+// there was nothing to move.
 func moveAside(path string, now time.Time) (string, error) {
-	base := path + asideInfix + now.UTC().Format("20060102T150405Z")
-	target := base
-	for i := 2; taken(target); i++ {
-		target = fmt.Sprintf("%s-%d", base, i)
+	target := path + asideInfix + now.UTC().Format("20060102T150405Z")
+	if all := asideOf(path); len(all) > 0 {
+		if last := all[len(all)-1]; strings.HasPrefix(last, target) {
+			_, n := asideOrder(last)
+			target = fmt.Sprintf("%s-%d", target, n+1)
+		}
 	}
 	moved := ""
 	for _, suffix := range []string{"", "-wal", "-shm"} {
@@ -313,13 +318,4 @@ func moveAside(path string, now time.Time) (string, error) {
 		}
 	}
 	return moved, nil
-}
-
-func taken(target string) bool {
-	for _, suffix := range []string{"", "-wal", "-shm"} {
-		if _, err := os.Lstat(target + suffix); !errors.Is(err, fs.ErrNotExist) {
-			return true
-		}
-	}
-	return false
 }

@@ -99,8 +99,9 @@ CREATE INDEX records_at ON records (at, "check");
 `, spendingSchema, timelineSchema}
 }
 
-// migrate brings the schema up to date, each version in its own transaction.
-func migrate(ctx context.Context, db *sql.DB) error {
+// migrate keeps the old database and brings the schema up to date, each version in its own transaction.
+func (f *file) migrate(ctx context.Context, path string) error {
+	db := f.write
 	steps := migrations()
 	var app, version, tables int
 	err := db.QueryRowContext(ctx, "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version),"+
@@ -116,6 +117,9 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		return &corruptError{fmt.Sprintf("schema version %d", version)}
 	case version == len(steps):
 		return nil
+	}
+	if f.from = version; version > 0 {
+		f.kept, f.keptErr = keepSchema(ctx, db, path, version)
 	}
 	for i, step := range steps[version:] {
 		if err := migrateOne(ctx, db, step, version+i+1); err != nil {

@@ -101,6 +101,7 @@ type Health struct {
 	Expired        int64     // dropped by age or size
 	Corrupt        int64     // databases that were moved aside
 	CorruptMoved   string    // where the last of them was moved to
+	CorruptRemoved int64     // of those that were moved aside, because there were too many
 	LedgerWritable bool      // false: paid runs are refused
 }
 
