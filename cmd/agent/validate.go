@@ -57,6 +57,7 @@ type validation struct {
 	Aged     []string         `json:"old_prices,omitempty"`
 	Limited  bool             `json:"limited"` // a budget bounds what paid checks spend
 	Cost     *agent.Cost      `json:"cost,omitempty"`
+	Disk     *agent.DiskUse   `json:"disk,omitempty"`
 	Online   []agent.Finding  `json:"online,omitempty"`
 }
 
@@ -91,6 +92,8 @@ func validate(cmd *cobra.Command, p process, f validateFlags) error {
 	result.Warnings = append(result.Warnings, odd...)
 	result.Aged = agent.OldPrices(cfg, cost.Models, time.Now())
 	result.Cost, result.Limited = &cost, cfg.Budget.Set
+	disk := agent.DiskOf(cmd.Context(), cfg, p.getenv)
+	result.Disk = &disk
 	if f.online {
 		result.Online = agent.Probe(cmd.Context(), cfg, agent.ProbeOptions{
 			Registry: registry(), Version: version, Built: builtAt(), Log: quiet, Getenv: p.getenv,
@@ -154,7 +157,11 @@ func printValidation(p process, v validation) {
 	for _, finding := range v.Online {
 		printFinding(p.stdout, finding)
 	}
+	if v.Disk.NoRoom != "" {
+		fmt.Fprintf(p.stdout, "warning: %s\n", v.Disk.NoRoom)
+	}
 	fmt.Fprintf(p.stdout, "%s: %d checks, usable\n", v.File, v.Checks)
+	printDisk(p.stdout, v.Disk)
 	if c := v.Cost; c.WorstPerDay > 0 {
 		if !v.Limited {
 			fmt.Fprintln(p.stdout, "warning: there is no `budget`: nothing limits what the paid checks spend")
@@ -166,4 +173,18 @@ func printValidation(p process, v validation) {
 		}
 		fmt.Fprintf(p.stdout, "; prices of %s\n", c.PriceDate)
 	}
+}
+
+func printDisk(w io.Writer, d *agent.DiskUse) {
+	how := "as records of each kind are as a rule"
+	if d.Measured {
+		how = "by the records of the store"
+	}
+	fmt.Fprintf(w, "disk: about %d records and %s a day, %s; ", d.RecordsPerDay, size(d.BytesPerDay), how)
+	if d.Binds == "max_size" {
+		fmt.Fprintf(w, "store.max_size (%s) drops the oldest first: %.1f days are kept, not %.1f", size(d.MaxSize), d.KeptDays, d.MaxAgeDays)
+	} else {
+		fmt.Fprintf(w, "store.max_age drops the oldest after %.1f days", d.MaxAgeDays)
+	}
+	fmt.Fprintf(w, ", with %s in the state directory at most\n", size(d.Most))
 }
