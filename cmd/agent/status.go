@@ -190,6 +190,9 @@ func printHealth(w io.Writer, h *status.Health) {
 			fmt.Fprintf(w, "          hint: %s\n", problem.Hint)
 		}
 	}
+	if h.Schedule.Clock != "" {
+		fmt.Fprintf(w, "clock     %s, %s ago\n", h.Schedule.Clock, h.Now.Sub(h.Schedule.ClockAt).Round(time.Second))
+	}
 	for _, name := range slices.Sorted(maps.Keys(h.Services)) {
 		service := h.Services[name]
 		fmt.Fprintf(w, "provider  %s  %s %s\n", service.Status, name, service.Error)

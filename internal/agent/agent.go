@@ -21,6 +21,7 @@ import (
 	"github.com/windsock-monitor/windsock/internal/alerting"
 	"github.com/windsock-monitor/windsock/internal/config"
 	"github.com/windsock-monitor/windsock/internal/heartbeat"
+	"github.com/windsock-monitor/windsock/internal/host"
 	"github.com/windsock-monitor/windsock/internal/incident"
 	"github.com/windsock-monitor/windsock/internal/pipeline"
 	"github.com/windsock-monitor/windsock/internal/schedule"
@@ -80,9 +81,11 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 		return nil, err
 	}
 	a := &Agent{o: o, started: time.Now(), last: map[string]*checks.Report{}, since: map[string]time.Time{}}
+	a.warnOfClock(a.started)
 	defer a.sayStarting(dir)()
 	opened, err := store.Open(ctx, store.Options{
 		Dir: dir, MaxAge: o.Config.Store.MaxAge, MaxBytes: o.Config.Store.MaxSize, Log: o.Log.With("part", "store"), Version: o.Version,
+		WayOut: host.StateWayOut,
 	})
 	if err != nil {
 		return nil, err

@@ -51,7 +51,10 @@ func whoMay(path string) string {
 	if known, err := user.LookupGroupId(strconv.Itoa(int(stat.Gid))); err == nil {
 		group = known.Name
 	}
-	return fmt.Sprintf("root or %s (sudo), or as one of the group %s (`usermod -aG %s USER`, then log in anew)", owner, group, group)
+	if owner != "root" {
+		owner = "root or " + owner
+	}
+	return fmt.Sprintf("%s (sudo), or as one of the group %s (`usermod -aG %s USER`, then log in anew)", owner, group, group)
 }
 
 // mostAnswer is how much of an answer is read.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -19,13 +20,30 @@ import (
 	"github.com/windsock-monitor/windsock/internal/store"
 )
 
-// control serves the control socket until ctx ends. Without one the agent runs all the same.
+// control serves the control socket until ctx ends. Without one the agent runs all the same, and tries again.
 func (a *Agent) control(ctx context.Context) {
+	if dir := a.o.Getenv("RUNTIME_DIRECTORY"); dir != "" && !isDir(filepath.SplitList(dir)[0]) {
+		a.o.Log.Warn("the runtime directory is not there: the control socket is in the state directory", "dir", dir, "hint", "RuntimeDirectory=windsock in the unit makes it, where /run can be written")
+	}
 	listener, token, err := a.openControl(ctx)
 	if err != nil {
-		a.o.Log.Warn("control socket not open; `windsock check`, `alerts`, `incident` and `plugins` cannot reach this agent", "error", err)
-		return
+		level := slog.LevelWarn
+		if !a.store.Health().OK { // the same directory most often, and told with the way out
+			level = slog.LevelInfo
+		}
+		a.o.Log.Log(ctx, level, "control socket not open, trying again; `windsock check`, `alerts`, `incident` and `plugins` cannot reach this agent until then", "error", err)
 	}
+	again := time.NewTicker(controlAgain)
+	defer again.Stop()
+	for err != nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-again.C:
+			listener, token, err = a.openControl(ctx)
+		}
+	}
+	a.o.Log.Debug("control socket open", "path", listener.Addr().String())
 	a.mu.Lock()
 	a.socket = listener.Addr().String()
 	a.mu.Unlock()
@@ -88,6 +106,9 @@ func writeToken(path string) (string, error) {
 	}
 	return token, nil
 }
+
+// controlAgain is how long after a try to open the control socket the next one is made.
+const controlAgain = 15 * time.Second
 
 // bearer begins the value of the header Authorization.
 const bearer = "Bearer "

@@ -61,7 +61,7 @@ func (a *Agent) exporters(gen *generation) error {
 		d := &delivering{name: e.Name, kind: e.Kind, replay: e.Replay}
 		d.worker = delivery.New(delivery.Options{
 			Name: e.Name, Queue: a.store, MaxAge: e.MaxAge, BatchSize: e.BatchSize, Timeout: e.Timeout, Replay: e.Replay,
-			Log: a.o.Log.With("exporter", e.Name), Alerts: a.openAlerts,
+			Log: a.o.Log.With("exporter", e.Name), Alerts: a.openAlerts, WayOut: a.exportWayOut,
 			Open: func(ctx context.Context, state []byte) (exporters.Exporter, error) {
 				built, err := open(a.exporterEnv(ctx, gen, e, state))
 				if err != nil {
@@ -117,7 +117,7 @@ func (a *Agent) exporterEnv(ctx context.Context, gen *generation, e *config.Expo
 	}
 }
 
-// startDelivery starts the workers of the present generation. The cursors of new exporters are placed first: whatever is
+// startDelivery starts the workers of the present generation, and looks for its keys. The cursors of new exporters are placed first: whatever is
 // stored after it returns is theirs.
 func (a *Agent) startDelivery(ctx context.Context) {
 	a.mu.Lock()
@@ -129,6 +129,15 @@ func (a *Agent) startDelivery(ctx context.Context) {
 			a.o.Log.Warn("placing the cursor", "exporter", d.name, "error", err) // the worker tries again
 		}
 	}
+	keys, enough := context.WithCancel(ctx)
+	gen.done.Go(func() { defer enough(); a.warnOfKeys(keys, gen.cfg) })
+	gen.done.Go(func() {
+		select {
+		case <-gen.soft: // nobody waits for a program that brings a key
+			enough()
+		case <-keys.Done():
+		}
+	})
 	for _, d := range gen.deliveries {
 		gen.done.Go(func() {
 			if err := d.worker.Run(ctx, gen.soft); err != nil {

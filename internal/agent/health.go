@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/internal/clock"
 	"github.com/windsock-monitor/windsock/internal/status"
 )
 
@@ -34,11 +35,11 @@ func (a *Agent) Health(ctx context.Context) status.Health {
 		Version: a.o.Version, Instance: a.store.Instance(), StartedAt: a.started, Now: now, Config: a.config(), Process: process(),
 		Schedule: status.Schedule{
 			LastTick: slots.LastTick, Scheduled: slots.Scheduled, Done: slots.Done, Skipped: sum(slots.Skipped),
-			Missed: sum(slots.Missed), Running: slots.Running, ClockSteps: slots.ClockSteps, Abandoned: a.pipeline.Abandoned(),
+			Missed: sum(slots.Missed), Running: slots.Running, ClockSteps: slots.ClockSteps, Clock: slots.Changed, ClockAt: slots.ChangedAt, Abandoned: a.pipeline.Abandoned(),
 			Overdue: a.overdue(now),
 		},
 		Store: status.Store{
-			OK: kept.OK, Problem: kept.Problem, Records: kept.Records, Bytes: kept.Bytes, RingRecords: kept.RingRecords,
+			OK: kept.OK, Problem: kept.Problem, WayOut: kept.WayOut, Records: kept.Records, Bytes: kept.Bytes, RingRecords: kept.RingRecords,
 			RingDropped: kept.RingDropped, Expired: kept.Expired, CorruptMoved: kept.CorruptMoved,
 		},
 		Budget: a.budget(ctx, now), Breakers: a.breakers.Words(), Exporters: a.exporterStates(ctx, now),
@@ -83,6 +84,7 @@ func (a *Agent) problems(h *status.Health) []status.Problem {
 	if !a.Alive() {
 		say(status.Unhealthy, "schedule", "the scheduler does not tick", "restart the agent and keep its log")
 	}
+	out = append(out, clockTrouble(h.Now)...)
 	out = append(out, storeTrouble(&h.Store)...)
 	if !h.Config.ReloadOK {
 		say(status.Degraded, "config", "the last reload was refused, the configuration before it runs on", "windsock validate "+h.Config.Path)
@@ -94,7 +96,7 @@ func (a *Agent) problems(h *status.Health) []status.Problem {
 		say(status.Degraded, "schedule", "runs ignored their deadline and have not come back", "")
 	}
 	if a.server != nil && a.server.Problem() != "" {
-		say(status.Degraded, "listener", a.server.Problem(), "free the port or change `listen`")
+		say(status.Degraded, "listener", a.server.Problem(), status.PortWayOut)
 	}
 	for _, c := range h.Checks {
 		if c.Status == checks.Error {
@@ -121,6 +123,9 @@ func (a *Agent) problems(h *status.Health) []status.Problem {
 func trouble(e *status.Exporter) (what, hint string) {
 	switch {
 	case e.Problem != "":
+		if e.WayOut != "" {
+			return e.Problem, e.WayOut
+		}
 		return e.Problem, "records wait until they are older than max_age, or until the store is full"
 	case e.Stuck:
 		return "an attempt to send has outlived its deadline", ""
@@ -130,6 +135,15 @@ func trouble(e *status.Exporter) (what, hint string) {
 	return "", ""
 }
 
+// clockTrouble is a clock that cannot be right.
+func clockTrouble(now time.Time) []status.Problem {
+	if !clock.Wrong(now) {
+		return nil
+	}
+	what := "it says " + now.UTC().Format(time.RFC3339) + ", which cannot be: certificates cannot be checked, and records carry a wrong time"
+	return []status.Problem{{Part: "clock", Status: status.Degraded, What: what, Hint: clockWayOut}}
+}
+
 // storeTrouble is what is wrong with the store.
 func storeTrouble(kept *status.Store) []status.Problem {
 	var out []status.Problem
@@ -137,7 +151,7 @@ func storeTrouble(kept *status.Store) []status.Problem {
 		out = append(out, status.Problem{Part: "store", Status: status.Degraded, What: what, Hint: hint})
 	}
 	if !kept.OK {
-		say(kept.Problem, "free space or mend the disk; records wait in memory until then")
+		say(kept.Problem, cmp.Or(kept.WayOut, "free space or mend the disk")+"; records wait in memory until then")
 	}
 	if kept.CorruptMoved != "" {
 		say("the database was damaged or removed; what is left of it: "+kept.CorruptMoved, "docs/store.md says how to read it; a restart clears this")
@@ -262,7 +276,7 @@ func (a *Agent) deliveryStates(ctx context.Context, now time.Time) ([]status.Exp
 	for _, d := range deliveries {
 		live := d.worker.Status()
 		state := status.Exporter{
-			Name: d.name, Kind: d.kind, Held: live.Held, Problem: live.Reason, Stuck: live.Stuck, NextTry: live.NextTry, LastSentAt: live.LastSentAt,
+			Name: d.name, Kind: d.kind, Held: live.Held, Problem: live.Reason, WayOut: live.WayOut, Stuck: live.Stuck, NextTry: live.NextTry, LastSentAt: live.LastSentAt,
 		}
 		for _, t := range totals {
 			if t.Exporter != d.name {

@@ -57,8 +57,8 @@ func isDir(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// ControlPath is where the running agent listens for verbs that need it: control.sock in $RUNTIME_DIRECTORY, else in the
-// runtime directory of the installed agent whose configuration it is, which is there while that runs, else in the state
+// ControlPath is where the running agent listens for verbs that need it: control.sock in $RUNTIME_DIRECTORY, where that is
+// there, else in the runtime directory of the installed agent whose configuration it is, which is there while that runs, else in the state
 // directory.
 func ControlPath(cfg *config.Config, getenv func(string) string) (string, error) {
 	return controlPath(cfg, getenv, isDir)
@@ -66,7 +66,7 @@ func ControlPath(cfg *config.Config, getenv func(string) string) (string, error)
 
 func controlPath(cfg *config.Config, getenv func(string) string, exists func(string) bool) (string, error) {
 	const name = "control.sock"
-	if dir := getenv("RUNTIME_DIRECTORY"); dir != "" {
+	if dir := getenv("RUNTIME_DIRECTORY"); dir != "" && exists(filepath.SplitList(dir)[0]) {
 		return filepath.Join(filepath.SplitList(dir)[0], name), nil
 	}
 	if unit := Unit(cfg.Path); unit != "" {

@@ -68,8 +68,11 @@ func TestWhereTheControlSocketIs(t *testing.T) {
 		want string
 	}{
 		"systemd says it": {
-			cfg: config.Config{Path: "/etc/windsock/schedules.yaml"}, env: map[string]string{"RUNTIME_DIRECTORY": "/run/a:/run/b"}, dirs: []string{"/run/windsock"},
+			cfg: config.Config{Path: "/etc/windsock/schedules.yaml"}, env: map[string]string{"RUNTIME_DIRECTORY": "/run/a:/run/b"}, dirs: []string{"/run/a", "/run/windsock"},
 			want: "/run/a/control.sock",
+		},
+		"systemd says it, and it is not there": {
+			cfg: config.Config{Path: "/home/a/schedules.yaml"}, env: map[string]string{"RUNTIME_DIRECTORY": "/run/a", "STATE_DIRECTORY": "/s"}, want: "/s/control.sock",
 		},
 		"an operator beside an installed agent, wherever its state is": {
 			cfg: config.Config{Path: "/etc/windsock/schedules.yaml", StateDir: "/srv/state"}, env: map[string]string{"HOME": "/root"},

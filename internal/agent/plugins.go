@@ -129,7 +129,7 @@ func (p *plugins) sockets(cfg *config.Config) (string, error) {
 		return "", err
 	}
 	dirs := []string{filepath.Join(state, "p")}
-	if dir := p.agent.o.Getenv("RUNTIME_DIRECTORY"); dir != "" {
+	if dir := p.agent.o.Getenv("RUNTIME_DIRECTORY"); dir != "" && isDir(filepath.SplitList(dir)[0]) {
 		dirs = []string{filepath.Join(filepath.SplitList(dir)[0], "p"), dirs[0]}
 	}
 	for _, dir := range dirs {

@@ -264,7 +264,7 @@ func (r *round) well() {
 	var failures int
 	r.w.note(func(s *Status) {
 		failures = s.Failures
-		s.Held, s.Reason, s.NextTry, s.Failures = false, "", time.Time{}, 0
+		s.Held, s.Reason, s.WayOut, s.NextTry, s.Failures = false, "", "", time.Time{}, 0
 	})
 	if failures > 0 {
 		r.w.log.Info("export works again", "failures", failures)
@@ -284,15 +284,18 @@ func (r *round) pauseOf(ctx context.Context, err error) bool {
 		wait = max(r.hold.NextBackOff(), holdFirst)
 	}
 	wait = min(wait, holdMost)
-	text := clean(err)
+	text, way := clean(err), ""
+	if r.w.o.WayOut != nil {
+		way = r.w.o.WayOut(err)
+	}
 	first := false
 	r.w.note(func(s *Status) {
 		first = s.Failures == 0 || s.Reason != text || s.Held != held
 		now := time.Now()
-		s.Held, s.Reason, s.LastError, s.LastErrorAt, s.NextTry = held, text, text, now, now.Add(wait)
+		s.Held, s.Reason, s.WayOut, s.LastError, s.LastErrorAt, s.NextTry = held, text, way, text, now, now.Add(wait)
 		s.Failures++
 	})
-	r.tell(held, first, text, wait)
+	r.tell(held, first, []any{"reason", text, "next_try", wait, "hint", way})
 	if r.draining() {
 		if held {
 			return false
@@ -303,14 +306,17 @@ func (r *round) pauseOf(ctx context.Context, err error) bool {
 }
 
 // tell logs an error when it is new; repetitions are for the debugger.
-func (r *round) tell(held, first bool, text string, wait time.Duration) {
+func (r *round) tell(held, first bool, about []any) {
+	if about[len(about)-1] == "" {
+		about = about[:len(about)-2] // no hint
+	}
 	switch {
 	case !first:
-		r.w.log.Debug("export failed again", "reason", text, "next_try", wait)
+		r.w.log.Debug("export failed again", about...)
 	case held:
-		r.w.log.Warn("export held until an operator changes something", "reason", text, "next_try", wait)
+		r.w.log.Warn("export held until an operator changes something", about...)
 	default:
-		r.w.log.Warn("export failed", "reason", text, "next_try", wait)
+		r.w.log.Warn("export failed", about...)
 	}
 }
 

@@ -38,10 +38,11 @@ type Options struct {
 	// Alerts are the alerts that are open now, for exporters that are Refreshers; false where nobody knows (yet). Without it
 	// nothing is refreshed. It is called after what was exported was judged, and must not block.
 	Alerts    func() (open []checks.Alert, known bool)
-	MaxAge    time.Duration // older records expire, except as said of Worker; 0 is never
-	BatchSize int           // the most records of one Export; 0 is 200
-	Timeout   time.Duration // of one Export; 0 is 10 s
-	Replay    bool          // a new exporter starts with all that is stored, not with what comes
+	WayOut    func(err error) string // what an operator does about an error, in one line, "" where that is not known; nil knows nothing
+	MaxAge    time.Duration          // older records expire, except as said of Worker; 0 is never
+	BatchSize int                    // the most records of one Export; 0 is 200
+	Timeout   time.Duration          // of one Export; 0 is 10 s
+	Replay    bool                   // a new exporter starts with all that is stored, not with what comes
 	Log       *slog.Logger
 }
 
@@ -68,6 +69,7 @@ type Status struct {
 	Open          bool      // the exporter was built
 	Held          bool      // nothing will work until an operator changes something
 	Reason        string    // why it is held, retried or not open; empty while all is well
+	WayOut        string    // what an operator does about it, by Options.WayOut
 	LastError     string    // sanitised; stays when all is well again
 	LastErrorAt   time.Time // zero where there was none
 	NextTry       time.Time // zero where nothing is waited for

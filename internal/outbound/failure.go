@@ -20,6 +20,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/internal/clock"
 )
 
 // errTooLarge is an answer beyond its bound.
@@ -121,7 +122,11 @@ func byStage(err error, stage string) verdict {
 	case stageConnect, stageProxy:
 		return explainConnect(err)
 	case stageTLS:
-		return verdict{checks.CauseTLS, tlsReason(err)}
+		reason := tlsReason(err)
+		if reason == "not_yet_valid" && clock.Wrong(time.Now()) {
+			return verdict{checks.CauseConfig, "clock"} // ours: the certificate may be good
+		}
+		return verdict{checks.CauseTLS, reason}
 	}
 	return explainAnswer(err, stage)
 }

@@ -96,12 +96,14 @@ func (s *Scheduler) tick(ctx context.Context) time.Duration {
 // until the clock has caught up.
 func (s *Scheduler) noteChange(now reading, changed change) {
 	if changed.suspended > 0 {
-		s.log.Warn("host was suspended", "for", changed.suspended)
+		s.log.Warn("host was suspended; runs that were due meanwhile are missed, or caught up once where that is asked for", "for", changed.suspended)
+		s.changed, s.changedAt = "the host was suspended for "+changed.suspended.Round(time.Second).String(), s.lastTick
 	}
 	if changed.step == 0 {
 		return
 	}
-	s.log.Warn("wall clock stepped", "by", changed.step, "now", now.wall)
+	s.log.Warn("wall clock stepped; the schedule goes on from the new time", "by", changed.step, "now", now.wall)
+	s.changed, s.changedAt = "the wall clock stepped by "+changed.step.Round(time.Second).String(), s.lastTick
 	if changed.step > 0 {
 		return
 	}

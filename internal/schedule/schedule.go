@@ -102,18 +102,20 @@ type Scheduler struct {
 	runs  sync.WaitGroup
 	clock *clocks // of the loop; others read through it under mu
 
-	mu       sync.Mutex // guards all below; never held over a wait
-	entries  map[string]*entry
-	gone     map[string]*entry // removed by Swap, still running
-	grid     queue             // by elapsed nanoseconds
-	calendar queue             // by Unix seconds
-	hosts    map[string]*host
-	ready    fifo // slots with a place on their host that wait for a run to be free
-	tally    tally
-	gaps     gaps
-	lastTick time.Time
-	joining  bool // an entry has no place in a queue yet
-	started  bool
+	mu        sync.Mutex // guards all below; never held over a wait
+	entries   map[string]*entry
+	gone      map[string]*entry // removed by Swap, still running
+	grid      queue             // by elapsed nanoseconds
+	calendar  queue             // by Unix seconds
+	hosts     map[string]*host
+	ready     fifo // slots with a place on their host that wait for a run to be free
+	tally     tally
+	gaps      gaps
+	lastTick  time.Time
+	changed   string // of the clocks, last
+	changedAt time.Time
+	joining   bool // an entry has no place in a queue yet
+	started   bool
 }
 
 // entry is what the scheduler knows of an Entry.

@@ -15,9 +15,11 @@ type Stats struct {
 	Skipped    map[string]int64 // by reason
 	Missed     map[string]int64 // by reason
 	Running    int
-	Waiting    int   // for the run before, their host or a free run
-	Panics     int64 // runs that panicked; they are Done too
-	ClockSteps int64 // of the wall clock, over two seconds
+	Waiting    int       // for the run before, their host or a free run
+	Panics     int64     // runs that panicked; they are Done too
+	ClockSteps int64     // of the wall clock, over two seconds
+	Changed    string    // what the host's clocks did last, in a sentence; "" for nothing
+	ChangedAt  time.Time // when that was seen
 	Lateness   Lateness
 	LastTick   time.Time    // when the loop was last alive, with a monotonic reading; it ticks every five seconds at least
 	Entries    []EntryStats // by name
@@ -56,7 +58,7 @@ func (s *Scheduler) Stats() Stats {
 	st := Stats{
 		Scheduled: s.tally.scheduled, Done: s.tally.done, Skipped: maps.Clone(s.tally.skipped), Missed: maps.Clone(s.tally.missed),
 		Running: s.tally.running, Waiting: s.tally.waiting, Panics: s.tally.panics, Lateness: s.tally.late.lateness(),
-		LastTick: s.lastTick, Entries: make([]EntryStats, 0, len(s.entries)),
+		Changed: s.changed, ChangedAt: s.changedAt, LastTick: s.lastTick, Entries: make([]EntryStats, 0, len(s.entries)),
 	}
 	if s.clock != nil {
 		st.ClockSteps = s.clock.steps

@@ -46,7 +46,7 @@ type Health struct {
 
 // Problem is one thing that is wrong with the agent, and what a person does about it.
 type Problem struct {
-	Part   string  `json:"part"` // store, schedule, config, exporter NAME, check NAME, plugin NAME, listener, heartbeat
+	Part   string  `json:"part"` // store, schedule, clock, config, exporter NAME, check NAME, plugin NAME, listener, heartbeat
 	Status Verdict `json:"status"`
 	What   string  `json:"what"`
 	Hint   string  `json:"hint,omitempty"`
@@ -69,6 +69,8 @@ type Schedule struct {
 	Missed     int64     `json:"missed"`
 	Running    int       `json:"running"`
 	ClockSteps int64     `json:"clock_steps"`
+	Clock      string    `json:"clock,omitempty"` // what the host's clocks did last: a step, a suspension
+	ClockAt    time.Time `json:"clock_at,omitzero"`
 	Abandoned  int       `json:"abandoned_runs"`
 	Overdue    []string  `json:"overdue,omitempty"` // checks without a result for three intervals
 }
@@ -77,6 +79,7 @@ type Schedule struct {
 type Store struct {
 	OK           bool   `json:"ok"`
 	Problem      string `json:"problem,omitempty"`
+	WayOut       string `json:"way_out,omitempty"` // of the problem
 	Records      int64  `json:"records"`
 	Bytes        int64  `json:"bytes"`
 	RingRecords  int64  `json:"ring_records,omitempty"`
@@ -143,6 +146,7 @@ type Exporter struct {
 	Held       bool             `json:"held,omitempty"`
 	Stuck      bool             `json:"stuck,omitempty"`   // an attempt has outlived its deadline
 	Problem    string           `json:"problem,omitempty"` // why it is held or retried; empty while all is well
+	WayOut     string           `json:"way_out,omitempty"` // of the problem
 	NextTry    time.Time        `json:"next_try,omitzero"`
 	LastSentAt time.Time        `json:"last_sent_at,omitzero"`
 }

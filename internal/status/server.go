@@ -60,6 +60,9 @@ func (s *Server) Address() string {
 	return s.address
 }
 
+// PortWayOut is what to do about an address that cannot be listened on.
+const PortWayOut = "`ss -ltnp` shows who has the port: free it, or change `listen` and restart; windsock status asks the control socket meanwhile"
+
 // Run serves until ctx ends. A port that is taken is said, and tried again; it never stops the agent.
 func (s *Server) Run(ctx context.Context) {
 	for ctx.Err() == nil {
@@ -70,7 +73,7 @@ func (s *Server) Run(ctx context.Context) {
 			return
 		}
 		if s.Problem() == "" && ctx.Err() == nil {
-			s.log.Warn("status listener not open, trying again", "address", s.Address(), "error", err)
+			s.log.Warn("status listener not open, trying again", "address", s.Address(), "error", err, "hint", PortWayOut)
 		}
 		s.settle(s.Address(), err.Error())
 		select {

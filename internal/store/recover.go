@@ -28,6 +28,10 @@ func (s *Store) due(now time.Time) bool {
 
 // degrade remembers that the disk fails, and says so once.
 func (s *Store) degrade(now time.Time, err error) {
+	way := ""
+	if s.o.WayOut != nil && s.healthy() { // it looks at the disk, which may take a while
+		way = s.o.WayOut(s.o.Dir, err)
+	}
 	s.mu.Lock()
 	m := &s.mem
 	first := m.health.Problem == ""
@@ -35,6 +39,9 @@ func (s *Store) degrade(now time.Time, err error) {
 		m.health.Since, m.wait = now, firstRetry
 	} else {
 		m.wait = min(2*m.wait, lastRetry)
+	}
+	if first {
+		m.health.WayOut = way
 	}
 	m.health.Problem, m.retryAt = err.Error(), now.Add(m.wait)
 	m.dirty.meta = true // the next try must write something
@@ -44,7 +51,7 @@ func (s *Store) degrade(now time.Time, err error) {
 		case s.failing <- struct{}{}:
 		default:
 		}
-		s.log.Error("the store cannot write; records are kept in memory until it can", "dir", s.o.Dir, "err", err,
+		s.log.Error("the store cannot write; records are kept in memory until it can", "dir", s.o.Dir, "err", err, "hint", way,
 			"ring_records", s.o.Ring, "ring_bytes", s.o.RingBytes)
 	}
 }
@@ -54,7 +61,7 @@ func (s *Store) recovered(now time.Time) {
 	s.mu.Lock()
 	h := &s.mem.health
 	was, since := h.Problem, h.Since
-	h.Problem, h.Since = "", time.Time{}
+	h.Problem, h.WayOut, h.Since = "", "", time.Time{}
 	dropped := h.RingDropped
 	s.mu.Unlock()
 	if was != "" {

@@ -52,11 +52,12 @@ func (e *NewerError) Error() string {
 
 // Options are the developer's words; the zero value of each field but Dir works.
 type Options struct {
-	Dir       string        // the state directory, made with mode 0700 where it is missing
-	MaxAge    time.Duration // records older than this are dropped; 7 days
-	MaxBytes  int64         // size of the database above which the oldest records are dropped; 512 MiB
-	Ring      int           // records kept in memory while the disk fails; 10000
-	RingBytes int64         // and their bytes; 64 MiB
+	Dir       string                             // the state directory, made with mode 0700 where it is missing
+	MaxAge    time.Duration                      // records older than this are dropped; 7 days
+	MaxBytes  int64                              // size of the database above which the oldest records are dropped; 512 MiB
+	WayOut    func(dir string, err error) string // what to do about an error of the directory, in one line; nil knows nothing
+	Ring      int                                // records kept in memory while the disk fails; 10000
+	RingBytes int64                              // and their bytes; 64 MiB
 	Log       *slog.Logger
 	Version   string // of the agent, noted in the database
 	BootID    string // of the running kernel; "" reads it from /proc
@@ -93,6 +94,7 @@ func (o Options) withDefaults() Options {
 type Health struct {
 	OK             bool
 	Problem        string    // "" when OK: what fails, in the words of the system
+	WayOut         string    // of the problem, by Options.WayOut
 	Since          time.Time // of the problem
 	Records        int64     // on disk
 	Bytes          int64     // of the database's pages in use
@@ -175,7 +177,7 @@ func (s *Store) start(ctx context.Context) error {
 	s.adoptSpare()
 	s.settleMoney(now, last, marked)
 	err = s.writeMark(func(p *page) { p.Clean = false })
-	if err != nil {
+	if err != nil && s.healthy() { // else that was told with its cause
 		s.log.Warn("the spend marker cannot be written", "path", s.mark.path, "err", err)
 	}
 	if s.healthy() {
