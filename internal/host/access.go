@@ -36,8 +36,8 @@ type owner struct {
 	mode     uint32
 }
 
-// String says who may do what there.
-func (d *denial) String() string {
+// said is what keeps an account from a file, in words.
+func (o Options) said(d *denial) string {
 	switch {
 	case d.absent:
 		return d.at + " does not exist"
@@ -46,7 +46,7 @@ func (d *denial) String() string {
 	case d.err != nil:
 		return d.err.Error()
 	}
-	return fmt.Sprintf("%s belongs to %d:%d with mode %04o", d.at, d.owner.uid, d.owner.gid, d.owner.mode&0o7777)
+	return fmt.Sprintf("%s belongs to %s:%s with mode %04o", d.at, o.userName(d.owner.uid), o.groupName(d.owner.gid), d.owner.mode&0o7777)
 }
 
 // may walks to the path and says what keeps the account from it; nil where nothing does. It judges by owners, groups and

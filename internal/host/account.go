@@ -47,9 +47,12 @@ func (o Options) account(name, group string, more []string) Account {
 		a.GIDs[0] = own
 	}
 	for _, entry := range o.entries("/etc/group") {
-		id, err := strconv.Atoi(entry[2])
-		member := len(entry) > 3 && slices.Contains(strings.Split(entry[3], ","), a.Name)
-		if err == nil && (member || slices.Contains(more, entry[0])) && !slices.Contains(a.GIDs, id) {
+		if len(entry) > 3 && slices.Contains(strings.Split(entry[3], ","), a.Name) {
+			more = append(more, entry[0])
+		}
+	}
+	for _, group := range more {
+		if id, found := o.groupID(group); found && !slices.Contains(a.GIDs, id) {
 			a.GIDs = append(a.GIDs, id)
 		}
 	}
@@ -88,6 +91,7 @@ func (o Options) entries(path string) [][]string {
 	return out
 }
 
+// groupID is the number of a group, which systemd takes for a name too.
 func (o Options) groupID(name string) (int, bool) {
 	for _, entry := range o.entries("/etc/group") {
 		if entry[0] == name {
@@ -95,7 +99,18 @@ func (o Options) groupID(name string) (int, bool) {
 			return id, err == nil
 		}
 	}
-	return 0, false
+	if id, err := strconv.Atoi(name); err == nil {
+		return id, true
+	}
+	if o.Root != "" {
+		return 0, false
+	}
+	known, err := user.LookupGroup(name)
+	if err != nil {
+		return 0, false
+	}
+	id, err := strconv.Atoi(known.Gid)
+	return id, err == nil
 }
 
 // groupName is a group's name, or its number where it has none.

@@ -112,10 +112,10 @@ func (m machine) file(a Account, f File) Finding {
 		return out
 	}
 	if d := a.may(f.Path, rightsFor(f.Use)); d != nil {
-		out.Detail = fmt.Sprintf("%s (uid %d) cannot %s %s: %s", a.Name, a.UID, f.Use.verb(), f.Path, d)
+		out.Detail = fmt.Sprintf("%s (uid %d) cannot %s %s: %s", a.Name, a.UID, f.Use.verb(), f.Path, m.said(d))
 		out.Fix = m.way(a, f, d)
 		if d.unseen {
-			out.Level, out.Detail = Warning, fmt.Sprintf("%s cannot be judged: %s", f.Path, d)
+			out.Level, out.Detail = Warning, fmt.Sprintf("%s cannot be judged: %s", f.Path, m.said(d))
 		}
 		return out
 	}

@@ -37,8 +37,8 @@ func (m machine) kernel(context.Context) []Finding {
 		return out
 	}
 	offer.Cgroup = "judged below"
-	for _, missing := range offer.Missing() {
-		out = append(out, Finding{"kernel", Warning, missing, landlockWay(release, offer)})
+	if missing := offer.Missing(); len(missing) > 0 {
+		out = append(out, Finding{"kernel", Warning, strings.Join(missing, "; "), landlockWay(release, offer)})
 	}
 	return append(out, m.cgroups()...)
 }

@@ -94,10 +94,36 @@ func (m machine) clock(context.Context) []Finding {
 	}
 	var state unix.Timex // no modes: it is only read
 	status, err := unix.Adjtimex(&state)
-	return one(timepiece{
+	found := timepiece{
 		now: time.Now(), released: m.Released, asleep: clock.Suspended(), known: err == nil,
 		synchronised: status != unix.TIME_ERROR && state.Status&unix.STA_UNSYNC == 0,
-	}.judge())
+	}.judge()
+	if found.Level != OK {
+		found.Fix = m.keepClock()
+	}
+	return one(found)
+}
+
+// keepClock is how the clock comes to be kept right, by the program that is there for it.
+func (m machine) keepClock() string {
+	switch {
+	case exists(m.at("/usr/sbin/chronyd")):
+		return "chronyc makestep; chronyc tracking"
+	case exists(m.at("/usr/lib/systemd/systemd-timesyncd")), exists(m.at("/lib/systemd/systemd-timesyncd")):
+		return "timedatectl set-ntp true; timedatectl timesync-status"
+	}
+	return m.install("chrony")
+}
+
+// install is the command that installs a package.
+func (m machine) install(name string) string {
+	switch {
+	case exists(m.at("/usr/bin/dnf")):
+		return "dnf install -y " + name
+	case exists(m.at("/usr/bin/zypper")):
+		return "zypper install -y " + name
+	}
+	return "apt-get install -y " + name
 }
 
 // timepiece is the host's clock.
@@ -111,7 +137,7 @@ type timepiece struct {
 const firstYear = 2026
 
 func (c timepiece) judge() Finding {
-	const subject, set = "clock", "timedatectl set-ntp true; timedatectl status"
+	const subject, set = "clock", "timedatectl status"
 	at := c.now.UTC().Format(time.RFC3339)
 	asleep := ""
 	if c.asleep >= time.Second {
@@ -153,6 +179,6 @@ func Offset(who string, date, asked, came time.Time) Finding {
 	}
 	return Finding{
 		subject, Warning, fmt.Sprintf("%s %s what %s says: budgets, certificates and whoever compares records go by it", off.Abs().Round(time.Second), direction, who),
-		"timedatectl set-ntp true; timedatectl status",
+		"chronyc tracking || timedatectl timesync-status   # who should keep it right, and whether anybody does",
 	}
 }

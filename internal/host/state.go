@@ -28,9 +28,9 @@ func (m machine) state(context.Context) []Finding {
 	own := fmt.Sprintf("chown -R %s:%s %[3]s && chmod 0700 %[3]s", quote(a.Name), quote(a.Group), quote(m.StateDir))
 	if d := a.may(m.StateDir, mayRead|mayWrite|maySearch); d != nil {
 		if d.unseen {
-			return one(Finding{subject, Warning, "it cannot be judged: " + d.String(), "sudo windsock validate --online " + quote(m.Config)})
+			return one(Finding{subject, Warning, "it cannot be judged: " + m.said(d), "sudo windsock validate --online " + quote(m.Config)})
 		}
-		return one(Finding{subject, Wrong, fmt.Sprintf("%s (uid %d) cannot write it: %s", a.Name, a.UID, d), own})
+		return one(Finding{subject, Wrong, fmt.Sprintf("%s (uid %d) cannot write it: %s", a.Name, a.UID, m.said(d)), own})
 	}
 	var out []Finding
 	if strange := a.foreign(m.StateDir); strange != "" {
@@ -42,7 +42,7 @@ func (m machine) state(context.Context) []Finding {
 	}
 	if m.RuntimeDir != "" && m.RuntimeDir != m.StateDir && exists(m.RuntimeDir) {
 		if d := a.may(m.RuntimeDir, mayWrite|maySearch); d != nil && !d.unseen {
-			out = append(out, Finding{"runtime directory", Wrong, fmt.Sprintf("%s cannot make its sockets there: %s", a.Name, d), fmt.Sprintf("chown %s:%s %s", quote(a.Name), quote(a.Group), quote(m.RuntimeDir))})
+			out = append(out, Finding{"runtime directory", Wrong, fmt.Sprintf("%s cannot make its sockets there: %s", a.Name, m.said(d)), fmt.Sprintf("chown %s:%s %s", quote(a.Name), quote(a.Group), quote(m.RuntimeDir))})
 		}
 	}
 	if len(out) == 0 {
@@ -65,7 +65,7 @@ func (m machine) unmade(a Account) Finding {
 	case d == nil:
 		return ok(subject, "%s is made when the agent starts", m.StateDir)
 	case d.unseen:
-		return Finding{subject, Warning, "it cannot be judged: " + d.String(), "sudo windsock validate --online " + quote(m.Config)}
+		return Finding{subject, Warning, "it cannot be judged: " + m.said(d), "sudo windsock validate --online " + quote(m.Config)}
 	}
 	return Finding{
 		subject, Wrong, fmt.Sprintf("%s is not there, and %s cannot make it", m.StateDir, a.Name),

@@ -226,10 +226,7 @@ func (m machine) authorities(context.Context) []Finding {
 	if m.Getenv("SSL_CERT_FILE") != "" || m.Getenv("SSL_CERT_DIR") != "" {
 		return one(ok(subject, "where SSL_CERT_FILE and SSL_CERT_DIR say"))
 	}
-	fix := "apt-get install -y ca-certificates"
-	if exists(m.at("/etc/redhat-release")) || exists(m.at("/usr/bin/dnf")) {
-		fix = "dnf install -y ca-certificates"
-	}
+	fix := m.install("ca-certificates")
 	if m.Network.CAFile != "" {
 		return one(Finding{subject, Warning, "the host has none: only those of network.ca_file are trusted", fix})
 	}

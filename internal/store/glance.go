@@ -67,7 +67,7 @@ func holderOf(path, list string) int {
 	if err != nil || unix.Stat(path, &st) != nil {
 		return 0
 	}
-	said := 0
+	said := 0                                // by whom holds it, or held it last
 	if f, err := os.Open(path); err == nil { //nolint:gosec // the operator's state directory
 		said = holder(f)
 		_ = f.Close()
@@ -79,6 +79,9 @@ func holderOf(path, list string) int {
 			continue
 		}
 		pid, _ := strconv.Atoi(fields[4])
+		if pid <= 0 {
+			pid = said // a process that this container does not see
+		}
 		if found == 0 || pid == said {
 			found = pid
 		}
