@@ -98,8 +98,12 @@ func (m machine) clock(context.Context) []Finding {
 		now: time.Now(), released: m.Released, asleep: clock.Suspended(), known: err == nil,
 		synchronised: status != unix.TIME_ERROR && state.Status&unix.STA_UNSYNC == 0,
 	}.judge()
-	if found.Level != OK {
+	switch found.Level {
+	case Wrong: // nothing can be fetched with such a clock
+		found.Fix = "date -s 'YYYY-MM-DD hh:mm:ss'   # with the time as it is; then " + m.keepClock()
+	case Warning:
 		found.Fix = m.keepClock()
+	case OK:
 	}
 	return one(found)
 }
