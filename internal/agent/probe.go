@@ -234,6 +234,11 @@ func probeHost(ctx context.Context, name string) Finding {
 
 func (p *prober) exporter(ctx context.Context, e *config.Exporter) Finding {
 	finding := Finding{Subject: "exporter " + e.Name}
+	if plugin := e.Foreign.Plugin; plugin != "" {
+		finding.OK, finding.Level = true, levelWarning
+		finding.Detail, finding.Hint = "not tried: the plugin "+plugin+" serves it, which only the agent starts", "windsock plugins verify"
+		return finding
+	}
 	built, err := buildToTry(p.cfg, e, p.network, p.o)
 	if err == nil {
 		if refused, wrong := p.refused(finding.Subject, built); wrong {

@@ -22,7 +22,7 @@ import (
 func (p *prober) lookFor(ctx context.Context) {
 	cfg := p.cfg
 	p.host = host.Options{
-		Root: p.o.Host.Root, Shell: p.o.Host.Shell, Getenv: p.o.Getenv, Config: absolute(cfg.Path), Files: filesOf(cfg),
+		Root: p.o.Host.Root, Shell: p.o.Host.Shell, Getenv: p.o.Getenv, Config: absolute(cfg.Path),
 		Programs: len(cfg.Plugins) > 0 || len(cfg.Programs.Directories) > 0, Listen: cfg.Listen, MaxStore: cfg.Store.MaxSize,
 		Names: hostNames(cfg, p.o.Registry), Released: p.o.Built,
 		Network: host.Network{
@@ -31,6 +31,7 @@ func (p *prober) lookFor(ctx context.Context) {
 		},
 	}
 	p.service = host.FindService(ctx, p.host)
+	p.host.Files = filesOf(cfg, p.service.Unit != "")
 	state, runtime := p.service.Directories()
 	if cfg.StateDir != "" || state == "" {
 		state, _ = StateDir(cfg, p.o.Getenv) // "" is a finding
@@ -49,7 +50,7 @@ func (p *prober) lookFor(ctx context.Context) {
 }
 
 // filesOf is what the configuration names, but for the secrets that are tried each for itself.
-func filesOf(cfg *config.Config) []host.File {
+func filesOf(cfg *config.Config, inUnit bool) []host.File {
 	mentions, err := config.Mentions(cfg.Path)
 	if err != nil {
 		return nil // it was read a moment ago, or came from elsewhere: nothing to judge
@@ -72,7 +73,15 @@ func filesOf(cfg *config.Config) []host.File {
 		case "unix":
 			continue // the exporter that connects to it is tried
 		}
-		out = append(out, host.File{What: fmt.Sprintf("%s of line %d", m.Key, m.Line), Path: m.Path, Use: use})
+		path := m.Path
+		switch {
+		case filepath.IsAbs(path):
+		case inUnit:
+			path = "/" + path // the working directory that systemd gives
+		default:
+			path = absolute(path)
+		}
+		out = append(out, host.File{What: fmt.Sprintf("%s of line %d", m.Key, m.Line), Path: path, Use: use})
 	}
 	return out
 }
@@ -151,7 +160,7 @@ func (p *prober) secret(ctx context.Context, subject string, s checks.Secret) Fi
 		return Finding{Subject: subject, Detail: p.without(s.Where(), err), Hint: p.wayToSecret(s.Where())}
 	case p.service.Unit != "" && strings.HasPrefix(used, "env "):
 		return Finding{
-			Subject: subject, Detail: used + " is set for who asks, not for " + p.service.Unit, Hint: "put the value into a file of /etc/windsock/secrets, and refer to that",
+			Subject: subject, Detail: used + " is set for who asks, not for " + p.service.Unit, Hint: p.wayToSecret(s.Where()),
 		}
 	}
 	return Finding{Subject: subject, OK: true, Detail: "present, from " + used}

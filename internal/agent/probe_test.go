@@ -97,3 +97,67 @@ providers:
 		}
 	}
 }
+
+// TestASecretIsTriedAsTheServiceFindsIt: who asks sees neither the unit's credentials nor its variables, and what only who
+// asks sees is none of the service's.
+func TestASecretIsTriedAsTheServiceFindsIt(t *testing.T) {
+	t.Parallel()
+	path, err := filepath.Abs("test.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]struct {
+		source, unit, file string
+		want               bool
+		says, hint         string
+	}{
+		"a variable of who asks":                 {"{env: KEY}", "", "", false, "env KEY is set for who asks, not for windsock.service", "the value where one of the sources looks"},
+		"a variable of the unit's file":          {"{env: THEIRS}", "", "THEIRS=x\n", true, "env THEIRS is given by /etc/default/windsock", ""},
+		"a credential of the unit":               {"{credential: key}", "LoadCredential=key:/etc/key\n", "", true, "LoadCredential=key of /unit", ""},
+		"a credential that the unit has not got": {"{credential: key}", "", "", false, "credential key: windsock.service is given none", ""},
+		"a variable that nobody sets":            {"[{credential: key}, {env: NOWHERE}]", "", "", false, "env NOWHERE: not set for windsock.service", ""},
+		"a file that is not there":               {"[{credential: key}, {file: /nowhere/key}]", "", "", false, "file /nowhere/key: absent", "install -m 0640 -o root -g windsock /dev/stdin /nowhere/key"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHost(t)
+			h.change("api_key: {env: KEY}", "api_key: "+tt.source)
+			cfg, err := h.load()
+			if err != nil {
+				t.Fatal(err)
+			}
+			root := t.TempDir()
+			for at, text := range map[string]string{
+				"run/systemd/system/.keep": "", "unit": "[Service]\n" + tt.unit, "etc/default/windsock": tt.file,
+				"etc/passwd": "windsock:x:4711:4711::/:/bin/sh\n", "etc/group": "windsock:x:4711:\n",
+			} {
+				if err := os.MkdirAll(filepath.Join(root, filepath.Dir(at)), 0o700); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(filepath.Join(root, at), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			shell := func(_ context.Context, argv ...string) (string, error) {
+				if argv[len(argv)-1] == "--value" {
+					return "252\n", nil
+				}
+				return "LoadState=loaded\nActiveState=inactive\nUser=windsock\nGroup=windsock\nFragmentPath=/unit\n" +
+					"EnvironmentFiles=/etc/default/windsock (ignore_errors=yes)\nExecStart={ argv[]=/usr/bin/windsock run --config " + path + " ; }\n", nil
+			}
+			for _, f := range agent.Probe(t.Context(), cfg, agent.ProbeOptions{
+				Registry: h.registry(), Version: "test", Log: slog.New(slog.DiscardHandler), Getenv: h.getenv, Host: machine.Options{Root: root, Shell: shell},
+			}) {
+				if f.Subject != "secret of provider mistral" {
+					continue
+				}
+				if f.OK != tt.want || !strings.Contains(f.Detail, tt.says) || !strings.Contains(f.Hint, tt.hint) {
+					t.Errorf("got %+v, want %t, %q, %q", f, tt.want, tt.says, tt.hint)
+				}
+				return
+			}
+			t.Error("the secret was not tried")
+		})
+	}
+}

@@ -13,13 +13,13 @@ import (
 // program of command and argv, and addresses that begin with unix://.
 type Mention struct {
 	Key  string // the key itself; "unix" of an address
-	Path string // absolute
+	Path string // absolute, but for a relative one that a kind reads: that is below the working directory of who runs it
 	In   string // the section of the file: "providers", "exporters"
 	Line int
 }
 
 // Mentions are the paths that the file names, in its order, whatever kind reads them. The file was read before: what it holds
-// that is no path of the host is left out. Relative paths are below its folder, as everywhere in it.
+// that is no path of the host is left out. Relative paths that the configuration itself reads are below its folder.
 func Mentions(path string) ([]Mention, error) {
 	data, _, err := readFile(path)
 	if err != nil {
@@ -92,10 +92,14 @@ func (m *mentioning) text(n ast.Node, section, key string) {
 	}
 	path := s.Value
 	switch key {
-	case "file", "ca_file", "cert_file", "key_file":
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(m.dir, path)
+	case "ca_file", "cert_file", "key_file":
+		if section == "checks" || section == "exporters" {
+			m.found = append(m.found, Mention{key, path, section, line})
+			return
 		}
+		path = m.below(path)
+	case "file":
+		path = m.below(path)
 	case "command", "argv":
 	case "path":
 		if section != "plugins" {
@@ -107,4 +111,11 @@ func (m *mentioning) text(n ast.Node, section, key string) {
 	if filepath.IsAbs(path) {
 		m.found = append(m.found, Mention{key, path, section, line})
 	}
+}
+
+func (m *mentioning) below(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(m.dir, path)
 }

@@ -26,6 +26,7 @@ checks:
   - {name: b, kind: app, with: {health: {path: /health}}}
 exporters:
   - {name: dd, kind: datadog, with: {address: "unix:///var/run/datadog/dsd.socket"}}
+  - {name: otel, kind: otel, with: {tls: {ca_file: below-where-it-runs.pem, key_file: /etc/key.pem}}}
 plugins:
   - {name: p, path: /usr/lib/windsock/plugins/p}
 prices: {file: prices.yaml}
@@ -43,8 +44,8 @@ prices: {file: prices.yaml}
 	}
 	want := []string{
 		"2 network ca_file " + dir + "/own.pem", "6 providers file /etc/windsock/secrets/mistral", "6 providers command /usr/bin/vault",
-		"8 checks argv /usr/lib/monitoring/check_disk", "11 exporters unix /var/run/datadog/dsd.socket", "13 plugins path /usr/lib/windsock/plugins/p",
-		"14 prices file " + dir + "/prices.yaml",
+		"8 checks argv /usr/lib/monitoring/check_disk", "11 exporters unix /var/run/datadog/dsd.socket", "12 exporters ca_file below-where-it-runs.pem", "12 exporters key_file /etc/key.pem", "14 plugins path /usr/lib/windsock/plugins/p",
+		"15 prices file " + dir + "/prices.yaml",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)

@@ -201,6 +201,10 @@ func (m machine) store(context.Context) []Finding {
 		out = append(out, Finding{
 			subject, Wrong, fmt.Sprintf("held by %s, which is not the process of %s (%d)", m.process(g.Holder), m.service.Unit, running), fmt.Sprintf("kill %d", g.Holder),
 		})
+	case g.Holder != 0 && m.service.Unit != "" && running == 0:
+		out = append(out, Finding{
+			subject, Wrong, fmt.Sprintf("held by %s, and %s does not run: it cannot start beside it", m.process(g.Holder), m.service.Unit), fmt.Sprintf("kill %d", g.Holder),
+		})
 	case g.Holder != 0:
 		out = append(out, ok(subject, "held by %s, %s", m.process(g.Holder), stored(g)))
 	case !g.Found:
