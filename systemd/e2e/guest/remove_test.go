@@ -23,7 +23,7 @@ func TestRemoveAndPurge(t *testing.T) {
 	w.start()
 
 	w.run("dpkg", "-r", "windsock")
-	if out, _ := w.try("pgrep", "-x", "windsock", "-u", "windsock"); strings.TrimSpace(out) != "" {
+	if out, code := w.try("pgrep", "-f", "^/usr/bin/windsock run"); code == 0 {
 		t.Errorf("after remove the agent still runs: %s", out)
 	}
 	if got := w.read(config); got != plain() {
@@ -44,7 +44,7 @@ func TestRemoveAndPurge(t *testing.T) {
 	w.start()
 
 	w.run("dpkg", "-P", "windsock")
-	if out, _ := w.try("pgrep", "-x", "windsock", "-u", "windsock"); strings.TrimSpace(out) != "" {
+	if out, code := w.try("pgrep", "-f", "^/usr/bin/windsock run"); code == 0 {
 		t.Errorf("after purge the agent still runs: %s", out)
 	}
 	after := everything(t)
