@@ -190,7 +190,7 @@ func TestInstances(t *testing.T) {
 				t.Fatalf("the store of %s has a record of %s", name, r.Location)
 			}
 		}
-		if fmt.Sprint(len(records)) == "0" {
+		if len(records) == 0 {
 			t.Errorf("the store of %s is empty", name)
 		}
 	}

@@ -201,7 +201,7 @@ func (w *world) dropIn(lines string) {
 }
 
 // setup is a configuration in parts.
-type setup struct{ listen, api, key, checks, exporters, more string }
+type setup struct{ listen, key, checks, exporters, more string }
 
 // plain is the setup of most tests as a file.
 func plain() string { return setup{}.text() }

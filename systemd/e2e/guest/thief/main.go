@@ -32,38 +32,13 @@ type params struct {
 
 // Run implements checks.Check.
 func (p params) Run(context.Context) (checks.Result, error) {
-	var got []string
 	for _, path := range p.May {
 		if _, err := os.ReadFile(path); err != nil { //nolint:gosec // that is what it does
 			return checks.Fail(checks.CauseAssertion, fmt.Sprintf("could not read what it may: %v", err)), nil
 		}
 	}
-	tried := 0
-	for _, pattern := range p.MayNot {
-		paths, _ := filepath.Glob(pattern)
-		if !slices.Contains(paths, pattern) && !strings.Contains(pattern, "*") {
-			paths = append(paths, pattern)
-		}
-		for _, path := range paths {
-			if own := fmt.Sprintf("/proc/%d/", os.Getpid()); strings.HasPrefix(path, own) || strings.HasPrefix(path, "/proc/self/") || strings.HasPrefix(path, "/proc/thread-self/") {
-				continue
-			}
-			tried++
-			if f, err := os.Open(path); err == nil { //nolint:gosec // that is what it does
-				got = append(got, path)
-				_ = f.Close()
-			}
-		}
-	}
-	for _, agent := range []string{"mem", "environ", "cmdline", "maps"} {
-		path := fmt.Sprintf("/proc/%d/%s", os.Getppid(), agent)
-		if f, err := os.Open(path); err == nil { //nolint:gosec // that is what it does
-			if _, err := f.Read(make([]byte, 1)); err == nil || agent == "mem" {
-				got = append(got, path)
-			}
-			_ = f.Close()
-		}
-	}
+	tried, got := p.open()
+	got = append(got, agents()...)
 	for _, path := range p.Write {
 		if err := os.WriteFile(path, nil, 0o600); err == nil {
 			got = append(got, "wrote "+path)
@@ -73,4 +48,42 @@ func (p params) Run(context.Context) (checks.Result, error) {
 		return checks.Fail(checks.CauseAssertion, "got "+strings.Join(got, ", ")), nil
 	}
 	return checks.Pass(fmt.Sprintf("%d files tried, as uid %d, and none was to be had", tried, os.Getuid())), nil
+}
+
+// open tries every file that it may not have, but for its own in /proc.
+func (p params) open() (tried int, got []string) {
+	own := []string{fmt.Sprintf("/proc/%d/", os.Getpid()), "/proc/self/", "/proc/thread-self/"}
+	for _, pattern := range p.MayNot {
+		paths := []string{pattern}
+		if strings.Contains(pattern, "*") {
+			paths, _ = filepath.Glob(pattern)
+		}
+		for _, path := range paths {
+			if slices.ContainsFunc(own, func(dir string) bool { return strings.HasPrefix(path, dir) }) {
+				continue
+			}
+			tried++
+			if f, err := os.Open(path); err == nil { //nolint:gosec // that is what it does
+				got = append(got, path)
+				_ = f.Close()
+			}
+		}
+	}
+	return tried, got
+}
+
+// agents is what the agent's process gives away.
+func agents() (got []string) {
+	for _, name := range []string{"mem", "environ", "cmdline", "maps"} {
+		path := fmt.Sprintf("/proc/%d/%s", os.Getppid(), name)
+		f, err := os.Open(path) //nolint:gosec // that is what it does
+		if err != nil {
+			continue
+		}
+		if _, err := f.Read(make([]byte, 1)); err == nil || name == "mem" {
+			got = append(got, path)
+		}
+		_ = f.Close()
+	}
+	return got
 }
