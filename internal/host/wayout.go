@@ -87,6 +87,17 @@ func (d *denial) whose() string {
 	return text
 }
 
+// why says in words what nobody can mend by owners and modes.
+func (d *denial) why() string {
+	switch {
+	case d.absent:
+		return d.at + " does not exist"
+	case d.unseen:
+		return d.at + " is not for the eyes of who asks"
+	}
+	return d.err.Error()
+}
+
 // SocketWayOut is the way out where this process may not connect to another's Unix socket; "" where nobody knows. unit is
 // the service that it runs as, "" for none.
 func SocketWayOut(unit, path string, err error) string {
@@ -104,7 +115,7 @@ func SocketWayOut(unit, path string, err error) string {
 		}
 	}
 	if d.absent || d.unseen || d.err != nil {
-		return fmt.Sprintf("%s: namei -l %s", d, quote(path))
+		return fmt.Sprintf("%s: namei -l %s", d.why(), quote(path))
 	}
 	if unit == "" {
 		unit = "windsock"

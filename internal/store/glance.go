@@ -48,7 +48,8 @@ func GlanceAt(dir, proc string) (Glance, error) {
 			g.Aside = append(g.Aside, filepath.Join(dir, name))
 		}
 	}
-	if path := filepath.Join(dir, databaseName); taken(path) {
+	path := filepath.Join(dir, databaseName)
+	if _, err := os.Lstat(path); err == nil {
 		g.Found, g.Version = true, peekVersion(path)
 	}
 	g.Holder = holderOf(filepath.Join(dir, lockName), filepath.Join(proc, "locks"))
