@@ -37,7 +37,7 @@ func (r *release) build(ctx context.Context, work, dist string, arches, formats 
 		}
 		for _, format := range formats {
 			group.Go(func() error {
-				target := filepath.Join(dist, "windsock_"+r.packaged()+"_"+arch+"."+format)
+				target := filepath.Join(dist, r.named(arch, format))
 				if err := r.pack(ctx, stage, arch, format, target); err != nil {
 					return fmt.Errorf("the %s for %s: %w", format, arch, err)
 				}
@@ -70,6 +70,18 @@ func (r *release) pack(ctx context.Context, stage, arch, format, target string) 
 		return r.materials(ctx, filepath.Join(stage, "root/usr/bin/windsock"), target)
 	}
 	return fmt.Errorf("unknown format %q, want deb, rpm, tar.gz or cdx.json", format)
+}
+
+// named is how a file is called: as is usual for its format.
+func (r *release) named(arch, format string) string {
+	switch format {
+	case "rpm":
+		machine := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[arch]
+		return "windsock-" + r.packaged() + "-1." + machine + ".rpm"
+	case "deb":
+		return "windsock_" + r.packaged() + "_" + arch + ".deb"
+	}
+	return "windsock_" + r.packaged() + "_linux_" + arch + "." + format
 }
 
 // checksums is what sha256sum prints.

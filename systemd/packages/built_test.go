@@ -77,9 +77,9 @@ func slicesWithout(environ []string, names ...string) []string {
 	return rest
 }
 
-// file is the path of one built file, as windsock_VERSION_amd64.deb.
-func file(ending string) string {
-	path, _ := filepath.Abs(filepath.Join(built.first, "windsock_"+built.release.packaged()+"_"+ending))
+// file is the path of one built file.
+func file(arch, format string) string {
+	path, _ := filepath.Abs(filepath.Join(built.first, built.release.named(arch, format)))
 	return path
 }
 
@@ -128,7 +128,7 @@ func unpacked(t *testing.T, from io.Reader) map[string]entry {
 
 func inDeb(t *testing.T, arch string) map[string]entry {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "dpkg-deb", "--fsys-tarfile", file(arch+".deb")).Output()
+	out, err := exec.CommandContext(t.Context(), "dpkg-deb", "--fsys-tarfile", file(arch, "deb")).Output()
 	if err != nil {
 		t.Fatal(err)
 	}

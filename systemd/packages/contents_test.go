@@ -39,8 +39,8 @@ func TestTwoBuildsAreTheSame(t *testing.T) {
 	}
 	want := []string{"SHA256SUMS"}
 	for _, arch := range []string{"amd64", "arm64"} {
-		for _, ending := range []string{".cdx.json", ".deb", ".rpm", ".tar.gz"} {
-			want = append(want, "windsock_"+built.release.packaged()+"_"+arch+ending)
+		for _, format := range []string{"cdx.json", "deb", "rpm", "tar.gz"} {
+			want = append(want, built.release.named(arch, format))
 		}
 	}
 	slices.Sort(want)
@@ -118,12 +118,12 @@ func TestControlOfTheDeb(t *testing.T) {
 			"Package": "windsock", "Version": built.release.packaged(), "Architecture": arch, "Depends": "passwd",
 			"Recommends": "ca-certificates", "Homepage": "https://github.com/windsock-monitor/windsock",
 		} {
-			if got := strings.TrimSpace(said(t, "dpkg-deb", "--field", file(arch+".deb"), field)); got != want {
+			if got := strings.TrimSpace(said(t, "dpkg-deb", "--field", file(arch, "deb"), field)); got != want {
 				t.Errorf("%s: %s is %q, want %q", arch, field, got, want)
 			}
 		}
 	}
-	if got, want := said(t, "dpkg-deb", "--info", file("amd64.deb"), "conffiles"), "/etc/default/windsock\n/etc/windsock/schedules.yaml\n"; got != want {
+	if got, want := said(t, "dpkg-deb", "--info", file("amd64", "deb"), "conffiles"), "/etc/default/windsock\n/etc/windsock/schedules.yaml\n"; got != want {
 		t.Errorf("conffiles are %q, want %q", got, want)
 	}
 }
@@ -131,7 +131,7 @@ func TestControlOfTheDeb(t *testing.T) {
 func TestLintianIsContent(t *testing.T) {
 	t.Parallel()
 	// unused overrides are information, and count here
-	out := said(t, "lintian", "--allow-root", "--info", "--display-info", "--fail-on", "none", file("amd64.deb"))
+	out := said(t, "lintian", "--allow-root", "--info", "--display-info", "--fail-on", "none", file("amd64", "deb"))
 	for _, line := range regexp.MustCompile(`(?m)^([EW]:|I: windsock: (unused|mismatched)-override).*$`).FindAllString(out, -1) {
 		t.Error(line)
 	}
@@ -158,7 +158,7 @@ func TestRpmHoldsWhatItShould(t *testing.T) {
 	}
 	group := map[string]string{"/etc/windsock": "windsock", "/etc/windsock/secrets": "windsock", "/etc/windsock/schedules.yaml": "windsock"}
 	for arch, machine := range map[string]string{"amd64": "x86_64", "arm64": "aarch64"} {
-		rpm := file(arch + ".rpm")
+		rpm := file(arch, "rpm")
 		got := map[string]bool{}
 		for line := range strings.Lines(said(t, "rpm", "-qp", "--queryformat", "[%{FILENAMES} %{FILEMODES:perms} %{FILEUSERNAME} %{FILEGROUPNAME}\n]", rpm)) {
 			f := strings.Fields(line)
@@ -193,7 +193,7 @@ func TestRpmHoldsWhatItShould(t *testing.T) {
 
 func TestRelationsOfTheRpm(t *testing.T) {
 	t.Parallel()
-	rpm := file("amd64.rpm")
+	rpm := file("amd64", "rpm")
 	for line := range strings.Lines(said(t, "rpm", "-qp", "--requires", rpm)) {
 		switch name := strings.Fields(line)[0]; {
 		case name == "/usr/sbin/groupadd", name == "/usr/sbin/useradd", strings.HasPrefix(name, "rpmlib("), name == "/bin/sh":
@@ -290,7 +290,7 @@ func TestMaterialsAreWhatIsLinked(t *testing.T) {
 	t.Parallel()
 	for _, arch := range []string{"amd64", "arm64"} {
 		var bill bill
-		text, err := os.ReadFile(file(arch + ".cdx.json"))
+		text, err := os.ReadFile(file(arch, "cdx.json"))
 		if err != nil {
 			t.Fatal(err)
 		}

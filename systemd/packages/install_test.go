@@ -16,16 +16,16 @@ import (
 var next = sync.OnceValues(func() (string, error) { //nolint:gochecknoglobals // built once
 	dist := filepath.Join(filepath.Dir(built.first), "next")
 	environ := append(os.Environ(), "VERSION=9.9.9")
-	return filepath.Join(dist, "windsock_9.9.9_amd64."), build(context.Background(), []string{"-root", checkout, "-dist", dist, "-arch", "amd64", "-format", "deb,rpm,tar.gz"}, environ, io.Discard)
+	return dist, build(context.Background(), []string{"-root", checkout, "-dist", dist, "-arch", "amd64", "-format", "deb,rpm,tar.gz"}, environ, io.Discard)
 })
 
-func newer(t *testing.T, ending string) string {
+func newer(t *testing.T, format string) string {
 	t.Helper()
-	stem, err := next()
+	dist, err := next()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return stem + ending
+	return filepath.Join(dist, (&release{version: "9.9.9"}).named("amd64", format))
 }
 
 const ownersOfAll = `-rw-r--r-- root:root /etc/default/windsock
@@ -59,7 +59,7 @@ mkdir -p "$R/etc/systemd/system/windsock.service.d" "$R/etc/systemd/system/winds
 echo "# purge"; within dpkg -P windsock
 all | diff "$W/before" - && echo "no file is left"
 diff "$W/passwd" "$R/etc/passwd"; diff "$W/group" "$R/etc/group" && echo "no user is left"
-`, file("amd64.deb"), newer(t, "deb"))
+`, file("amd64", "deb"), newer(t, "deb"))
 	has(t, out, "# install", "windsock: give it the key", "windsock: then: systemctl start windsock", ownersOfAll, "windsock:x:", ":/var/lib/windsock:/usr/sbin/nologin",
 		"windsock "+built.release.version, "is enabled", "# upgrade", "windsock 9.9.9 ", "# mine", "1\n", "# downgrade", "windsock "+built.release.version,
 		"# remove", "schedules.yaml\nsecrets/mistral\n", "group stays", "is disabled", "# again", "# mine", "# purge", "no file is left", "no user is left")
@@ -72,7 +72,7 @@ cp "$1" "$R/tmp"
 install -d -m 0750 "$R/etc/windsock" "$R/etc/windsock/secrets"
 echo key >"$R/etc/windsock/secrets/mistral"; chmod 0640 "$R/etc/windsock/secrets/mistral"
 within dpkg -i "/tmp/$(basename "$1")"; owners
-`, file("amd64.deb"))
+`, file("amd64", "deb"))
 	has(t, out, "drwxr-x--- root:windsock /etc/windsock/secrets\n", "-rw-r----- root:windsock /etc/windsock/secrets/mistral\n")
 	if strings.Contains(out, "give it the key") {
 		t.Errorf("there is a key, and it is asked for:\n%s", out)
@@ -89,7 +89,7 @@ rm "$link"
 within dpkg -i "/tmp/$(basename "$2")" >/dev/null; test -e "$link" || test -L "$link" || echo "disabled after the upgrade"
 within dpkg -r windsock >/dev/null; within dpkg -i "/tmp/$(basename "$2")" >/dev/null; test -L "$link" || echo "disabled after removal"
 within dpkg -P windsock >/dev/null; within dpkg -i "/tmp/$(basename "$2")" >/dev/null; test -L "$link" && echo "enabled after purge"
-`, file("amd64.deb"), newer(t, "deb"))
+`, file("amd64", "deb"), newer(t, "deb"))
 	has(t, out, "disabled after the upgrade", "disabled after removal", "enabled after purge")
 }
 
@@ -108,7 +108,7 @@ $rpm -U "$2"; within windsock version; tail -n 1 "$R/etc/windsock/schedules.yaml
 echo "# downgrade"; $rpm -U --oldpackage "$1"; within windsock version
 echo "# remove"; $rpm -e windsock; find "$R/etc/windsock" "$R/var/lib/windsock" "$R/usr/bin/windsock" -type f -printf '%P\n' 2>/dev/null | sort
 within getent group windsock >/dev/null && echo "group stays"
-`, file("amd64.rpm"), newer(t, "rpm"))
+`, file("amd64", "rpm"), newer(t, "rpm"))
 	has(t, out, "# install", "windsock: give it the key", "windsock: then: systemctl enable --now windsock", ownersOfAll, ":/var/lib/windsock:/usr/sbin/nologin", "windsock "+built.release.version,
 		"as it was packed", "# upgrade", "windsock 9.9.9 ", "# mine", "# downgrade", "windsock "+built.release.version, "# remove", "schedules.yaml.rpmsave\nsecrets/mistral\nwindsock.db\ngroup stays")
 	for _, bad := range []string{"warning: user", "warning: group", "scriptlet failed", "error:"} {
@@ -136,7 +136,7 @@ echo "# purge"; within "$two/install.sh" --uninstall --purge
 all | grep -v '^./etc/default$' | diff "$W/before" - || true
 diff "$W/passwd" "$R/etc/passwd"; diff "$W/group" "$R/etc/group" && echo "no user is left"
 within "$two/install.sh" --uninstall || echo "refused: $?"
-`, file("amd64.tar.gz"), newer(t, "tar.gz"))
+`, file("amd64", "tar.gz"), newer(t, "tar.gz"))
 	has(t, out, "# install", "install.sh: group windsock added", "systemd does not run here", "drwxr-x--- root:windsock /etc/windsock\n-rw-r----- root:windsock /etc/windsock/schedules.yaml\ndrwxr-x--- root:windsock /etc/windsock/secrets\n",
 		"windsock "+built.release.version, "# again", "the same files", "# upgrade", "windsock 9.9.9 ", "# mine", "what is of old is gone",
 		"# uninstall", "install.sh: removed", "no windsock", "schedules.yaml", "# purge", "no user is left", "nothing that this script installed is here", "refused: 1")
@@ -148,6 +148,6 @@ func TestArchiveLeavesThePackageAlone(t *testing.T) {
 cp "$1" "$R/tmp"; tar -xzf "$2" -C "$R/tmp" --no-same-owner
 within dpkg -i "/tmp/$(basename "$1")" >/dev/null
 within "/tmp/$(basename "$2" .tar.gz)/install.sh" || echo "refused: $?"
-`, file("amd64.deb"), file("amd64.tar.gz"))
+`, file("amd64", "deb"), file("amd64", "tar.gz"))
 	has(t, out, "install.sh: windsock is installed as a deb: use apt", "refused: 1")
 }
