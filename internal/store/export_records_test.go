@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,8 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/store"
@@ -130,6 +133,38 @@ func TestAnExportBesideAnAgentThatWritesHoldsWhatWasThereOnce(t *testing.T) {
 		}
 	}
 	kill(t, cmd, lines)
+}
+
+// TestWhatIsExportedIsAsTheSchemaOfARecordSays is about every type of record.
+func TestWhatIsExportedIsAsTheSchemaOfARecordSays(t *testing.T) {
+	t.Parallel()
+	schema, err := jsonschema.NewCompiler().Compile(filepath.Join("..", "..", "docs", "record.schema.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	full := fat(1)[0]
+	full.Report.Labels, full.Report.Facts = map[string]string{"env": "prod"}, map[string]string{"request_id": "1"}
+	full.Report.Status, full.Report.Cause, full.Report.Blame = checks.Failed, checks.CauseTimeout, checks.BlameProvider
+	full.Report.Usage = &checks.Usage{Model: "m", PromptTokens: 1, CompletionTokens: 1, Cost: 5, PriceKnown: true, PriceDate: "2026-08-21"}
+	alert := transition("slow", 1)
+	alert.Alert.Fingerprint, alert.Alert.Severity, alert.Alert.Summary = "f", checks.P2, "slow"
+	dir := t.TempDir()
+	s := open(t, store.Options{Dir: dir})
+	add(t, s, full, report("a", now), alert, checks.Record{ID: "01M8GNGR19663XJGHC7B4G5ZAS", At: now, Agent: &checks.Snapshot{Version: "1", StartedAt: now, Measurements: []checks.Measurement{{Name: "a", Value: 1}}}})
+	shut(t, s)
+	n := 0
+	_, err = store.Export(t.Context(), dir, store.Selection{}, func(data []byte) error {
+		n++
+		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+		if err == nil {
+			err = schema.Validate(doc)
+		}
+		return err
+	})
+	if err != nil || n != 4 {
+		t.Errorf("%d records: %v", n, err)
+	}
 }
 
 // BenchmarkExport reads a million records from the disk; MB/s are of what it hands on.
