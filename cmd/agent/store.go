@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -45,6 +46,14 @@ func (f *storeFlags) path(p process) (string, error) {
 		return "", exit(exitCannot, err)
 	}
 	return dir, nil
+}
+
+// cannot ends a verb that could not do it, in words of what to do.
+func cannot(err error) error {
+	if errors.Is(err, os.ErrPermission) {
+		err = fmt.Errorf("%w: ask as root or as the agent's user", err)
+	}
+	return exit(exitCannot, err)
 }
 
 // size is a number of bytes as people read it.

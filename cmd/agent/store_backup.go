@@ -59,7 +59,7 @@ func backUpStore(ctx context.Context, p process, f storeBackupFlags, to string) 
 	case errors.Is(err, os.ErrExist):
 		return exit(exitUsage, fmt.Errorf("%w; give another name, or --force", err))
 	case err != nil:
-		return exit(exitCannot, err)
+		return cannot(err)
 	case asJSON:
 		err = printJSON(p.stdout, b)
 	default:

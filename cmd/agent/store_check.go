@@ -60,7 +60,7 @@ func checkStore(ctx context.Context, p process, f storeCheckFlags) error {
 	case err != nil && asJSON && newer:
 		return errors.Join(printJSON(p.stdout, storeChecked{Error: err.Error(), Inspection: seen}), exit(exitCannot, nil))
 	case err != nil:
-		return exit(exitCannot, err)
+		return cannot(err)
 	case asJSON:
 		err = printJSON(p.stdout, storeChecked{OK: len(seen.Troubles) == 0, Inspection: seen})
 	default:

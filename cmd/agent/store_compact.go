@@ -80,7 +80,7 @@ func (f *storeCompactFlags) compact(ctx context.Context, p process) (done store.
 		err = fmt.Errorf("%s, which was not asked to do it (%w): ask it without --store, as root or as its user, or stop it", locked.Error(), silent)
 	}
 	if err != nil {
-		return done, exit(exitCannot, err)
+		return done, cannot(err)
 	}
 	return done, nil
 }

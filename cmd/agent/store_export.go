@@ -92,7 +92,7 @@ func exportStore(ctx context.Context, p process, f storeExportFlags) error {
 	case errors.Is(err, os.ErrExist):
 		return exit(exitUsage, fmt.Errorf("%w; give another name, or --force", err))
 	case err != nil:
-		return exit(exitCannot, err)
+		return cannot(err)
 	}
 	if f.output != "" {
 		fmt.Fprintf(p.stderr, "%s: %d records\n", f.output, done.Records)
