@@ -63,7 +63,7 @@ func TestABackupIsWholeAndOfItsOwn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			same(t, "the store", contents(t, dir), before)
+			unchanged(t, dir, before)
 			only(t, folder, "copy.db")
 			info, err := os.Stat(to)
 			if err != nil || info.Mode() != 0o600 || info.Size() != b.Bytes || b.Records != 200 || b.Path != to || b.Schema != 4 {
@@ -151,7 +151,7 @@ func TestABackupBesideAnAgentThatWritesHoldsAllThatWasTakenBefore(t *testing.T) 
 	dir := filepath.Join(t.TempDir(), "state")
 	cmd, lines := spawn(t, "append", dir)
 	taken := map[string]bool{}
-	for range 20 {
+	for range 6 {
 		for range 20 {
 			lines.Scan()
 			taken[strings.Fields(lines.Text())[1]] = true

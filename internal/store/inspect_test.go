@@ -23,10 +23,16 @@ func inspect(t *testing.T, dir string, full bool) *store.Inspection {
 	if err != nil {
 		t.Fatalf("inspect: %v", err)
 	}
-	if after := contents(t, dir); !maps.EqualFunc(before, after, bytes.Equal) {
-		t.Error("the directory changed")
-	}
+	unchanged(t, dir, before)
 	return got
+}
+
+// unchanged holds that a directory is as it was, byte by byte.
+func unchanged(t *testing.T, dir string, before map[string][]byte) {
+	t.Helper()
+	if after := contents(t, dir); !maps.EqualFunc(before, after, bytes.Equal) {
+		t.Errorf("the directory %s changed", dir)
+	}
 }
 
 // edit changes a closed database behind the agent's back.
@@ -175,9 +181,7 @@ func TestANewerDatabaseIsNamedAndNotTouched(t *testing.T) {
 	if !ok || newer.Found != 99 || newer.By != "9.1.0" || got == nil || got.WrittenBy != "9.1.0" {
 		t.Errorf("error %v (%+v), want a NewerError that names 99 and 9.1.0", err, got)
 	}
-	if after := contents(t, dir); !maps.EqualFunc(before, after, bytes.Equal) {
-		t.Error("the directory changed")
-	}
+	unchanged(t, dir, before)
 }
 
 func TestWhatCannotBeInspected(t *testing.T) {

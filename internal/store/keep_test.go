@@ -128,7 +128,7 @@ func TestTheWholeDirectoryStaysBounded(t *testing.T) {
 			if err := s.AddEvents(t.Context(), events...); err != nil {
 				t.Fatal(err)
 			}
-			for i := range 50 {
+			for i := range 10 {
 				c := claim(fmt.Sprintf("%d-%d-%d", round, step, i), 1, time.Now())
 				if _, _, err := s.Ledger().Reserve(t.Context(), c, nil); err != nil {
 					t.Fatal(err)
