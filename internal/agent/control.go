@@ -155,7 +155,7 @@ func (a *Agent) controlRoutes() *http.ServeMux {
 	mux.HandleFunc("POST /v1/alerts/ack", a.byHand(a.ackAlert))
 	mux.HandleFunc("POST /v1/silences", a.byHand(a.silence))
 	mux.HandleFunc("DELETE /v1/silences/{id}", a.byHand(a.endSilence))
-	mux.HandleFunc("POST /v1/store/compact", a.byHand(a.compact))
+	mux.HandleFunc("POST /v1/store/compact", a.compact)
 	a.incidentRoutes(mux)
 	mux.HandleFunc("GET /v1/plugins", a.plugins.serveList)
 	mux.HandleFunc("POST /v1/plugins/{name}/restart", a.byHand(a.plugins.serveRestart))

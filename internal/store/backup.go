@@ -59,7 +59,7 @@ func WriteBackup(ctx context.Context, from, to string, replace bool) (*Backup, e
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = os.Remove(part) }() // it is gone already where all went well
+	defer dropPart(part) // it is gone already where all went well
 	if err := copyStill(ctx, file, part); err != nil {
 		return nil, err
 	}
@@ -134,6 +134,12 @@ func partOf(to string) (string, error) {
 		return "", fmt.Errorf("making %q: %w", to, err)
 	}
 	return f.Name(), nil
+}
+
+// dropPart removes a file that did not get its name, and what SQLite kept beside it.
+func dropPart(part string) {
+	_ = os.Remove(part)
+	_ = os.Remove(part + "-journal")
 }
 
 // copyStill copies a database into an empty file. Where an agent started while the files were taken for unchanging, it does

@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 func child(mode, dir string, out io.Writer) error {
 	signal.Ignore(syscall.SIGXFSZ) // what a limit on file sizes is told with; the write fails all the same
 	run, ok := map[string]func(context.Context, string, io.Writer) error{
-		"append": appendUntilKilled, "compact full": compactOnAFullDisk, "backup": backUp, "slow backup": backUpSlowly, "roll": rollUntilKilled, "reserve": reserveUntilKilled, "hold": holdUntilKilled,
+		"append": appendUntilKilled, "compact full": compactOnAFullDisk, "compact": compactUntilKilled, "backup": backUp, "slow backup": backUpSlowly, "roll": rollUntilKilled, "reserve": reserveUntilKilled, "hold": holdUntilKilled,
 		"full": fullWhileRunning, "judge": judgeUntilKilled, "drain": drainUntilKilled, "spare": spareUntilKilled, "spare again": spareAgainUntilKilled, "spare late": spareLateUntilKilled, "spare short": spareShortUntilKilled, "spare big": spareBigUntilKilled, "unrecorded": unrecorded, "full at start": fullAtStart, "no mark": fullWithoutMark,
 	}[mode]
 	if !ok {

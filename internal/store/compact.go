@@ -178,7 +178,7 @@ func anew(ctx context.Context, db *sql.DB, path string) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(part) }() // it is gone already where all went well
+	defer dropPart(part) // it is gone already where all went well
 	if err := politely(part, func() error { return vacuumInto(ctx, db, part) }); err != nil {
 		return err
 	}

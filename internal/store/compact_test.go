@@ -5,10 +5,13 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -135,6 +138,45 @@ func TestCompactingADirectoryWritesItsDatabaseAnew(t *testing.T) {
 	if seen := inspect(t, killed, true); len(seen.Troubles) > 0 || seen.Records != 20 {
 		t.Errorf("after a kill: %+v", seen)
 	}
+}
+
+// TestADatabaseWhoseCompactionIsKilledIsWhole kills the process that writes it anew, anywhere.
+func TestADatabaseWhoseCompactionIsKilledIsWhole(t *testing.T) {
+	t.Parallel()
+	dir, young := hollow(t)
+	whole := contents(t, dir)
+	done := 0
+	for range 12 {
+		for name, data := range whole {
+			write(t, filepath.Join(dir, name), string(data))
+		}
+		cmd, lines := spawn(t, "compact", dir)
+		lines.Scan()
+		time.Sleep(time.Duration(rand.IntN(40)) * time.Millisecond)
+		if rest := kill(t, cmd, lines); slices.Contains(rest, "done") {
+			done++
+		}
+		s := open(t, store.Options{Dir: dir})
+		if h := s.Health(); !h.OK || h.Corrupt > 0 {
+			t.Errorf("health %+v", h)
+		}
+		found, _ := drain(t, s, 4000)
+		same(t, "records", found, young)
+		shut(t, s)
+		only(t, dir, "windsock.db", "windsock.lock", "windsock.mark", "windsock.spare")
+	}
+	t.Logf("%d of 12 were done before they were killed", done)
+}
+
+// compactUntilKilled says when it begins, and when it is done.
+func compactUntilKilled(ctx context.Context, dir string, out io.Writer) error {
+	fmt.Fprintln(out, "begins")
+	_, err := store.CompactDir(ctx, dir)
+	fmt.Fprintln(out, "done")
+	if err == nil {
+		select {}
+	}
+	return err
 }
 
 func TestCompactingRefusesWhatItMustNotTouch(t *testing.T) {

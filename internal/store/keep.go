@@ -34,7 +34,7 @@ func keepSchema(ctx context.Context, db *sql.DB, path string, version int) (kept
 	if err != nil {
 		return kept, err
 	}
-	defer func() { _ = os.Remove(part) }() // it is gone already where all went well
+	defer dropPart(part) // it is gone already where all went well
 	if err := vacuumInto(ctx, db, part); err != nil {
 		return kept, err
 	}
@@ -84,7 +84,7 @@ func (s *Store) dropKept(now time.Time) {
 // dropParts removes what a process that was killed left half written. The directory's lock is held.
 func (s *Store) dropParts() {
 	for _, path := range s.beside("." + databaseName + ".") {
-		if strings.HasSuffix(path, ".part") {
+		if strings.Contains(filepath.Base(path), ".part") { // or what SQLite kept beside it
 			_ = os.Remove(path)
 		}
 	}

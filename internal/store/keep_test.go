@@ -23,6 +23,9 @@ func TestTheDatabaseOfAnOlderVersionIsKeptForAWayBack(t *testing.T) {
 		var log bytes.Buffer
 		s := open(t, store.Options{Dir: dir, Log: slog.New(slog.NewTextHandler(&log, nil))})
 		add(t, s, reports(3)...)
+		if denial, ok := reserve(t, s, claim("new", 5, time.Now()), nil); !ok {
+			t.Fatalf("%+v", denial)
+		}
 		if !strings.Contains(log.String(), "kept="+kept) {
 			t.Errorf("the log does not say where it is: %s", log.String())
 		}
@@ -37,6 +40,13 @@ func TestTheDatabaseOfAnOlderVersionIsKeptForAWayBack(t *testing.T) {
 		if info, err := os.Stat(kept); err != nil || info.Mode() != 0o600 {
 			t.Errorf("%v (%v)", info, err)
 		}
+		back := copyDir(t, dir) // the way back, whose agent would not change the schema
+		rename(t, filepath.Join(back, filepath.Base(kept)), filepath.Join(back, "windsock.db"))
+		s = open(t, store.Options{Dir: back})
+		if got := spent(t, s, time.Now().Add(-time.Hour), time.Now().Add(2*time.Hour)); got != 14+5 {
+			t.Errorf("going back to version %d makes %d of what was spent, want 19", version, got)
+		}
+		shut(t, s)
 		s = open(t, store.Options{Dir: dir}) // nothing to bring up to date: nothing is kept anew
 		if err := s.Expire(t.Context(), time.Now().Add(8*24*time.Hour)); err != nil {
 			t.Fatal(err)
