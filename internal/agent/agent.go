@@ -113,6 +113,7 @@ func (a *Agent) assemble(ctx context.Context) error {
 	}
 	gen.unclean = a.store.Unclean()
 	a.warnOfPrices(a.o.Config, gen)
+	a.warnOfPrograms(a.o.Config)
 	a.gen, a.o.Config = gen, gen.cfg
 	a.reload = status.Config{Path: absolute(a.o.Config.Path), LoadedAt: a.started, ReloadOK: true}
 	a.breakers.Configure(ctx, gen.breakers)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/config"
+	"github.com/windsock-monitor/windsock/internal/secret"
 	"github.com/windsock-monitor/windsock/internal/status"
 )
 
@@ -66,4 +67,10 @@ func Feeding(loops ...Loop) (look func() bool) {
 		}
 		return true
 	}
+}
+
+// SayStarting tells n that the start goes on until the function that comes back is called.
+func SayStarting(n Notifier, dir string) (end func()) {
+	a := &Agent{o: Options{Notify: n, Config: &config.Config{Scrubber: secret.NewScrubber()}}, started: time.Now()}
+	return a.sayStarting(dir)
 }

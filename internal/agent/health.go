@@ -32,7 +32,7 @@ func (a *Agent) Health(ctx context.Context) status.Health {
 	slots := a.scheduler.Stats()
 	kept := a.store.Health()
 	h := status.Health{
-		Version: a.o.Version, Instance: a.store.Instance(), StartedAt: a.started, Now: now, Config: a.config(), Process: process(),
+		Version: a.o.Version, Instance: a.store.Instance(), StartedAt: now.Round(0).Add(-now.Sub(a.started)), Now: now, Config: a.config(), Process: process(),
 		Schedule: status.Schedule{
 			LastTick: slots.LastTick, Scheduled: slots.Scheduled, Done: slots.Done, Skipped: sum(slots.Skipped),
 			Missed: sum(slots.Missed), Running: slots.Running, ClockSteps: slots.ClockSteps, Clock: slots.Changed, ClockAt: slots.ChangedAt, Abandoned: a.pipeline.Abandoned(),

@@ -3,6 +3,7 @@ package agent
 import (
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/config"
+	"github.com/windsock-monitor/windsock/internal/sandbox"
 	"github.com/windsock-monitor/windsock/internal/spawn"
 )
 
@@ -14,4 +15,17 @@ func spawnerOf(cfg *config.Config, getenv func(string) string) (checks.Spawner, 
 	return spawn.New(spawn.Options{
 		Directories: cfg.Programs.Directories, Read: cfg.Programs.Read, Write: cfg.Programs.Write, Env: cfg.Programs.Env, Getenv: getenv, Scrubber: cfg.Scrubber,
 	})
+}
+
+// warnOfPrograms says once what this host lacks to hold the programs of checks. Where there are plugins too, that is said of
+// both.
+func (a *Agent) warnOfPrograms(cfg *config.Config) {
+	if len(cfg.Programs.Directories) == 0 || len(cfg.Plugins) > 0 {
+		return
+	}
+	offer := sandbox.Look()
+	offer.Cgroup = "the unit's" // programs of checks have none of their own
+	if missing := offer.Missing(); len(missing) > 0 {
+		a.o.Log.Warn("programs of checks are not held to everything", "missing", missing)
+	}
 }

@@ -3,6 +3,8 @@ package agent_test
 import (
 	"context"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -115,6 +117,36 @@ func TestASchedulerThatHangsStarvesTheWatchdog(t *testing.T) {
 		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// TestALongStartAsksForTime: at once, every ten seconds, and not for ever.
+func TestALongStartAsksForTime(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "windsock.db"), make([]byte, 3<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		manager := &heard{}
+		end := agent.SayStarting(manager, dir)
+		time.Sleep(25 * time.Second)
+		end()
+		want := []string{
+			"starting: opening the store " + dir + " (3 MiB)",
+			"starting: opening the store " + dir + " (3 MiB), for 10s now; after an end that was not clean it is read through",
+			"starting: opening the store " + dir + " (3 MiB), for 20s now; after an end that was not clean it is read through",
+		}
+		if !slices.Equal(manager.lines, want) {
+			t.Errorf("told %q, want %q", manager.lines, want)
+		}
+		manager.lines = nil
+		end = agent.SayStarting(manager, dir)
+		time.Sleep(time.Hour)
+		end()
+		if n := len(manager.lines); n != 1+15*6 {
+			t.Errorf("a start that never ends was told %d times, want a quarter of an hour long", n)
 		}
 	})
 }
