@@ -252,8 +252,21 @@ func (k *Keeper) keep(now time.Time, s step) (wait func(context.Context) error) 
 
 // told is the record of a transition or a reminder.
 func (k *Keeper) told(a *checks.Alert) checks.Record {
-	k.o.Log.Info("alert", "rule", a.Rule, "state", string(a.State), "severity", string(a.Severity), "reminder", a.Reminder,
-		"muted", a.Muted, "summary", a.Summary)
+	tell, about := k.o.Log.Info, []any{"rule", a.Rule, "state", string(a.State), "severity", string(a.Severity)}
+	if a.Opens() && a.Muted == "" {
+		tell = k.o.Log.Warn
+	}
+	for _, more := range []struct{ key, value string }{
+		{"check", a.Labels["check"]}, {"provider", a.Labels["provider"]}, {"incident", a.Incident}, {"muted", a.Muted},
+	} {
+		if more.value != "" {
+			about = append(about, more.key, more.value)
+		}
+	}
+	if a.Reminder {
+		about = append(about, "reminder", true)
+	}
+	tell("alert", append(about, "summary", a.Summary)...)
 	return checks.Record{ID: ulid.Make().String(), At: a.At, Alert: a}
 }
 
