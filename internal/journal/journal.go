@@ -30,7 +30,7 @@ const (
 // Fields are the journal's fields by the key of the attribute that they are made of. Other attributes stand in MESSAGE only:
 // who chooses a key must not choose a field.
 func Fields() map[string]string {
-	out := map[string]string{"err": "ERROR"}
+	out := map[string]string{}
 	for _, key := range []string{
 		"check", "run_id", "status", "cause", "blame", "provider", "exporter", "rule", "severity", "state", "incident", "plugin", "part",
 		"kind", "reason", "error",

@@ -153,7 +153,7 @@ func (s *Store) rescueEvents(ctx context.Context, moved string) {
 	}
 	defer func() { _ = db.Close() }()
 	rows, err := timeline{0, 1<<63 - 1, ""}.read(ctx, db)
-	s.log.Warn("read what could be read of the timeline", "events", len(rows), "err", err)
+	s.log.Warn("read what could be read of the timeline", "events", len(rows), "error", err)
 	slices.Reverse(rows)
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -51,7 +51,7 @@ func (s *Store) Run(ctx context.Context) error {
 			expired = now
 			s.written.Store(0)
 			if err := s.Expire(ctx, now); err != nil && ctx.Err() == nil {
-				s.log.Warn("dropping old records", "err", err)
+				s.log.Warn("dropping old records", "error", err)
 			}
 		}
 		timer.Reset(s.rest())

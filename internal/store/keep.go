@@ -58,7 +58,7 @@ func (s *Store) sayKept(f *file) {
 	case f.kept == "":
 	case f.keptErr != nil:
 		s.log.Warn("the database was brought to this version's schema, and the old one could not be kept: there is no way back to an older agent with it",
-			"from", f.from, "to", len(migrations()), "err", f.keptErr)
+			"from", f.from, "to", len(migrations()), "error", f.keptErr)
 	default:
 		s.log.Info("the database was brought to this version's schema; the old one is kept for a way back until it is as old as the oldest record may be",
 			"from", f.from, "to", len(migrations()), "kept", f.kept, "for", s.o.MaxAge)
@@ -74,7 +74,7 @@ func (s *Store) dropKept(now time.Time) {
 			continue
 		}
 		if err := os.Remove(path); err != nil {
-			s.log.Warn("removing the database of an older version", "path", path, "err", err)
+			s.log.Warn("removing the database of an older version", "path", path, "error", err)
 			continue
 		}
 		s.log.Info("the database of an older version was removed: nothing in it is young enough to be kept", "path", path)
@@ -103,7 +103,7 @@ func (s *Store) dropAside() {
 			}
 		}
 		if err := errors.Join(errs...); err != nil {
-			s.log.Warn("removing an older corrupt database", "path", base, "err", err)
+			s.log.Warn("removing an older corrupt database", "path", base, "error", err)
 			continue
 		}
 		s.mu.Lock()

@@ -67,7 +67,7 @@ func (s *Store) unbroken(raw []entry, voids []void, after delivery.Position) (fo
 		}
 		record, err := decode(e)
 		if err != nil {
-			s.log.Warn("a record cannot be read and is passed over", "position", int64(e.pos), "err", err)
+			s.log.Warn("a record cannot be read and is passed over", "position", int64(e.pos), "error", err)
 			continue
 		}
 		if len(found) == 0 {

@@ -175,7 +175,7 @@ func (s *Store) replay(ctx context.Context, db *sql.DB, at []int64, fn func(chec
 		for _, e := range rows {
 			record, err := decode(e)
 			if err != nil {
-				s.log.Warn("a record cannot be read and is passed over", "position", int64(e.pos), "err", err)
+				s.log.Warn("a record cannot be read and is passed over", "position", int64(e.pos), "error", err)
 				continue
 			}
 			fn(record)

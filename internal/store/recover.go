@@ -51,7 +51,7 @@ func (s *Store) degrade(now time.Time, err error) {
 		case s.failing <- struct{}{}:
 		default:
 		}
-		s.log.Error("the store cannot write; records are kept in memory until it can", "dir", s.o.Dir, "err", err, "hint", way,
+		s.log.Error("the store cannot write; records are kept in memory until it can", "dir", s.o.Dir, "error", err, "hint", way,
 			"ring_records", s.o.Ring, "ring_bytes", s.o.RingBytes)
 	}
 }
@@ -179,7 +179,7 @@ func (s *Store) replace(ctx context.Context, cause error) error {
 	}
 	s.dropFile()
 	s.moved = nil
-	s.log.Error("the database cannot be used and was moved aside; a new one is made", "err", cause, "moved", moved)
+	s.log.Error("the database cannot be used and was moved aside; a new one is made", "error", cause, "moved", moved)
 	s.dropAside()
 	if s.known == nil {
 		s.salvage(ctx, moved)
@@ -228,7 +228,7 @@ func (s *Store) salvage(ctx context.Context, moved string) {
 	entries := len(l.spends)
 	s.ledger.adopt(l)
 	s.log.Warn("read what could be read of the corrupt database", "cursors", len(l.cursors), "states", len(l.states),
-		"ledger_entries", entries, "lost", l.records, "err", err)
+		"ledger_entries", entries, "lost", l.records, "error", err)
 }
 
 // openView lets readers see a database that cannot be written. Without one the store is blind, unless it knows that there
@@ -272,7 +272,7 @@ func (s *Store) dropFile() {
 		return
 	}
 	if err := s.file.close(); err != nil {
-		s.log.Debug("closing the database", "err", err)
+		s.log.Debug("closing the database", "error", err)
 	}
 	s.file = nil
 }

@@ -169,7 +169,7 @@ func (s *Store) saveSpare(durable bool) {
 		m.urgent = true // the next write tries again
 		s.mu.Unlock()
 		if !p.said {
-			s.log.Error("alerts of now are lost if the process ends before the store writes again", "err", err)
+			s.log.Error("alerts of now are lost if the process ends before the store writes again", "error", err)
 		}
 	}
 	p.said = err != nil

@@ -178,12 +178,12 @@ func (s *Store) start(ctx context.Context) error {
 	s.settleMoney(now, last, marked)
 	err = s.writeMark(func(p *page) { p.Clean = false })
 	if err != nil && s.healthy() { // else that was told with its cause
-		s.log.Warn("the spend marker cannot be written", "path", s.mark.path, "err", err)
+		s.log.Warn("the spend marker cannot be written", "path", s.mark.path, "error", err)
 	}
 	if s.healthy() {
 		s.flush(ctx)
 		if err := s.spare.reserve(); err != nil {
-			s.log.Warn("no room for alerts beside the database, should that fail", "err", err)
+			s.log.Warn("no room for alerts beside the database, should that fail", "error", err)
 		}
 	}
 	return nil

@@ -251,7 +251,7 @@ func (s *Store) markServed(now time.Time, durable bool) {
 		err = s.mark.sync()
 	}
 	if err != nil && durable {
-		s.log.Debug("the spend marker cannot be written", "err", err)
+		s.log.Debug("the spend marker cannot be written", "error", err)
 	}
 }
 
