@@ -103,6 +103,9 @@ const (
 	lookFor = 6500 * time.Millisecond
 )
 
+// mostLookups is how many names are looked up at the same time: each takes a descriptor, and a resolver has its limits.
+const mostLookups = 64
+
 // prober is one call of Probe.
 type prober struct {
 	cfg     *config.Config
@@ -153,8 +156,9 @@ func (p *prober) tries() []try {
 	for _, name := range slices.Sorted(maps.Keys(cfg.Secrets)) {
 		secret("secret "+name, cfg.Secrets[name])
 	}
-	for _, name := range hostNames(cfg, p.o.Registry) {
-		add("host "+name, func(ctx context.Context) Finding { return probeHost(ctx, name) })
+	asking := make(chan struct{}, mostLookups)
+	for _, name := range p.host.Names {
+		add("host "+name, func(ctx context.Context) Finding { return probeHost(ctx, name, asking) })
 	}
 	for i := range cfg.Providers {
 		list = append(list, try{"provider " + cfg.Providers[i].Name, func(ctx context.Context) []Finding { return p.reach(ctx, &cfg.Providers[i]) }})
@@ -221,7 +225,13 @@ func hostNames(cfg *config.Config, registry config.Registry) []string {
 	})
 }
 
-func probeHost(ctx context.Context, name string) Finding {
+// probeHost looks a name up when there is room among those that are asked for.
+func probeHost(ctx context.Context, name string, asking chan struct{}) Finding {
+	select {
+	case asking <- struct{}{}:
+		defer func() { <-asking }()
+	case <-ctx.Done(): // which the lookup says
+	}
 	addresses, err := net.DefaultResolver.LookupHost(ctx, name)
 	if err != nil {
 		return Finding{

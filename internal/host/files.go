@@ -27,7 +27,7 @@ func (m machine) user(context.Context) []Finding {
 	case unit == "" && os.Geteuid() == 0:
 		return one(Finding{
 			"user", Warning, "no unit of systemd runs this configuration; an agent that is started by hand here runs as root, which it never needs",
-			"runuser -u windsock -- windsock run --config " + quote(m.Config),
+			m.asWindsock(),
 		})
 	case unit == "":
 		return one(ok("user", "%s (uid %d), who asks: no unit of systemd runs this configuration", a.Name, a.UID))
@@ -47,6 +47,15 @@ func (m machine) user(context.Context) []Finding {
 		}
 	}
 	return one(ok("user", "%s (uid %d, groups %s) by %s; what follows is judged for it", a.Name, a.UID, m.groups(a), unit))
+}
+
+// asWindsock runs the agent by hand as it should be run.
+func (m machine) asWindsock() string {
+	run := "runuser -u windsock -- windsock run --config " + quote(m.Config)
+	if _, _, found := m.lookup("windsock"); found {
+		return run
+	}
+	return m.createUser(Account{Name: "windsock"}) + " && " + run
 }
 
 func (m machine) createUser(a Account) string {

@@ -142,13 +142,13 @@ func (r *reply) judge(name string, alone bool) Finding {
 	case r.err != nil && alone:
 		return Finding{subject, Wrong, "does not answer (" + reason(r.err) + "), nor does any other", "cat /etc/resolv.conf; " + look}
 	case r.err != nil:
-		return Finding{subject, Warning, "does not answer (" + reason(r.err) + "): each lookup that begins with it waits five seconds", "sed -i '/^nameserver " + r.server + "$/d' /etc/resolv.conf"}
+		return Finding{subject, Warning, "does not answer (" + reason(r.err) + "): each lookup that begins with it waits five seconds", "ls -l /etc/resolv.conf; resolvectl dns   # take " + r.server + " out of what writes the file"}
 	case r.code == dns.RcodeServerFailure || r.code == dns.RcodeRefused:
 		return Finding{subject, Warning, fmt.Sprintf("says %s of %s", dns.RcodeToString[r.code], name), look}
 	case r.code == dns.RcodeNameError:
 		return Finding{subject, Warning, "knows no " + name, look}
 	case r.slow != nil:
-		return Finding{subject, Warning, fmt.Sprintf("answers for IPv4 and not for IPv6 (%s): lookups wait for both", reason(r.slow)), "printf 'options no-aaaa\\n' >>/etc/resolv.conf   # glibc 2.36 and later; else mend the resolver"}
+		return Finding{subject, Warning, fmt.Sprintf("answers for IPv4 and not for IPv6 (%s): lookups wait for both", reason(r.slow)), "resolvectl query -t AAAA " + quote(name) + " || dig AAAA @" + r.server + " " + quote(name)}
 	case r.four == 0 && r.six > 0 && !sixthVersion():
 		return Finding{subject, Warning, name + " has addresses of IPv6 only, and this host has no way to them", "ip -6 route show default"}
 	}

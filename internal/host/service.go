@@ -81,7 +81,9 @@ func FindService(ctx context.Context, o Options) *Service {
 // unitOf is the unit that runs a configuration by the installed layout.
 func unitOf(config string) string {
 	name, found := strings.CutPrefix(config, configDir)
-	if name, isYAML := strings.CutSuffix(name, ".yaml"); found && isYAML && config != defaultConfig && !strings.Contains(name, "/") {
+	name, isYAML := strings.CutSuffix(name, ".yaml")
+	plain := !strings.Contains(name, "/") && quote(name) == name // what systemd, and a shell, take as it is
+	if found && isYAML && plain && config != defaultConfig {
 		return "windsock@" + name + ".service"
 	}
 	return defaultUnit
