@@ -46,6 +46,14 @@ StateDirectory=windsock
 RuntimeDirectory=windsock
 `
 
+const (
+	passwd = "root:x:0:0:root:/root:/bin/sh\nwindsock:x:4711:4711::/nonexistent:/usr/sbin/nologin\nother:x:4712:4712::/:/bin/sh\n"
+	group  = "root:x:0:\nwindsock:x:4711:\ndd-agent:x:4713:windsock\n"
+	tcp    = "  sl  local_address rem_address\n" +
+		"   0: 0100007F:24F8 00000000:0000 0A 00000000:00000000 00:00000000 00000000  4711        0 5150 1 0 100 0 0 10 0\n"
+	meminfo = "MemTotal:        4000000 kB\nMemFree: 1 kB\nMemAvailable:    2000000 kB\n"
+)
+
 // bookworm is a host with systemd 252 on which the unit runs as process 812 and has the port.
 func bookworm() map[string]string {
 	return map[string]string{
@@ -53,14 +61,14 @@ func bookworm() map[string]string {
 		"usr/lib/systemd/system/windsock.service":  unitFile,
 		"usr/lib/sysusers.d/windsock.conf":         "u windsock -\n",
 		"usr/share/windsock/drop-ins/datadog.conf": "[Service]\nSupplementaryGroups=dd-agent\n",
-		"etc/passwd":                                 "root:x:0:0:root:/root:/bin/sh\nwindsock:x:4711:4711::/nonexistent:/usr/sbin/nologin\nother:x:4712:4712::/:/bin/sh\n",
-		"etc/group":                                  "root:x:0:\nwindsock:x:4711:\ndd-agent:x:4713:windsock\n",
+		"etc/passwd":                                 passwd,
+		"etc/group":                                  group,
 		"etc/resolv.conf":                            "nameserver 192.0.2.53\n",
-		"etc/ssl/certs/ca-certificates.crt":          "-----BEGIN CERTIFICATE-----\n-----BEGIN CERTIFICATE-----\n",
+		"etc/ssl/certs/ca-certificates.crt":          strings.Repeat("-----BEGIN CERTIFICATE-----\n", 2),
 		"etc/default/windsock":                       "# optional\nMISTRAL_API_KEY=\"sk-canary\"\n",
-		"proc/meminfo":                               "MemTotal:        4000000 kB\nMemFree: 1 kB\nMemAvailable:    2000000 kB\n",
+		"proc/meminfo":                               meminfo,
 		"proc/812/comm":                              "windsock\n",
-		"proc/net/tcp":                               "  sl  local_address rem_address\n   0: 0100007F:24F8 00000000:0000 0A 00000000:00000000 00:00000000 00000000  4711        0 5150 1 0 100 0 0 10 0\n",
+		"proc/net/tcp":                               tcp,
 		"sys/fs/cgroup/cgroup.controllers":           "cpu memory pids\n",
 		"etc/systemd/system/windsock.service.d/.nil": "",
 	}
