@@ -60,6 +60,13 @@ type Naming interface {
 	HostNames() []string
 }
 
+// Referring is implemented by checks that tell a target's fault from the network's by a host that has nothing to do with it.
+// `validate --online` connects to it.
+type Referring interface {
+	// References are host:port; none where none is given.
+	References() []string
+}
+
 // Trigger says why a run took place.
 type Trigger string
 

@@ -68,6 +68,14 @@ func New(params Params, env checks.Env) (checks.Check, error) {
 	return e, nil
 }
 
+// References implements checks.Referring.
+func (e *Egress) References() []string {
+	if e.params.Reference == "" {
+		return nil
+	}
+	return []string{e.params.Reference}
+}
+
 // HostNames implements checks.Naming. A host with a resolver of its own is not among them.
 func (e *Egress) HostNames() []string {
 	var names []string

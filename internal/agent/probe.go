@@ -138,36 +138,47 @@ func Probe(ctx context.Context, cfg *config.Config, o ProbeOptions) []Finding {
 func (p *prober) tries() []try {
 	cfg := p.cfg
 	list := []try{{"host", p.look}}
-	add := func(subject string, do func(context.Context) Finding) {
-		list = append(list, try{subject, func(ctx context.Context) []Finding { return []Finding{do(ctx)} }})
-	}
 	if len(cfg.Plugins) > 0 {
 		list = append(list, try{"plugins", p.askOfPlugins})
 	}
-	secret := func(subject string, s checks.Secret) {
-		add(subject, func(ctx context.Context) Finding { return p.secret(ctx, subject, s) })
-	}
-	for i := range cfg.Providers {
-		secret("secret of provider "+cfg.Providers[i].Name, cfg.Providers[i].APIKey)
-		if !cfg.Providers[i].FallbackAPIKey.IsZero() {
-			secret("fallback secret of provider "+cfg.Providers[i].Name, cfg.Providers[i].FallbackAPIKey)
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(cfg.Secrets)) {
-		secret("secret "+name, cfg.Secrets[name])
-	}
+	list = append(list, p.secrets()...)
 	asking := make(chan struct{}, mostLookups)
 	for _, name := range p.host.Names {
-		add("host "+name, func(ctx context.Context) Finding { return probeHost(ctx, name, asking) })
+		list = append(list, single("host "+name, func(ctx context.Context) Finding { return probeHost(ctx, name, asking) }))
 	}
 	for i := range cfg.Providers {
 		list = append(list, try{"provider " + cfg.Providers[i].Name, func(ctx context.Context) []Finding { return p.reach(ctx, &cfg.Providers[i]) }})
 	}
+	for _, address := range p.references() {
+		list = append(list, single("reference "+address, func(ctx context.Context) Finding { return p.connect(ctx, address) }))
+	}
 	if cfg.Heartbeat.Every > 0 {
-		add("heartbeat", func(ctx context.Context) Finding { return probeHeartbeat(ctx, cfg.Heartbeat) })
+		list = append(list, single("heartbeat", func(ctx context.Context) Finding { return probeHeartbeat(ctx, cfg.Heartbeat) }))
 	}
 	for i := range cfg.Exporters {
-		add("exporter "+cfg.Exporters[i].Name, func(ctx context.Context) Finding { return p.exporter(ctx, &cfg.Exporters[i]) })
+		list = append(list, single("exporter "+cfg.Exporters[i].Name, func(ctx context.Context) Finding { return p.exporter(ctx, &cfg.Exporters[i]) }))
+	}
+	return list
+}
+
+// single is a try that finds one thing.
+func single(subject string, do func(context.Context) Finding) try {
+	return try{subject, func(ctx context.Context) []Finding { return []Finding{do(ctx)} }}
+}
+
+func (p *prober) secrets() []try {
+	var list []try
+	add := func(subject string, s checks.Secret) {
+		list = append(list, single(subject, func(ctx context.Context) Finding { return p.secret(ctx, subject, s) }))
+	}
+	for i := range p.cfg.Providers {
+		add("secret of provider "+p.cfg.Providers[i].Name, p.cfg.Providers[i].APIKey)
+		if !p.cfg.Providers[i].FallbackAPIKey.IsZero() {
+			add("fallback secret of provider "+p.cfg.Providers[i].Name, p.cfg.Providers[i].FallbackAPIKey)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.cfg.Secrets)) {
+		add("secret "+name, p.cfg.Secrets[name])
 	}
 	return list
 }

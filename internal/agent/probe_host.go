@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -229,4 +230,31 @@ func (p *prober) wayOut(target *url.URL) string {
 		return fmt.Sprintf("curl -sv -o /dev/null -x %s %s", proxy.Redacted(), target.Redacted())
 	}
 	return "curl -sv -o /dev/null " + target.Redacted()
+}
+
+// references lists every host once by which checks tell a target's fault from the network's.
+func (p *prober) references() []string {
+	var out []string
+	for i := range p.cfg.Checks {
+		built, err := buildOnly(&p.cfg.Checks[i], p.o.Registry, checks.Env{})
+		if referring, ok := built.(checks.Referring); ok && err == nil {
+			out = append(out, referring.References()...)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// connect tries a reference. Without one the checks go on, and cannot tell whose fault a failure is.
+func (p *prober) connect(ctx context.Context, address string) Finding {
+	began := time.Now()
+	conn, err := p.network.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return Finding{
+			Subject: "reference " + address, OK: true, Level: levelWarning,
+			Detail: "not reached, so that every failure of its check is blamed on the local network: " + outbound.Clean(err).Error(), Hint: "curl -sv -m 5 telnet://" + address + " </dev/null   # else give the check another reference",
+		}
+	}
+	_ = conn.Close()
+	return Finding{Subject: "reference " + address, OK: true, Detail: fmt.Sprintf("connected in %s", time.Since(began).Round(time.Millisecond))}
 }

@@ -88,7 +88,7 @@ func TestProbeTriesEverySecretNameAndExporter(t *testing.T) {
 	want := []string{ // of a host that has nothing
 		"systemd true", "user true", "configuration false", "state directory true", "disk true", "store true", "descriptors true", "resolver false", "authorities false",
 		"secret of provider mistral true", "fallback secret of provider mistral false", "secret a false", "secret b true", "host 127.0.0.1 true", "host localhost true",
-		"host 127.0.0.2 true", "host 127.0.0.4 true", "provider mistral true", "clock true", "exporter lines true", "exporter down false",
+		"host 127.0.0.2 true", "host 127.0.0.4 true", "provider mistral true", "clock true", "reference localhost:443 true", "exporter lines true", "exporter down false",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
