@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -25,6 +26,9 @@ const life = 3 * time.Minute
 
 // made is a folder with packages that are there already, old.deb of version 0.1.0 and new.deb of version 0.2.0.
 var made = flag.String("packages", "", "use old.deb and new.deb of this folder (versions 0.1.0 and 0.2.0) and build none") //nolint:gochecknoglobals // a flag
+
+// within is which subtests of the guest's tests run, for who works on one.
+var within = flag.String("within", "", "run only these subtests of the guest's tests, as a pattern") //nolint:gochecknoglobals // a flag
 
 func TestMain(m *testing.M) {
 	if kept, code := lab.Keep(os.Args); kept { //nolint:forbidigo // this is where the process begins
@@ -58,10 +62,27 @@ func TestReleases(t *testing.T) {
 	}
 }
 
+// TestComputer boots an emulated computer with its own kernel, for what a container cannot show.
+func TestComputer(t *testing.T) {
+	t.Parallel()
+	if err := lab.CheckComputer(); err != nil {
+		t.Fatalf("this machine cannot emulate another: %v", err)
+	}
+	base, err := lab.BaseWithKernel(t.Context(), "bookworm", t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	onMachine(t, lab.Machine{Base: base, Share: furnish(t), Limit: 3 * life, Computer: true}, onComputer)
+}
+
 // onMachine runs one test of the guest and fails with it, and with each of its subtests.
 func onMachine(t *testing.T, m lab.Machine, name string) {
 	t.Helper()
-	m.Command = []string{"/e2e/guest.test", "-test.v", "-test.failfast=false", "-test.timeout=150s", "-test.run=^" + name + "$"}
+	subtests := ""
+	if *within != "" {
+		subtests = "/" + *within
+	}
+	m.Command = []string{"/e2e/guest.test", "-test.v", "-test.failfast=false", fmt.Sprintf("-test.timeout=%s", m.Limit-30*time.Second), "-test.run=^" + name + "$" + subtests}
 	var said bytes.Buffer
 	code, err := lab.Run(t.Context(), m, io.MultiWriter(&said, t.Output()))
 	if err != nil {
@@ -86,7 +107,10 @@ func onMachine(t *testing.T, m lab.Machine, name string) {
 	}
 }
 
-// guestTests are the names of the guest's tests: what is not run and passed on a release fails there.
+// onComputer is the guest's test that needs a kernel of its own; all others are at home in a container.
+const onComputer = "TestComputer"
+
+// guestTests are the names of the guest's other tests: what is not run and passed on a release fails there.
 func guestTests(t *testing.T, binary string) []string {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), binary, "-test.list=^Test").Output()
@@ -98,7 +122,11 @@ func guestTests(t *testing.T, binary string) []string {
 		t.Fatal("the guest has no tests")
 	}
 	slices.Sort(names)
-	return names
+	own := slices.Index(names, onComputer)
+	if own < 0 {
+		t.Fatalf("the guest has no %s", onComputer)
+	}
+	return slices.Delete(names, own, own+1)
 }
 
 // furnish makes what the machines share: two packages of this tree, the older with the lower version, the guest's test, the

@@ -83,9 +83,7 @@ func (w *world) suffer(t *testing.T, f fault) {
 	outer := w.t
 	w.t = t
 	defer func() { w.t = outer }()
-	w.try("systemctl", "stop", unit)
-	w.try("systemctl", "reset-failed", unit)
-	w.run("rm", "-rf", stateDir)
+	w.afresh()
 	w.run("journalctl", "-q", "--sync")
 	w.run("journalctl", "-q", "--rotate")
 	w.run("journalctl", "-q", "--vacuum-time=1us")

@@ -107,6 +107,26 @@ func TestKill9LosesNothing(t *testing.T) {
 	t.Logf("%d lives, %d records, %d delivered twice", kills+1, len(records), twice)
 }
 
+// TestFrozen: a unit that is frozen for a while, as by a hypervisor, goes on and tells what it missed.
+func TestFrozen(t *testing.T) {
+	w := installed(t, newPackage)
+	w.start()
+	pid := w.pid()
+	w.run("systemctl", "freeze", unit)
+	w.run("sleep", "4") // what is looked at is that nothing happens
+	w.run("systemctl", "thaw", unit)
+	w.sixMore()
+	if w.want(map[string]string{"ActiveState": "active", "NRestarts": "0"}); w.pid() != pid {
+		t.Errorf("the process is %d, want %d", w.pid(), pid)
+	}
+	w.run("systemctl", "stop", unit)
+	records := w.stored()
+	w.delivered(records)
+	if missed := w.tiled(records, "models"); missed < 2 {
+		t.Errorf("%d slots were missed in four seconds", missed)
+	}
+}
+
 // TestAWrongFileIsNotTriedAgain: exit code 78 is final until the administrator comes.
 func TestAWrongFileIsNotTriedAgain(t *testing.T) {
 	w := installed(t, newPackage)

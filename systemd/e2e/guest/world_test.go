@@ -50,6 +50,7 @@ const patience = 60 * time.Second
 type world struct {
 	t        *testing.T
 	sink     *agenttest.Collector
+	endSink  func()
 	patience time.Duration // how long it waits for what must come
 }
 
@@ -59,8 +60,9 @@ func newWorld(t *testing.T) *world {
 	if _, err := os.Stat("/.command"); err != nil {
 		t.Fatal("this is no machine of systemd/e2e, and what follows would change it")
 	}
-	w := &world{t: t, sink: agenttest.NewCollector(), patience: patience}
-	w.serve()
+	w := &world{t: t, patience: patience}
+	w.endSink = w.serve()
+	t.Cleanup(func() { w.endSink() })
 	w.simulate()
 	if out, code := w.try("systemctl", "is-system-running", "--wait"); code != 0 {
 		t.Fatalf("systemd has not booted well: %s\n%s", out, w.run("systemctl", "--failed"))
@@ -74,8 +76,10 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-func (w *world) serve() {
+// serve begins a collector, which the function that is returned ends.
+func (w *world) serve() (end func()) {
 	w.t.Helper()
+	w.sink = agenttest.NewCollector()
 	server := &http.Server{Handler: w.sink}
 	listener := agenttest.Listener(w.t, sinkAddress)
 	var serving sync.WaitGroup
@@ -84,7 +88,18 @@ func (w *world) serve() {
 			w.t.Error(err)
 		}
 	})
-	w.t.Cleanup(func() { _ = server.Close(); serving.Wait() })
+	return func() { _ = server.Close(); serving.Wait() }
+}
+
+// afresh takes the agent's state away, and the collector's.
+func (w *world) afresh() {
+	w.t.Helper()
+	w.try("systemctl", "stop", unit)
+	w.try("systemctl", "reset-failed", unit)
+	w.run("rm", "-rf", stateDir, "/etc/systemd/system/windsock.service.d", "/run/systemd/system.control")
+	w.run("systemctl", "daemon-reload")
+	w.endSink()
+	w.endSink = w.serve()
 }
 
 func (w *world) simulate() {

@@ -27,10 +27,8 @@ func Check() error {
 	if os.Geteuid() != 0 {
 		return errors.New("booting a release needs root: it mounts, and makes namespaces")
 	}
-	for _, program := range []string{"systemd-nspawn", "mmdebstrap"} {
-		if _, err := exec.LookPath(program); err != nil {
-			return fmt.Errorf("booting a release needs %s: %w", program, err)
-		}
+	if err := needs("systemd-nspawn", "mmdebstrap"); err != nil {
+		return err
 	}
 	if _, err := cgroups(); err != nil {
 		return err
@@ -38,14 +36,40 @@ func Check() error {
 	return nil
 }
 
+// CheckComputer is Check for machines with a kernel of their own.
+func CheckComputer() error {
+	if err := Check(); err != nil {
+		return err
+	}
+	return needs("qemu-system-x86_64", "mke2fs")
+}
+
+func needs(programs ...string) error {
+	for _, program := range programs {
+		if _, err := exec.LookPath(program); err != nil {
+			return fmt.Errorf("booting a release needs %s: %w", program, err)
+		}
+	}
+	return nil
+}
+
 // Base is the tree of a Debian release, made where the cache has none: built aside and renamed, so that a tree is whole or
 // not there. What the tools say is written to log.
 func Base(ctx context.Context, release string, log io.Writer) (string, error) {
+	return base(ctx, release, release, included, log)
+}
+
+// BaseWithKernel is a tree that can be booted in an emulated computer, too.
+func BaseWithKernel(ctx context.Context, release string, log io.Writer) (string, error) {
+	return base(ctx, release, release+"-kernel", included+",linux-image-cloud-amd64,initramfs-tools", log)
+}
+
+func base(ctx context.Context, release, name, packages string, log io.Writer) (string, error) {
 	cache, err := cacheDir()
 	if err != nil {
 		return "", err
 	}
-	tree := filepath.Join(cache, release)
+	tree := filepath.Join(cache, name)
 	lock, err := os.OpenFile(tree+".lock", os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // a path of the cache
 	if err != nil {
 		return "", fmt.Errorf("locking the cache: %w", err)
@@ -65,9 +89,9 @@ func Base(ctx context.Context, release string, log io.Writer) (string, error) {
 	if err := os.RemoveAll(aside); err != nil {
 		return "", fmt.Errorf("clearing what an earlier build left: %w", err)
 	}
-	fmt.Fprintf(log, "making the base tree of %s in %s, once\n", release, tree)
+	fmt.Fprintf(log, "making the base tree %s in %s, once\n", name, cache)
 	cmd := exec.CommandContext(ctx, "mmdebstrap", "--quiet", "--variant=minbase", //nolint:gosec // our own words
-		"--aptopt=Acquire::Check-Valid-Until \"false\"", "--include="+included, release, aside, mirror)
+		"--aptopt=Acquire::Check-Valid-Until \"false\"", "--include="+packages, release, aside, mirror)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Run(); err != nil {
 		return "", fmt.Errorf("making the base tree of %s from apt's mirror: %w", release, err)

@@ -47,25 +47,17 @@ func (m *Machine) keep(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := m.furnish(root); err != nil {
+	console := &tail{}
+	machine, said, err := m.assemble(root, console)
+	if err != nil {
 		return err
 	}
-	said, err := os.OpenFile(root+pipe, os.O_RDWR, 0) //nolint:gosec // made above
-	if err != nil {
-		return fmt.Errorf("opening the machine's pipe: %w", err)
-	}
 	defer func() { _ = said.Close() }()
-	console := &tail{}
-	nspawn := exec.Command("systemd-nspawn", "--quiet", "--boot", "--directory="+root, "--machine=windsock-e2e", //nolint:gosec,noctx // our own words; ended below
-		"--register=no", "--keep-unit", "--console=pipe", "--timezone=off", "--resolv-conf=off", "--private-network",
-		"--system-call-filter=landlock_create_ruleset landlock_add_rule landlock_restrict_self", "--bind-ro="+m.Share+":/e2e")
-	nspawn.Env = append(nspawn.Environ(), "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1")
-	nspawn.Stdout, nspawn.Stderr = console, console
-	if err := nspawn.Start(); err != nil {
-		return fmt.Errorf("starting systemd-nspawn: %w", err)
+	if err := machine.Start(); err != nil {
+		return fmt.Errorf("starting %s: %w", machine.Path, err)
 	}
 	over, printed := make(chan error, 1), make(chan struct{})
-	go func() { over <- nspawn.Wait() }()
+	go func() { over <- machine.Wait() }()
 	go func() { defer close(printed); relay(said, out) }()
 	select {
 	case <-printed: // the end of this process ends the rest
@@ -73,8 +65,31 @@ func (m *Machine) keep(ctx context.Context, out io.Writer) error {
 	case <-ctx.Done():
 		return fmt.Errorf("told to end; the console ends:\n%s", console)
 	case err := <-over:
-		return fmt.Errorf("systemd-nspawn ended: %w; the console ends:\n%s", errors.Join(err), console)
+		return fmt.Errorf("%s ended: %w; the console ends:\n%s", machine.Path, errors.Join(err), console)
 	}
+}
+
+// assemble is the machine, ready to be started, and what its command will print.
+func (m *Machine) assemble(root string, console *tail) (*exec.Cmd, io.ReadCloser, error) {
+	if m.Computer {
+		return m.computer(root, console)
+	}
+	if err := syscall.Mkfifo(root+pipe, 0o600); err != nil {
+		return nil, nil, fmt.Errorf("making the machine's pipe: %w", err)
+	}
+	said, err := os.OpenFile(root+pipe, os.O_RDWR, 0) //nolint:gosec // made above
+	if err != nil {
+		return nil, nil, fmt.Errorf("opening the machine's pipe: %w", err)
+	}
+	if err := m.furnish(root, pipe); err != nil {
+		return nil, nil, errors.Join(err, said.Close())
+	}
+	nspawn := exec.Command("systemd-nspawn", "--quiet", "--boot", "--directory="+root, "--machine=windsock-e2e", //nolint:gosec,noctx // our own words; it ends with this process
+		"--register=no", "--keep-unit", "--console=pipe", "--timezone=off", "--resolv-conf=off", "--private-network",
+		"--system-call-filter=landlock_create_ruleset landlock_add_rule landlock_restrict_self", "--bind-ro="+m.Share+":/e2e")
+	nspawn.Env = append(nspawn.Environ(), "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1")
+	nspawn.Stdout, nspawn.Stderr = console, console
+	return nspawn, said, nil
 }
 
 // relay copies lines until that which says the end.
@@ -82,6 +97,7 @@ func relay(from io.Reader, to io.Writer) {
 	lines := bufio.NewReader(from)
 	for {
 		line, err := lines.ReadString('\n')
+		line = strings.ReplaceAll(line, "\r", "") // a serial line's
 		if _, failed := io.WriteString(to, line); failed != nil || err != nil || strings.HasPrefix(line, ended) {
 			return
 		}
@@ -101,7 +117,7 @@ func (m *Machine) mount() (string, error) {
 	if err := syscall.Mount("proc", "/proc", "proc", 0, ""); err != nil {
 		return "", fmt.Errorf("mounting /proc: %w", err)
 	}
-	if err := syscall.Mount("windsock-e2e", at, "tmpfs", 0, "size=2g,mode=755"); err != nil {
+	if err := syscall.Mount("windsock-e2e", at, "tmpfs", 0, "size=6g,mode=755"); err != nil {
 		return "", fmt.Errorf("mounting memory: %w", err)
 	}
 	up, work, root := at+"/up", at+"/work", at+"/root"
@@ -124,20 +140,17 @@ func masked() []string {
 	}
 }
 
-// furnish puts into the root what the machine needs to run its command.
-func (m *Machine) furnish(root string) error {
+// furnish puts into the root what the machine needs to run its command and to print to a file of it.
+func (m *Machine) furnish(root, to string) error {
 	const units = "/etc/systemd/system/"
 	for _, unit := range masked() {
 		if err := os.Symlink("/dev/null", root+units+unit); err != nil && !errors.Is(err, os.ErrExist) {
 			return fmt.Errorf("masking %s: %w", unit, err)
 		}
 	}
-	if err := syscall.Mkfifo(root+pipe, 0o600); err != nil {
-		return fmt.Errorf("making the machine's pipe: %w", err)
-	}
 	script := "#!/bin/sh\n\"$@\"\necho \"" + ended + "$?\"\n"
 	service := fmt.Sprintf("[Unit]\nDescription=the command of this machine\nAfter=basic.target dbus.socket\n"+
-		"[Service]\nExecStart=/bin/sh /.command %s\nStandardOutput=file:%s\nStandardError=file:%s\nLogLevelMax=emerg\n", quoted(m.Command), pipe, pipe)
+		"[Service]\nExecStart=/bin/sh /.command %s\nStandardOutput=file:%s\nStandardError=file:%s\nLogLevelMax=emerg\n", quoted(m.Command), to, to)
 	wants := root + units + "multi-user.target.wants"
 	if err := os.MkdirAll(wants, 0o755); err != nil { //nolint:gosec // as systemd makes it
 		return fmt.Errorf("making %s: %w", wants, err)

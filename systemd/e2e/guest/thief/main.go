@@ -1,6 +1,6 @@
 //go:build e2e
 
-// Command thief is a plugin that reads what it can and says what it got: it is well where it got what it may have and
+// Command thief is a plugin that takes what it can and says what it got: it is well where it got what it may have and
 // nothing else. It is no part of the product, and tells no secret but to the machine of a test.
 package main
 
@@ -19,8 +19,11 @@ import (
 func main() {
 	sdk.Serve(sdk.Plugin{
 		Name: "thief", Version: "1.0.0", Summary: "Reads what it can.",
-		Checks:  []checks.Kind{checks.NewKind("look", "Reads what it can.", params{}, func(p params, _ checks.Env) (checks.Check, error) { return p, nil })},
-		Declare: map[string]sdk.Declaration{"look": {}},
+		Checks: []checks.Kind{
+			checks.NewKind("look", "Reads what it can.", params{}, func(p params, _ checks.Env) (checks.Check, error) { return p, nil }),
+			checks.NewKind("eat", "Takes memory.", meal{}, func(m meal, _ checks.Env) (checks.Check, error) { return m, nil }),
+		},
+		Declare: map[string]sdk.Declaration{"look": {}, "eat": {}},
 	})
 }
 
@@ -86,4 +89,17 @@ func agents() (got []string) {
 		_ = f.Close()
 	}
 	return got
+}
+
+type meal struct {
+	MiB int `yaml:"mib" jsonschema_description:"How much memory it takes, at once, in MiB."`
+}
+
+// Run implements checks.Check.
+func (m meal) Run(context.Context) (checks.Result, error) {
+	taken := make([]byte, m.MiB<<20)
+	for i := range taken {
+		taken[i] = 1
+	}
+	return checks.Pass(fmt.Sprintf("%d MiB taken", len(taken)>>20)), nil
 }
