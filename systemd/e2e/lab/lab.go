@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -151,13 +152,37 @@ func newGroup() (*group, error) {
 
 // sweep removes the empty groups of processes that were killed.
 func sweep(root string) {
-	left, _ := filepath.Glob(filepath.Join(root, groupPrefix+"*"))
-	for _, path := range left {
+	for _, path := range abandoned(root) {
+		removeTree(path)
+	}
+}
+
+// abandoned are the folders that processes which are gone have left in a folder: their names have the process's number.
+func abandoned(in string) []string {
+	left, _ := filepath.Glob(filepath.Join(in, groupPrefix+"*"))
+	return slices.DeleteFunc(left, func(path string) bool {
 		var pid int
-		if _, err := fmt.Sscanf(filepath.Base(path), groupPrefix+"%d-", &pid); err == nil && syscall.Kill(pid, 0) != nil {
-			removeTree(path)
+		_, err := fmt.Sscanf(filepath.Base(path), groupPrefix+"%d-", &pid)
+		return err != nil || syscall.Kill(pid, 0) == nil
+	})
+}
+
+// Shared makes a folder for what machines share, which the caller removes, and removes those of callers that were killed.
+func Shared() (string, error) {
+	cache, err := cacheDir()
+	if err != nil {
+		return "", err
+	}
+	for _, path := range abandoned(cache) {
+		if err := os.RemoveAll(path); err != nil {
+			return "", fmt.Errorf("removing what a run that was killed left: %w", err)
 		}
 	}
+	dir, err := os.MkdirTemp(cache, fmt.Sprintf("%s%d-", groupPrefix, os.Getpid()))
+	if err != nil {
+		return "", fmt.Errorf("making a folder to share: %w", err)
+	}
+	return dir, os.Chmod(dir, 0o755) //nolint:gosec // the user of a service reads it too
 }
 
 func (g *group) remove() {
