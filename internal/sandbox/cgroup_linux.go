@@ -78,7 +78,7 @@ func delegated(proc string) (string, error) {
 	case !exists(filepath.Join(dir, "cgroup.type")):
 		return "", errors.New("the agent runs in the root cgroup")
 	case !isDelegated(dir):
-		return "", fmt.Errorf("%q is not delegated: the unit has no Delegate=memory pids", dir)
+		return "", fmt.Errorf("%q is not delegated: the unit has no Delegate=memory pids (drop-in plugins.conf)", dir)
 	}
 	for _, path := range []string{dir, filepath.Join(dir, "cgroup.procs"), filepath.Join(dir, "cgroup.subtree_control")} {
 		if err := unix.Access(path, unix.W_OK); err != nil {
@@ -129,12 +129,17 @@ func exists(path string) bool {
 	return err == nil
 }
 
+// isDelegated reports whether systemd gave the cgroup away. Since 251 it says so in an attribute that every user may read;
+// before, a folder that belongs to the agent's user, who is not root, is one.
 func isDelegated(dir string) bool {
 	value := make([]byte, 8)
-	return slices.ContainsFunc([]string{"user.delegate", "trusted.delegate"}, func(name string) bool {
-		n, err := unix.Getxattr(dir, name, value)
-		return err == nil && string(value[:n]) == "1"
-	})
+	for _, name := range []string{"user.delegate", "trusted.delegate"} {
+		if n, err := unix.Getxattr(dir, name, value); err == nil {
+			return string(value[:n]) == "1"
+		}
+	}
+	var st unix.Stat_t
+	return os.Geteuid() != 0 && unix.Stat(dir, &st) == nil && int(st.Uid) == os.Geteuid()
 }
 
 // retreat moves every process of the cgroup itself into the agent's leaf.

@@ -4,12 +4,15 @@ package sandbox_test
 
 import (
 	"errors"
+	"flag"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -172,6 +175,63 @@ func TestTheDelegatedCgroup(t *testing.T) {
 				t.Errorf("got %q, %v, want an error with %q", got, err, test.want)
 			}
 		})
+	}
+}
+
+// TestAskDelegated is no test of its own: as a process of another user it looks for the cgroup that its argument describes.
+func TestAskDelegated(t *testing.T) {
+	if flag.NArg() != 1 {
+		return
+	}
+	if _, err := sandbox.Delegated(flag.Arg(0)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// systemd before 251 leaves no mark: there a cgroup that belongs to the agent's user is one that was given to it.
+func TestTheDelegatedCgroupOfAnOldSystemd(t *testing.T) {
+	if os.Geteuid() != 0 {
+		return // it takes root to be another
+	}
+	const stranger = 54321
+	outer := t.TempDir()
+	if err := os.Chmod(filepath.Dir(outer), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	own, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader, unit := outer+"/reader", outer+"/windsock.service"
+	if err := os.WriteFile(reader, own, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(unit, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"/cgroup": "0::/windsock.service\n", "/mountinfo": "31 24 0:27 / " + outer + " rw,nosuid - cgroup2 cgroup2 rw\n",
+		"/windsock.service/cgroup.type": "domain", "/windsock.service/cgroup.procs": "", "/windsock.service/cgroup.subtree_control": "",
+		"/windsock.service/cgroup.controllers": "memory pids\n",
+	} {
+		write(t, outer+name, text)
+		if err := os.Chmod(outer+name, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for owner, want := range map[int]string{stranger: "", 0: "is not delegated"} {
+		if err := os.Chown(unit, owner, owner); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(unit, 0o777); err != nil { // owned, and not only writable
+			t.Fatal(err)
+		}
+		cmd := exec.CommandContext(t.Context(), reader, "-test.run=^TestAskDelegated$", outer)
+		cmd.Dir, cmd.Env = "/", []string{}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: stranger, Gid: stranger}}
+		if out, err := cmd.CombinedOutput(); (err == nil) != (want == "") || !strings.Contains(string(out), want) {
+			t.Errorf("of user %d: got %v, %s, want %q", owner, err, out, want)
+		}
 	}
 }
 
