@@ -16,14 +16,16 @@ func TestTheExamplesOfThePageOfKeysAreValid(t *testing.T) {
 	if len(blocks) < 2 {
 		t.Fatalf("%d examples", len(blocks))
 	}
-	commented, file := "providers:\n  mistral:\n    api_key:\n", string(read(t, filepath.Join("..", "..", "schedules.yaml")))
-	for line := range strings.Lines(file) {
+	var b strings.Builder
+	b.WriteString("providers:\n  mistral:\n    api_key:\n")
+	for line := range strings.Lines(string(read(t, filepath.Join("..", "..", "schedules.yaml")))) {
 		if after, is := strings.CutPrefix(line, "      # - command: "); is {
-			commented += "      - command: " + after
+			b.WriteString("      - command: " + after)
 		} else if after, is := strings.CutPrefix(line, "      #   "); is && (strings.HasPrefix(after, "variables:") || strings.HasPrefix(after, "refresh:")) {
-			commented += "        " + after
+			b.WriteString("        " + after)
 		}
 	}
+	commented := b.String()
 	if strings.Count(commented, "command:") != 3 || strings.Count(commented, "variables:") != 2 {
 		t.Fatalf("schedules.yaml has\n%s", commented)
 	}
