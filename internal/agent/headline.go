@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -51,7 +52,7 @@ func (a *Agent) headlineOfChecks(now time.Time) string {
 	overdue := a.overdue(now)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	count := map[checks.Status]int{}
+	count, skipped := map[checks.Status]int{}, map[checks.Cause]bool{}
 	var failing []ill
 	unseen := 0
 	for i := range a.gen.cfg.Checks {
@@ -61,6 +62,7 @@ func (a *Agent) headlineOfChecks(now time.Time) string {
 			continue
 		}
 		count[r.Status]++
+		skipped[r.Cause] = skipped[r.Cause] || r.Status == checks.Skipped
 		if r.Status == checks.Failed || r.Status == checks.Error || r.Status == checks.Unknown {
 			failing = append(failing, ill{r, a.since[r.Check]})
 		}
@@ -72,7 +74,7 @@ func (a *Agent) headlineOfChecks(now time.Time) string {
 		n    int
 		word string
 	}{
-		{count[checks.Degraded], "degraded"}, {count[checks.Skipped], "skipped"}, {unseen, "not run yet"}, {len(overdue), "overdue"},
+		{count[checks.Degraded], "degraded"}, {count[checks.Skipped], "skipped" + reasons(skipped)}, {unseen, "not run yet"}, {len(overdue), "overdue"},
 	} {
 		if other.n > 0 {
 			fmt.Fprintf(&text, ", %d %s", other.n, other.word)
@@ -85,6 +87,18 @@ func (a *Agent) headlineOfChecks(now time.Time) string {
 		fmt.Fprintf(&text, " and %d more", more)
 	}
 	return text.String()
+}
+
+// reasons are those that hold, " (breaker_open, budget)".
+func reasons(held map[checks.Cause]bool) string {
+	var out []string
+	for cause, holds := range held {
+		if holds {
+			out = append(out, string(cause))
+		}
+	}
+	slices.Sort(out)
+	return " (" + few(out) + ")"
 }
 
 // howLong is a duration in one unit, so that the line does not change all the time.
@@ -152,5 +166,5 @@ func (a *Agent) headlineOfMoney(ctx context.Context, now time.Time) string {
 		return ""
 	}
 	b := windows[0]
-	return fmt.Sprintf("$%.4f of $%g this %s", b.SpentUSD, b.LimitUSD, strings.TrimPrefix(b.Window, "per_"))
+	return fmt.Sprintf("$%.4f of $%s this %s", b.SpentUSD, strconv.FormatFloat(b.LimitUSD, 'f', -1, 64), strings.TrimPrefix(b.Window, "per_"))
 }

@@ -19,6 +19,9 @@ import (
 var binary string
 
 func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == unmaking {
+		panic(unmake(os.Args[2:]))
+	}
 	dir, err := os.MkdirTemp("", "windsock-faults-")
 	if err != nil {
 		panic(err)
