@@ -31,7 +31,7 @@ func unmake(argv []string) error {
 	if _, _, errno := unix.Syscall(unix.SYS_LANDLOCK_RESTRICT_SELF, fd, 0, 0); errno != 0 {
 		return errno
 	}
-	return syscall.Exec(argv[0], argv, os.Environ())
+	return syscall.Exec(argv[0], argv, syscall.Environ())
 }
 
 // TestStartWhereSomethingElseRefuses: owner and mode of the state directory let the agent in, and it is refused all the same.
@@ -43,7 +43,11 @@ func TestStartWhereSomethingElseRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Write(w.config("", ""))
-	p := w.Start(os.Args[0], unmaking)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := w.Start(self, unmaking)
 	w.UntilReady()
 	w.verdict(t, "models", checks.OK, checks.CauseNone)
 	w.said(t, "the store cannot write; records are kept in memory until it can",

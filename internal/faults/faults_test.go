@@ -19,8 +19,8 @@ import (
 var binary string
 
 func TestMain(m *testing.M) {
-	if len(os.Args) > 2 && os.Args[1] == unmaking {
-		panic(unmake(os.Args[2:]))
+	if args := os.Args; len(args) > 2 && args[1] == unmaking { //nolint:forbidigo // it is main here
+		panic(unmake(args[2:]))
 	}
 	dir, err := os.MkdirTemp("", "windsock-faults-")
 	if err != nil {
