@@ -48,8 +48,8 @@ func TestClockStepForward(t *testing.T) {
 				if got := len(w.times("grid")); got != 3 {
 					t.Errorf("the grid ran %d times in 3m32s, want 3: a step does not move it", got)
 				}
-				if got := w.s.Stats().ClockSteps; got != 1 {
-					t.Errorf("counted %d steps, want 1", got)
+				if got := w.s.Stats(); got.ClockSteps != 1 || got.Changed != "the wall clock stepped by "+by.String() || time.Since(got.ChangedAt) > 3*time.Minute {
+					t.Errorf("counted %d steps, the last one %q at %s; want 1 by %s", got.ClockSteps, got.Changed, got.ChangedAt, by)
 				}
 				if text := w.log.String(); strings.Count(text, "wall clock stepped") != 1 {
 					t.Errorf("the log says %q, want the step once", text)
@@ -149,6 +149,9 @@ func TestSuspend(t *testing.T) {
 				}
 				if st := w.s.Stats(); catchUps != tt.catchUps || st.ClockSteps != 0 || int(total(st.Missed)) != int(st.Missed[schedule.MissedSuspend]) {
 					t.Errorf("%d caught up, %d steps, missed %v; want %d, none and all of it by sleep", catchUps, st.ClockSteps, st.Missed, tt.catchUps)
+				}
+				if st := w.s.Stats(); st.Changed != "the host was suspended for 8h0m0s" || strings.Count(w.log.String(), "host was suspended") != 1 {
+					t.Errorf("told of %q; the log says %q, want the sleep once", st.Changed, w.log.String())
 				}
 				before := len(w.times("grid"))
 				w.pass(time.Minute)
