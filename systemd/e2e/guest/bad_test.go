@@ -84,9 +84,6 @@ func (w *world) suffer(t *testing.T, f fault) {
 	w.t = t
 	defer func() { w.t = outer }()
 	w.afresh()
-	w.run("journalctl", "-q", "--sync")
-	w.run("journalctl", "-q", "--rotate")
-	w.run("journalctl", "-q", "--vacuum-time=1us")
 	w.write(config, f.setup.text())
 	if strings.Contains(f.setup.more, "plugins:") {
 		if f.before != "" {

@@ -75,10 +75,14 @@ func (w *world) delivered(records []checks.Record) {
 	if len(times) != len(records) {
 		w.t.Errorf("%d records of the store have %d ids", len(records), len(times))
 	}
+	var strange []string
 	for id := range got {
 		if times[id] == 0 {
-			w.t.Errorf("record %s reached the sink and is not in the store", id)
+			strange = append(strange, id)
 		}
+	}
+	if len(strange) > 0 {
+		w.t.Errorf("%d records reached the sink and are not in the store, %s among them", len(strange), strange[0])
 	}
 }
 
@@ -89,10 +93,14 @@ func (w *world) kept(ids map[string]bool, records []checks.Record) {
 	for _, r := range records {
 		in[r.ID] = true
 	}
+	var lost []string
 	for id := range ids {
 		if !in[id] {
-			w.t.Errorf("record %s was printed and is not in the store", id)
+			lost = append(lost, id)
 		}
+	}
+	if len(lost) > 0 {
+		w.t.Errorf("%d records were printed and are not in the store, %s among them", len(lost), lost[0])
 	}
 }
 

@@ -91,13 +91,16 @@ func (w *world) serve() (end func()) {
 	return func() { _ = server.Close(); serving.Wait() }
 }
 
-// afresh takes the agent's state away, and the collector's.
+// afresh takes away the agent's state and drop-ins, what the collector has, and the journal.
 func (w *world) afresh() {
 	w.t.Helper()
 	w.try("systemctl", "stop", unit)
 	w.try("systemctl", "reset-failed", unit)
 	w.run("rm", "-rf", stateDir, "/etc/systemd/system/windsock.service.d", "/run/systemd/system.control")
 	w.run("systemctl", "daemon-reload")
+	w.run("journalctl", "-q", "--sync")
+	w.run("journalctl", "-q", "--rotate")
+	w.run("journalctl", "-q", "--vacuum-time=1us")
 	w.endSink()
 	w.endSink = w.serve()
 }
