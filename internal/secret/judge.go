@@ -123,22 +123,31 @@ func openFolder(path string) string {
 
 func below(path, dir string) bool { return strings.HasPrefix(path, dir+"/") }
 
-// mend is the command by which a file becomes one that root writes and the agent reads.
+// mend is the command by which a file becomes one that root writes and the agent reads. Who asks as root may look at the
+// file of an installed agent, which has a user of its own.
 func mend(path string) string {
-	path = quoted(path)
+	group, mode := groupName(os.Getegid()), "0640"
 	if os.Geteuid() == 0 {
-		return fmt.Sprintf("chown root:root %s && chmod 0600 %s", path, path)
+		if _, err := user.LookupGroup(agentGroup); err == nil && below(path, "/etc/windsock") {
+			group = agentGroup
+		} else {
+			group, mode = "root", "0600"
+		}
 	}
-	return fmt.Sprintf("chown root:%s %s && chmod 0640 %s", quoted(groupName(os.Getegid())), path, path)
+	path = quoted(path)
+	return fmt.Sprintf("chown root:%s %s && chmod %s %s", quoted(group), path, mode, path)
 }
 
 // mendMode is mend for a file that already is the agent's own, which needs no root.
 func mendMode(path string, of owner) string {
-	if of.uid == os.Geteuid() {
+	if of.uid == os.Geteuid() && of.uid != 0 {
 		return "chmod 0600 " + quoted(path)
 	}
 	return mend(path)
 }
+
+// agentGroup is the group of an installed agent.
+const agentGroup = "windsock"
 
 // quoted is the text as one word of a shell.
 func quoted(text string) string {
