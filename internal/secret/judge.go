@@ -25,7 +25,7 @@ func (r *Resolver) judge(path string, info os.FileInfo, credential bool) error {
 	case !owner.known:
 		return nil // a system without owners and modes
 	case owner.uid != 0 && owner.uid != os.Geteuid():
-		return fmt.Errorf("owned by %s, not by root or %s; run: %s", userName(owner.uid), userName(os.Geteuid()), mend(path))
+		return fmt.Errorf("owned by %s, not by %s; run: %s", userName(owner.uid), trusted(), mend(path))
 	case mode.Perm()&0o022 != 0:
 		return fmt.Errorf("mode %04o lets others write it; run: %s", mode.Perm(), mendMode(path, owner))
 	case mode.Perm()&0o004 != 0:
@@ -168,6 +168,14 @@ func userName(uid int) string {
 		return u.Username
 	}
 	return fmt.Sprintf("user %d", uid)
+}
+
+// trusted are the users who may own a key file.
+func trusted() string {
+	if os.Geteuid() == 0 {
+		return "root"
+	}
+	return "root or " + userName(os.Geteuid())
 }
 
 func groupName(gid int) string {
