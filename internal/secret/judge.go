@@ -75,9 +75,9 @@ func judgeFolder(dir string) error {
 	case mode&os.ModeSticky != 0:
 		return nil
 	case mode.Perm()&0o002 != 0:
-		return fmt.Errorf("everybody can exchange the file, as mode %04o of its folder %s says; run: chmod o-w %s", mode.Perm(), dir, quoted(dir))
+		return fmt.Errorf("everybody can exchange the file: mode %04o of %s; run: chmod o-w %s", mode.Perm(), dir, quoted(dir))
 	case mode.Perm()&0o020 != 0 && owner.gid != 0 && owner.gid != os.Getegid():
-		return fmt.Errorf("a group that is not the agent's can exchange the file, as mode %04o of its folder %s says; run: chmod g-w %s", mode.Perm(), dir, quoted(dir))
+		return fmt.Errorf("a group that is not the agent's can exchange the file: mode %04o of %s; run: chmod g-w %s", mode.Perm(), dir, quoted(dir))
 	}
 	return nil
 }
