@@ -24,7 +24,7 @@ func (r *Resolver) judge(path string, info os.FileInfo, credential bool) error {
 	switch {
 	case !owner.known:
 		return nil // a system without owners and modes
-	case owner.uid != 0 && owner.uid != os.Geteuid():
+	case !mayOwn(owner.uid, path):
 		return fmt.Errorf("owned by %s, not by %s; run: %s", userName(owner.uid), trusted(), mend(path))
 	case mode.Perm()&0o022 != 0:
 		return fmt.Errorf("mode %04o lets others write it; run: %s", mode.Perm(), mendMode(path, owner))
@@ -128,8 +128,8 @@ func below(path, dir string) bool { return strings.HasPrefix(path, dir+"/") }
 func mend(path string) string {
 	group, mode := groupName(os.Getegid()), "0640"
 	if os.Geteuid() == 0 {
-		if _, err := user.LookupGroup(agentGroup); err == nil && below(path, "/etc/windsock") {
-			group = agentGroup
+		if _, err := user.LookupGroup(installed); err == nil && below(path, "/etc/windsock") {
+			group = installed
 		} else {
 			group, mode = "root", "0600"
 		}
@@ -146,8 +146,21 @@ func mendMode(path string, of owner) string {
 	return mend(path)
 }
 
-// agentGroup is the group of an installed agent.
-const agentGroup = "windsock"
+// installed is the user and the group of an installed agent.
+const installed = "windsock"
+
+// mayOwn reports whether a key file may be this user's: root, the agent's, and where root looks at the file of an installed
+// agent, also that one's.
+func mayOwn(uid int, path string) bool {
+	if uid == 0 || uid == os.Geteuid() {
+		return true
+	}
+	if os.Geteuid() != 0 || !below(path, "/etc/windsock") {
+		return false
+	}
+	agent, err := user.Lookup(installed)
+	return err == nil && agent.Uid == strconv.Itoa(uid)
+}
 
 // quoted is the text as one word of a shell.
 func quoted(text string) string {
