@@ -12,10 +12,10 @@ import (
 	"testing"
 )
 
-// next is the same source as version 9.9.9, which is newer than all others.
+// next is the same source as version 9.9.9, which is newer than all others, and of another time.
 var next = sync.OnceValues(func() (string, error) { //nolint:gochecknoglobals // built once
 	dist := filepath.Join(filepath.Dir(built.first), "next")
-	environ := append(os.Environ(), "VERSION=9.9.9")
+	environ := append(os.Environ(), "VERSION=9.9.9", "SOURCE_DATE_EPOCH=1800000000")
 	return dist, build(context.Background(), []string{"-root", checkout, "-dist", dist, "-arch", "amd64", "-format", "deb,rpm,tar.gz"}, environ, io.Discard)
 })
 
@@ -61,7 +61,7 @@ all | diff "$W/before" - && echo "no file is left"
 diff "$W/passwd" "$R/etc/passwd"; diff "$W/group" "$R/etc/group" && echo "no user is left"
 `, file("amd64", "deb"), newer(t, "deb"))
 	has(t, out, "# install", "windsock: give it the key", "windsock: then: systemctl start windsock", ownersOfAll, "windsock:x:", ":/var/lib/windsock:/usr/sbin/nologin",
-		"windsock "+built.release.version, "is enabled", "# upgrade", "windsock 9.9.9 ", "# mine", "1\n", "# downgrade", "windsock "+built.release.version,
+		"windsock "+built.release.version, "is enabled", "# upgrade", "windsock 9.9.9 ", " of 2027-01-15T08:00:00Z", "# mine", "1\n", "# downgrade", "windsock "+built.release.version,
 		"# remove", "schedules.yaml\nsecrets/mistral\n", "group stays", "is disabled", "# again", "# mine", "# purge", "no file is left", "no user is left")
 }
 
