@@ -43,27 +43,36 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// buildTwice builds the working tree where it is, and then a clone of it somewhere else, as somebody whose language, time
-// zone, umask and machine are others.
+// buildTwice builds two copies of the working tree, the second as somebody whose language, time zone, umask and machine are
+// others.
 func buildTwice(ctx context.Context, folder string) (err error) {
 	built.first, built.second = filepath.Join(folder, "first"), filepath.Join(folder, "second")
 	clean := slicesWithout(os.Environ(), "VERSION", "SOURCE_DATE_EPOCH")
-	if built.release, err = newRelease(ctx, checkout, clean); err != nil {
+	one, other := filepath.Join(folder, "tree"), filepath.Join(folder, "a tree with another name")
+	if err := errors.Join(copied(ctx, one), copied(ctx, other)); err != nil {
 		return err
 	}
-	if err := build(ctx, []string{"-root", checkout, "-dist", built.first}, clean, io.Discard); err != nil {
+	if built.release, err = newRelease(ctx, one, clean); err != nil {
 		return err
 	}
-	clone := filepath.Join(folder, "a clone with another name")
-	script := `git clone -q --local . "$0" && git ls-files -z -co --exclude-standard | tar --null --no-recursion --ignore-failed-read -cf - -T - | tar -xf - -C "$0"`
-	cmd := exec.CommandContext(ctx, "sh", "-c", script, clone)
+	if err := build(ctx, []string{"-root", one, "-dist", built.first}, clean, io.Discard); err != nil {
+		return err
+	}
+	defer syscall.Umask(syscall.Umask(0o077))
+	return build(ctx, []string{"-root", other, "-dist", built.second},
+		append(clean, "GOMAXPROCS=1", "TZ=Asia/Tokyo", "LANG=de_DE.UTF-8", "HOSTNAME=elsewhere"), io.Discard)
+}
+
+// copied clones the checkout, with what is not committed in it.
+func copied(ctx context.Context, to string) error {
+	script := `git clone -q --local . "$0" && find "$0" -mindepth 1 -maxdepth 1 ! -name .git -exec rm -rf {} + &&
+		git ls-files -z -co --exclude-standard | tar --null --no-recursion --ignore-failed-read -cf - -T - 2>/dev/null | tar -xf - -C "$0" && git -C "$0" add -A`
+	cmd := exec.CommandContext(ctx, "sh", "-c", script, to)
 	cmd.Dir = checkout
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("cloning: %w\n%s", err, out)
 	}
-	defer syscall.Umask(syscall.Umask(0o077))
-	other := append(clean, "GOMAXPROCS=1", "TZ=Asia/Tokyo", "LANG=de_DE.UTF-8", "HOSTNAME=elsewhere")
-	return build(ctx, []string{"-root", clone, "-dist", built.second}, other, io.Discard)
+	return nil
 }
 
 func slicesWithout(environ []string, names ...string) []string {
