@@ -23,7 +23,6 @@ func TestComputer(t *testing.T) {
 		{"an agent without memory is killed and started again", memoryMax},
 		{"a clock of 1970 at the start", clockOf1970},
 		{"a clock that goes three days ahead and back", clockSteps},
-		{"a computer that is suspended", suspended},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			outer := w.t
@@ -174,23 +173,4 @@ func (w *world) stepped(t *testing.T, pid int, steps int64) {
 		t.Errorf("the agent is process %d, want %d", got, pid)
 	}
 	w.want(map[string]string{"NRestarts": "0", "ActiveState": "active"})
-}
-
-// suspended: the computer sleeps, and the slots that it slept through are told.
-func suspended(t *testing.T, w *world) {
-	t.Helper()
-	w.start()
-	pid := w.pid()
-	w.run("rtcwake", "-m", "mem", "-s", "8")
-	w.sixMore()
-	if got := w.pid(); got != pid {
-		t.Errorf("the agent is process %d, want %d", got, pid)
-	}
-	w.want(map[string]string{"NRestarts": "0", "ActiveState": "active"})
-	w.run("systemctl", "stop", unit)
-	records := w.stored()
-	w.delivered(records)
-	if missed := w.tiled(records, "models"); missed < 4 {
-		t.Errorf("%d slots were missed in eight seconds of sleep", missed)
-	}
 }
