@@ -105,10 +105,10 @@ func (w *world) suffer(t *testing.T, f fault) {
 		for deadline := time.Now().Add(4 * time.Second); len(matching()) == 0 && time.Now().Before(deadline); {
 			w.more()
 		}
-	} else if lines := w.said(`status=` + f.exits + `/`); len(lines) == 0 {
+	} else if lines := w.tells(`status=` + f.exits + `/`); len(lines) == 0 {
 		t.Errorf("the exit code was not %s: %q", f.exits, w.journal())
 	}
-	lines := matching()
+	lines := soon(matching)
 	for _, line := range lines {
 		t.Logf("the journal: %s", line)
 	}
@@ -136,7 +136,7 @@ func TestThePortIsTaken(t *testing.T) {
 	}
 	w.start()
 	w.want(map[string]string{"ActiveState": "active", "NRestarts": "0"})
-	lines := w.said(regexp.QuoteMeta(listen))
+	lines := w.tells(regexp.QuoteMeta(listen))
 	if t.Logf("the journal: %q", lines); len(lines) != 1 || !strings.Contains(lines[0], "in use") {
 		t.Errorf("the journal has %q, want one line on the port", lines)
 	}

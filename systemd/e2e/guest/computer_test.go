@@ -99,7 +99,7 @@ func memoryMax(t *testing.T, w *world) {
 	w.until("the kernel to kill the agent", func() bool { return w.property("NRestarts") != "0" })
 	w.run("systemctl", "set-property", "--runtime", unit, "MemoryMax=1G")
 	w.until("the agent to be there again", func() bool { return w.pid() != pid && w.property("ActiveState") == "active" && w.health().Ready })
-	if lines := w.said(`killed by the OOM killer|status=9/KILL`); len(lines) == 0 {
+	if lines := w.tells(`killed by the OOM killer|status=9/KILL`); len(lines) == 0 {
 		t.Errorf("systemd does not say that memory was the end: %q", w.journal())
 	}
 	w.more()

@@ -104,7 +104,7 @@ func TestACredentialThatIsNotThere(t *testing.T) {
 		t.Error("systemctl start ended well")
 	}
 	w.want(map[string]string{"ExecMainStatus": "243"})
-	if lines := w.said(`status=243/CREDENTIALS`); len(lines) == 0 {
+	if lines := w.tells(`status=243/CREDENTIALS`); len(lines) == 0 {
 		t.Errorf("systemd does not say 243/CREDENTIALS: %q", w.journal())
 	}
 	w.run("install", "-d", "-m", "0700", "/etc/credstore")

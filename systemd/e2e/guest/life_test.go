@@ -23,7 +23,7 @@ func TestWatchdog(t *testing.T) {
 	frozen := time.Now()
 	w.until("systemd to start another process", func() bool { return w.property("NRestarts") == "1" && w.pid() != 0 && w.pid() != pid })
 	t.Logf("frozen to restarted in %s", time.Since(frozen).Round(100*time.Millisecond))
-	if lines := w.said(`Failed with result 'watchdog'`); len(lines) != 1 {
+	if lines := w.tells(`Failed with result 'watchdog'`); len(lines) != 1 {
 		t.Errorf("systemd says %q of the end of the frozen process, want that its result was watchdog, once", lines)
 	}
 	w.until("the agent to be ready", func() bool { return w.property("ActiveState") == "active" })
@@ -154,10 +154,10 @@ func TestAHeldStateDirectoryIsTriedAgain(t *testing.T) {
 	if _, code := w.try("systemctl", "start", unit); code == 0 {
 		t.Error("systemctl start ended well")
 	}
-	if lines := w.said(`state directory "/var/lib/windsock" is used by process \d+`); len(lines) == 0 {
+	if lines := w.tells(`state directory "/var/lib/windsock" is used by process \d+`); len(lines) == 0 {
 		t.Errorf("nothing in the journal says who holds the directory: %q", w.journal())
 	}
-	if lines := w.said(`Main process exited, code=exited, status=1/FAILURE`); len(lines) == 0 {
+	if lines := w.tells(`Main process exited, code=exited, status=1/FAILURE`); len(lines) == 0 {
 		t.Errorf("the exit code was not 1: %q", w.journal())
 	}
 	w.until("systemd to try again", func() bool { n, _ := strconv.Atoi(w.property("NRestarts")); return n > 0 })

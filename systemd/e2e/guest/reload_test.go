@@ -36,7 +36,7 @@ func TestReload(t *testing.T) {
 		t.Errorf("reload of a broken file: exit code %d, want 1\n%s", code, out)
 	}
 	same("after a broken file")
-	if lines := w.said(`schedules\.yaml:\d+:\d+.*chatt`); len(lines) != 1 {
+	if lines := w.tells(`schedules\.yaml:\d+:\d+.*chatt`); len(lines) != 1 {
 		t.Errorf("the journal has %q of the fault, want one line with its place", lines)
 	}
 	if h := w.health(); !h.Config.ReloadOK || h.Config.Error != "" {

@@ -297,8 +297,20 @@ func (w *world) journal() []string {
 	return lines
 }
 
+// soon is what f finds in the journal, which has the last words of a process a moment after its end.
+func soon(f func() []string) (lines []string) {
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
+		if lines = f(); len(lines) > 0 {
+			break
+		}
+	}
+	return lines
+}
+
 // complaints are what the last life of the agent has logged as errors.
-func (w *world) complaints() []string {
+func (w *world) complaints() []string { w.t.Helper(); return soon(w.complained) }
+
+func (w *world) complained() []string {
 	w.t.Helper()
 	all := w.journal()
 	began := 0
@@ -316,7 +328,13 @@ func (w *world) complaints() []string {
 	return lines
 }
 
-// said are the lines of the journal that match.
+// tells are the lines of the journal that match; what must be there may come a moment later.
+func (w *world) tells(form string) []string {
+	w.t.Helper()
+	return soon(func() []string { return w.said(form) })
+}
+
+// said are the lines of the journal that match now.
 func (w *world) said(form string) []string {
 	w.t.Helper()
 	var found []string
