@@ -127,6 +127,17 @@ func (w *world) suffer(t *testing.T, f fault) {
 	w.dropIn("")
 }
 
+// TestTheDatadogAgentsSocket is reached with the drop-in that gives the unit its group.
+func TestTheDatadogAgentsSocket(t *testing.T) {
+	w := installed(t, newPackage)
+	dog := agenttest.NewStatsd(t, "/run/dsd.socket")
+	w.sh("groupadd dd-agent && chgrp dd-agent /run/dsd.socket && chmod 0660 /run/dsd.socket")
+	w.write(config, setup{exporters: "  - {name: dog, kind: datadog, with: {address: \"unix:///run/dsd.socket\"}}\n"}.text())
+	w.useDropIn("datadog.conf")
+	w.start()
+	w.until("lines at the Datadog agent", func() bool { return dog.Count() > 0 })
+}
+
 // TestThePortIsTaken: the agent warns, runs, and has the port when it is free.
 func TestThePortIsTaken(t *testing.T) {
 	w := installed(t, newPackage)
