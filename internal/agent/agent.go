@@ -19,6 +19,7 @@ import (
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/exporters"
 	"github.com/windsock-monitor/windsock/internal/alerting"
+	"github.com/windsock-monitor/windsock/internal/clock"
 	"github.com/windsock-monitor/windsock/internal/config"
 	"github.com/windsock-monitor/windsock/internal/heartbeat"
 	"github.com/windsock-monitor/windsock/internal/host"
@@ -62,6 +63,7 @@ type Agent struct {
 	server    *status.Server // nil where nothing is served
 	hand      sync.WaitGroup // runs by hand that are going on
 	started   time.Time
+	steady    *clock.Steady
 
 	mu       sync.Mutex // guards the rest
 	gen      *generation
@@ -80,11 +82,11 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Agent{o: o, started: time.Now(), last: map[string]*checks.Report{}, since: map[string]time.Time{}}
+	a := &Agent{o: o, started: time.Now(), steady: clock.NewSteady(), last: map[string]*checks.Report{}, since: map[string]time.Time{}}
 	a.warnOfClock(a.started)
 	defer a.sayStarting(dir)()
 	opened, err := store.Open(ctx, store.Options{
-		Dir: dir, MaxAge: o.Config.Store.MaxAge, MaxBytes: o.Config.Store.MaxSize, Log: o.Log.With("part", "store"), Version: o.Version,
+		Dir: dir, MaxAge: o.Config.Store.MaxAge, Steady: a.steady, MaxBytes: o.Config.Store.MaxSize, Log: o.Log.With("part", "store"), Version: o.Version,
 		WayOut: host.StateWayOut,
 	})
 	if err != nil {

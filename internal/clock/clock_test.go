@@ -42,3 +42,37 @@ func BenchmarkUptime(b *testing.B) {
 		up.At(time.Now())
 	}
 }
+
+func TestSteadyDoesNotFollowWhoSetsTheClock(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		steady := clock.NewSteady()
+		if clock.SinceBoot() == 0 {
+			t.Skip("nobody knows when this host was booted")
+		}
+		stamped := time.Now().Round(0)
+		time.Sleep(time.Minute)
+		ahead := clock.Stepped(steady, -72*time.Hour) // as if the process had begun before the clock was set forward
+		behind := clock.Stepped(steady, 72*time.Hour)
+		for name, tt := range map[string]struct {
+			steady  *clock.Steady
+			stamped time.Time
+			old     bool // older than 59 s
+			young   bool // younger than 61 s
+		}{
+			"a clock that nobody sets":                       {steady, stamped, true, true},
+			"stamped before the clock went three days ahead": {ahead, stamped.Add(-72 * time.Hour), true, true},
+			"stamped after it":                               {ahead, stamped, false, true},
+			"stamped before the clock went three days back":  {behind, stamped.Add(72 * time.Hour), false, true},
+			"stamped after that":                             {behind, stamped, true, true},
+			"the wall clock alone":                           {nil, stamped, true, true},
+		} {
+			if got := tt.stamped.Before(tt.steady.Limit(time.Now(), 59*time.Second)); got != tt.old {
+				t.Errorf("%s: older than 59 s is %v, want %v", name, got, tt.old)
+			}
+			if got := tt.stamped.Before(tt.steady.Limit(time.Now(), 61*time.Second)); got == tt.young {
+				t.Errorf("%s: older than 61 s is %v, want %v", name, got, !tt.young)
+			}
+		}
+	})
+}

@@ -51,7 +51,7 @@ func (r *round) save(ctx context.Context) {
 // old says which records are too old to be sent. Where alerts are wanted by themselves, only those are that tell of what is
 // over: their end stands behind them, or was lost, and what was told of before is ended by Refresh.
 func (r *round) old() func(Entry) bool {
-	limit := time.Now().Add(-r.w.o.MaxAge)
+	limit := r.w.o.Steady.Limit(time.Now(), r.w.o.MaxAge)
 	var present map[string]time.Time // since when, by fingerprint
 	known := false
 	over := func(a *checks.Alert) bool {

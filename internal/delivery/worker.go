@@ -10,6 +10,7 @@ import (
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/exporters"
+	"github.com/windsock-monitor/windsock/internal/clock"
 )
 
 // The reasons under which records are counted in Counts.
@@ -40,6 +41,7 @@ type Options struct {
 	Alerts    func() (open []checks.Alert, known bool)
 	WayOut    func(err error) string // what an operator does about an error, in one line, "" where that is not known; nil knows nothing
 	MaxAge    time.Duration          // older records expire, except as said of Worker; 0 is never
+	Steady    *clock.Steady          // so that no record grows older because the wall clock was set; nil is the wall clock alone
 	BatchSize int                    // the most records of one Export; 0 is 200
 	Timeout   time.Duration          // of one Export; 0 is 10 s
 	Replay    bool                   // a new exporter starts with all that is stored, not with what comes

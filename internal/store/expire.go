@@ -81,7 +81,7 @@ func (s *Store) mend(ctx context.Context, now time.Time) {
 func (s *Store) Expire(ctx context.Context, now time.Time) error {
 	s.dropKept(now)
 	tidy := s.ledger.tidy(now)
-	cutoff := now.Add(-s.o.MaxAge).UnixMicro()
+	cutoff := s.o.Steady.Limit(now, s.o.MaxAge).UnixMicro()
 	for more := true; more; {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("dropping old records: %w", err)

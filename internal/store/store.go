@@ -17,6 +17,7 @@ import (
 
 	"github.com/oklog/ulid/v2"
 
+	"github.com/windsock-monitor/windsock/internal/clock"
 	"github.com/windsock-monitor/windsock/internal/delivery"
 )
 
@@ -54,6 +55,7 @@ func (e *NewerError) Error() string {
 type Options struct {
 	Dir       string                             // the state directory, made with mode 0700 where it is missing
 	MaxAge    time.Duration                      // records older than this are dropped; 7 days
+	Steady    *clock.Steady                      // so that no record grows older because the wall clock was set; nil is the wall clock alone
 	MaxBytes  int64                              // size of the database above which the oldest records are dropped; 512 MiB
 	WayOut    func(dir string, err error) string // what to do about an error of the directory, in one line; nil knows nothing
 	Ring      int                                // records kept in memory while the disk fails; 10000
