@@ -98,4 +98,4 @@ fuzz: ## every fuzz target for FUZZTIME
 		done; \
 	done
 
-verify: tidy lint proto-check race fresh test-interop test-prometheus test-datadog test-plugins test-python test-faults test-package ## all that CI runs after the tests
+verify: tidy lint proto-check race fresh test-interop test-prometheus test-datadog test-plugins test-python test-faults test-package e2e ## all that CI runs after the tests

@@ -4,62 +4,19 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/windsock-monitor/windsock/systemd/e2e/lab"
 )
 
-// debian is the path of a small Debian tree without systemd, which is made once and kept.
-func debian() (string, error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	tree := filepath.Join(cache, "windsock-packages", "bookworm")
-	if _, err := os.Stat(filepath.Join(tree, "etc/os-release")); err == nil {
-		return tree, nil
-	}
-	mirror, err := mirror()
-	if err != nil {
-		return "", err
-	}
-	if err := os.MkdirAll(filepath.Dir(tree), 0o755); err != nil {
-		return "", err
-	}
-	half := tree + ".new"
-	if err := os.RemoveAll(half); err != nil {
-		return "", err
-	}
-	cmd := exec.CommandContext(context.Background(), "mmdebstrap", "--quiet", "--variant=minbase", `--aptopt=Acquire::Check-Valid-Until "false"`, "bookworm", half, mirror)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("mmdebstrap: %w\n%s", err, out)
-	}
-	return tree, os.Rename(half, tree)
-}
-
-// mirror is where apt of this machine gets Debian from.
-func mirror() (string, error) {
-	files, _ := filepath.Glob("/etc/apt/sources.list.d/*.sources")
-	lists, _ := filepath.Glob("/etc/apt/sources.list.d/*.list")
-	for _, file := range append(append(files, "/etc/apt/sources.list"), lists...) {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			continue
-		}
-		if m := regexp.MustCompile(`(?m)^(?:URIs:|deb(?: \[[^]]*\])?) +(\S+/debian/?)(?: |$)`).FindSubmatch(text); m != nil {
-			return string(m[1]), nil
-		}
-	}
-	return "", errors.New("no source of Debian in /etc/apt")
-}
-
-var tree = sync.OnceValues(debian) //nolint:gochecknoglobals // one tree for all tests
+// tree is the path of a small Debian tree without systemd, which is made once and kept.
+var tree = sync.OnceValues(func() (string, error) { //nolint:gochecknoglobals // one tree for all tests
+	return lab.Bare(context.Background(), "bookworm", os.Stderr)
+})
 
 // inside runs a script with $R, a copy of the tree that is gone afterwards, and $1 to $9, the files. `within COMMAND…` runs a command
 // in the copy. A script that ends badly fails the test. All that it wrote is returned.

@@ -1,4 +1,4 @@
-//go:build e2e && linux
+//go:build (e2e || packages) && linux
 
 package lab
 
@@ -59,6 +59,11 @@ func Base(ctx context.Context, release string, log io.Writer) (string, error) {
 	return base(ctx, release, release, included, log)
 }
 
+// Bare is the least tree of a Debian release: no systemd in it. It is not to boot, but to install packages into a copy of it.
+func Bare(ctx context.Context, release string, log io.Writer) (string, error) {
+	return base(ctx, release, release+"-bare", "", log)
+}
+
 // BaseWithKernel is a tree that can be booted in an emulated computer, too.
 func BaseWithKernel(ctx context.Context, release string, log io.Writer) (string, error) {
 	return base(ctx, release, release+"-kernel", included+",linux-image-cloud-amd64,initramfs-tools", log)
@@ -90,8 +95,11 @@ func base(ctx context.Context, release, name, packages string, log io.Writer) (s
 		return "", fmt.Errorf("clearing what an earlier build left: %w", err)
 	}
 	fmt.Fprintf(log, "making the base tree %s in %s, once\n", name, cache)
-	cmd := exec.CommandContext(ctx, "mmdebstrap", "--quiet", "--variant=minbase", //nolint:gosec // our own words
-		"--aptopt=Acquire::Check-Valid-Until \"false\"", "--include="+packages, release, aside, mirror)
+	args := []string{"--quiet", "--variant=minbase", "--aptopt=Acquire::Check-Valid-Until \"false\""}
+	if packages != "" {
+		args = append(args, "--include="+packages)
+	}
+	cmd := exec.CommandContext(ctx, "mmdebstrap", append(args, release, aside, mirror)...) //nolint:gosec // our own words
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Run(); err != nil {
 		return "", fmt.Errorf("making the base tree of %s from apt's mirror: %w", release, err)
