@@ -84,15 +84,12 @@ func WriteWhole(of, to string, replace bool, write func(io.Writer) error) error 
 	if err := mayBecome(file, to, replace); err != nil {
 		return err
 	}
-	part, err := partOf(to)
+	f, err := makePart(to)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(part) }()      // it is gone already where all went well
-	f, err := os.OpenFile(part, os.O_WRONLY, 0) //nolint:gosec // named by us
-	if err != nil {
-		return fmt.Errorf("writing %q: %w", to, err)
-	}
+	part := f.Name()
+	defer func() { _ = os.Remove(part) }() // it is gone already where all went well
 	buffered := bufio.NewWriterSize(f, 1<<20)
 	err = write(buffered)
 	if err == nil {
@@ -124,16 +121,29 @@ func mayBecome(from, to string, replace bool) error {
 	return nil
 }
 
-// partOf is a new file beside the one that is to be made.
+// partOf is the name of a new file beside the one that is to be made.
 func partOf(to string) (string, error) {
-	f, err := os.CreateTemp(filepath.Dir(to), "."+filepath.Base(to)+".*.part")
+	f, err := makePart(to)
 	if err != nil {
-		return "", fmt.Errorf("making %q: %w", to, err)
+		return "", err
 	}
 	if err := f.Close(); err != nil {
 		return "", fmt.Errorf("making %q: %w", to, err)
 	}
 	return f.Name(), nil
+}
+
+// makePart makes a file beside the one that is to be made. It has its owner from the beginning: later its name may be a
+// link that somebody else put there.
+func makePart(to string) (*os.File, error) {
+	f, err := os.CreateTemp(filepath.Dir(to), "."+filepath.Base(to)+".*.part")
+	if err != nil {
+		return nil, fmt.Errorf("making %q: %w", to, err)
+	}
+	if err := GiveAway(f); err != nil {
+		return nil, errors.Join(fmt.Errorf("making %q: %w", to, err), f.Close(), os.Remove(f.Name()))
+	}
+	return f, nil
 }
 
 // dropPart removes a file that did not get its name, and what SQLite kept beside it.
@@ -161,7 +171,7 @@ func copyStill(ctx context.Context, from, into string) error {
 		if err := errors.Join(err, s.close()); err != nil || !moved || again {
 			return err
 		}
-		if err := os.Truncate(into, 0); err != nil {
+		if err := asOwner(filepath.Dir(into), func() error { return os.Truncate(into, 0) }); err != nil {
 			return fmt.Errorf("copying the database: %w", err)
 		}
 	}
@@ -170,7 +180,10 @@ func copyStill(ctx context.Context, from, into string) error {
 func vacuumInto(ctx context.Context, db execer, into string) error {
 	abs, err := filepath.Abs(into)
 	if err == nil {
-		_, err = db.ExecContext(ctx, "VACUUM INTO ?", abs)
+		err = asOwner(filepath.Dir(abs), func() error {
+			_, err := db.ExecContext(ctx, "VACUUM INTO ?", abs)
+			return err
+		})
 	}
 	if err != nil {
 		return fmt.Errorf("copying the database: %w", err)
@@ -194,7 +207,7 @@ func verified(ctx context.Context, path string) (*Backup, error) {
 
 // settleFile forces a file to the disk and gives it its name, at once.
 func settleFile(part, to string, replace bool) error {
-	f, err := os.OpenFile(part, os.O_RDWR, 0) //nolint:gosec // named by us
+	f, err := os.OpenFile(part, os.O_RDWR|unix.O_NOFOLLOW, 0) //nolint:gosec // named by us
 	if err == nil {
 		err = errors.Join(f.Sync(), f.Close())
 	}

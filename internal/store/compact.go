@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -184,13 +183,6 @@ func anew(ctx context.Context, db *sql.DB, path string) error {
 	}
 	if _, err := verified(ctx, part); err != nil {
 		return err
-	}
-	f, err := os.OpenFile(part, os.O_RDWR, 0) //nolint:gosec // named by us
-	if err == nil {
-		err = errors.Join(GiveAway(f), f.Close())
-	}
-	if err != nil {
-		return fmt.Errorf("giving the copy its owner: %w", err)
 	}
 	return settleFile(part, path, true)
 }

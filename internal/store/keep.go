@@ -38,18 +38,7 @@ func keepSchema(ctx context.Context, db *sql.DB, path string, version int) (kept
 	if err := vacuumInto(ctx, db, part); err != nil {
 		return kept, err
 	}
-	if err := giveAwayPath(part); err != nil {
-		return kept, err
-	}
 	return kept, settleFile(part, kept, true)
-}
-
-func giveAwayPath(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0) //nolint:gosec // named by us
-	if err != nil {
-		return fmt.Errorf("giving %q its owner: %w", path, err)
-	}
-	return errors.Join(GiveAway(f), f.Close())
 }
 
 // sayKept tells what became of the database of an older version.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -35,6 +36,29 @@ func GiveAway(f *os.File) error {
 		return give(f, uid, gid)
 	}
 	return nil
+}
+
+// asOwner does work on files of a directory with the rights of its owner, where we are root and it is another user's: that one
+// may exchange any name in it meanwhile, also for a link to a file of root's. The work may not leave its goroutine.
+func asOwner(dir string, work func() error) error {
+	uid, gid, foreign := ownerOf(dir)
+	if !foreign {
+		return work()
+	}
+	runtime.LockOSThread()
+	defer func() {
+		_, _ = unix.SetfsuidRetUid(0)
+		_, _ = unix.SetfsgidRetGid(os.Getegid())
+		if now, err := unix.SetfsuidRetUid(-1); err == nil && now == 0 { // else the thread ends with its goroutine
+			runtime.UnlockOSThread()
+		}
+	}()
+	_, _ = unix.SetfsgidRetGid(gid) // these tell no failure
+	_, _ = unix.SetfsuidRetUid(uid)
+	if now, err := unix.SetfsuidRetUid(-1); err != nil || now != uid {
+		return fmt.Errorf("taking the rights of the owner of %q: user %d, not %d: %w", dir, now, uid, os.ErrPermission)
+	}
+	return work()
 }
 
 // ownerOf is whose a directory is. foreign: it is not root's, and we are root.

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -109,4 +110,76 @@ func TestRootFollowsNoLinkOfAnotherUser(t *testing.T) {
 	if text, _ := os.ReadFile(filepath.Join(dir, "windsock.mark")); len(text) > 100 {
 		t.Error("root wrote through a link of another user")
 	}
+}
+
+// TestRootFollowsNoLinkOfTheOwners: whoever owns the directory puts a link to a file of root's into the place of a copy that
+// root is making, at the last moment at which it is looked at by its name.
+func TestRootFollowsNoLinkOfTheOwners(t *testing.T) {
+	t.Parallel()
+	for name, work := range map[string]func(dir string) error{
+		"compact": func(dir string) error { _, err := store.CompactDir(t.Context(), dir); return err },
+		"backup": func(dir string) error {
+			_, err := store.WriteBackup(t.Context(), dir, filepath.Join(dir, "copy.db"), false)
+			return err
+		},
+		"export": func(dir string) error {
+			return store.WriteWhole(dir, filepath.Join(dir, "records"), false, func(w io.Writer) error {
+				_, err := w.Write([]byte("records"))
+				return err
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := ofAnotherUser(t)
+			s := open(t, store.Options{Dir: dir})
+			add(t, s, report("a", time.Now()))
+			shut(t, s)
+			roots := filepath.Join(t.TempDir(), "roots")
+			write(t, roots, "")
+			absent := filepath.Join(t.TempDir(), "absent")
+			for _, target := range []string{roots, absent} {
+				stop := exchange(t, dir, target)
+				for range 20 {
+					_ = work(dir)
+					_ = os.Remove(filepath.Join(dir, "copy.db"))
+					_ = os.Remove(filepath.Join(dir, "records"))
+				}
+				stop()
+			}
+			info, err := os.Stat(roots)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if uid := info.Sys().(*syscall.Stat_t).Uid; uid != 0 || info.Size() != 0 {
+				t.Errorf("root's file has owner %d and %d bytes", uid, info.Size())
+			}
+			if _, err := os.Lstat(absent); err == nil {
+				t.Error("root made a file elsewhere")
+			}
+		})
+	}
+}
+
+// exchange puts links in the place of everything that is being made in a directory, until it is stopped.
+func exchange(t *testing.T, dir, target string) (stop func()) {
+	t.Helper()
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-end:
+				return
+			default:
+			}
+			parts, _ := filepath.Glob(filepath.Join(dir, ".*.part"))
+			for _, part := range parts {
+				link := filepath.Join(dir, "link")
+				_ = os.Symlink(target, link)
+				_ = os.Rename(link, part)
+			}
+		}
+	}()
+	return func() { close(end); <-ended }
 }

@@ -19,7 +19,7 @@ const (
 // processor and of the disk, where the system knows such, and with what was written going to the disk all the time, not in
 // one flood at the end that every other write waits for.
 func politely(path string, work func() error) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0) //nolint:gosec // named by us
+	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW, 0) //nolint:gosec // named by us
 	if err != nil {
 		return fmt.Errorf("opening %q: %w", path, err)
 	}
