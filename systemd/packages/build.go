@@ -67,7 +67,7 @@ func (r *release) pack(ctx context.Context, stage, arch, format, target string) 
 	case "tar.gz":
 		return r.archive(stage, strings.TrimSuffix(filepath.Base(target), ".tar.gz"), target)
 	case "cdx.json":
-		return r.materials(ctx, filepath.Join(stage, "root/usr/bin/windsock"), target)
+		return r.materials(ctx, filepath.Join(stage, "root/usr/bin/windsock"), arch, target)
 	}
 	return fmt.Errorf("unknown format %q, want deb, rpm, tar.gz or cdx.json", format)
 }

@@ -282,6 +282,7 @@ type bill struct {
 type component struct {
 	Name     string `json:"name"`
 	Version  string `json:"version"`
+	URL      string `json:"purl"`
 	Evidence struct {
 		Licenses []any `json:"licenses"`
 	} `json:"evidence"`
@@ -311,6 +312,11 @@ func TestMaterialsAreWhatIsLinked(t *testing.T) {
 		var want, got, unlicensed []string
 		for _, m := range info.Deps {
 			want = append(want, m.Path+" "+m.Version)
+		}
+		for _, c := range append(bill.Components, bill.Metadata.Component) {
+			if !strings.Contains(c.URL, "goarch="+arch+"&") {
+				t.Errorf("%s: %s is for %s", arch, c.Name, c.URL)
+			}
 		}
 		for _, c := range bill.Components {
 			if c.Name == "std" {

@@ -12,8 +12,9 @@ import (
 )
 
 // materials writes the bill of materials of a binary, in CycloneDX 1.6, from the build information in the binary: every module
-// that is linked, with its checksum and the licences that were found in it.
-func (r *release) materials(ctx context.Context, binary, target string) error {
+// that is linked, with its checksum and the licences that were found in it. arch is what it was built for: the tool would
+// name the machine that it runs on.
+func (r *release) materials(ctx context.Context, binary, arch, target string) error {
 	gomod, err := r.tool(ctx, "cyclonedx-gomod")
 	if err != nil {
 		return err
@@ -22,7 +23,7 @@ func (r *release) materials(ctx context.Context, binary, target string) error {
 	defer os.Remove(raw)                                                                                                               //nolint:errcheck // the tool's own form
 	cmd := exec.CommandContext(ctx, gomod, "bin", "-json", "-output-version", "1.6", "-licenses", "-std", "-noserial", "-notimestamp", //nolint:gosec // a tool of ours
 		"-version", "v"+r.version, "-output", raw, binary)
-	cmd.Env = append(slices.Clone(r.environ), "GOPROXY=off", "GOFLAGS=-mod=mod") // all is in the module cache: it was just linked
+	cmd.Env = append(slices.Clone(r.environ), "GOPROXY=off", "GOFLAGS=-mod=mod", "GOOS=linux", "GOARCH="+arch) // all is in the module cache: it was just linked
 	if _, err := output(cmd); err != nil {
 		return err
 	}
