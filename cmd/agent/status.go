@@ -82,27 +82,54 @@ func askHealth(ctx context.Context, p process, f statusFlags) (body []byte, aske
 	}
 	cfg, err := configOrUsual(p, f.config)
 	if err != nil {
-		return nil, "", err
+		return askDespite(ctx, p, err)
 	}
 	socket, err := agent.ControlPath(cfg, p.getenv)
 	if err != nil {
-		return nil, "", exit(exitCannot, err)
+		return nil, "", exit(exitCannot, fmt.Errorf("%w%s", err, startIt(cfg.Path)))
 	}
 	body, unheard := socketHealth(ctx, socket)
 	if unheard == nil {
 		return body, socket, nil
 	}
 	if cfg.Listen == "" {
-		return nil, "", exit(exitCannot, fmt.Errorf("%w; `listen` is off", unheard))
+		return nil, "", exit(exitCannot, fmt.Errorf("%w; `listen` is off%s", unheard, startIt(cfg.Path)))
 	}
 	if body, err = fetchHealth(ctx, cfg.Listen); err != nil {
-		return nil, "", exit(exitCannot, fmt.Errorf("%w; on its socket: %w", err, unheard))
+		return nil, "", exit(exitCannot, fmt.Errorf("%w; on its socket: %w%s", err, unheard, startIt(cfg.Path)))
 	}
 	asked = fmt.Sprintf("%s, because %v", cfg.Listen, unheard)
 	if other := otherConfig(body, cfg.Path); other != "" {
 		asked += "; that agent runs with " + other
 	}
 	return body, asked, nil
+}
+
+// askDespite asks an installed agent whose file has become unusable: it runs on with what it has read before. broken is the
+// file's error, and the answer where nobody is there.
+func askDespite(ctx context.Context, p process, broken error) (body []byte, asked string, err error) {
+	faults, ok := errors.AsType[*config.Errors](broken)
+	if !ok || agent.Unit(faults.List()[0].File) == "" {
+		return nil, "", broken
+	}
+	path := faults.List()[0].File
+	socket, err := agent.ControlPath(&config.Config{Path: path}, p.getenv)
+	if err != nil {
+		return nil, "", broken
+	}
+	if body, err = socketHealth(ctx, socket); err != nil {
+		return nil, "", broken
+	}
+	return body, socket + "; it goes on without " + path + ", which cannot be used any more: windsock validate " + path, nil
+}
+
+// startIt is the way out where an installed agent does not run.
+func startIt(path string) string {
+	unit := agent.Unit(path)
+	if unit == "" {
+		return ""
+	}
+	return fmt.Sprintf("\nhint: systemctl start %s   # where it does not stay: journalctl -u %s -n 20", unit, unit)
 }
 
 // otherConfig is the configuration of the agent that answered, where it is not the one that was asked for.
@@ -236,7 +263,9 @@ func printPlugin(w io.Writer, p *status.Plugin) {
 
 func printHealthCheck(w io.Writer, now time.Time, c *status.Check) {
 	fmt.Fprintf(w, "check     %-10s %-16s", c.Status, c.Name)
-	if !c.LastRun.IsZero() {
+	if c.LastRun.IsZero() {
+		fmt.Fprint(w, " not run yet")
+	} else {
 		fmt.Fprintf(w, " %s ago", now.Sub(c.LastRun).Round(time.Second))
 	}
 	if c.Overdue {

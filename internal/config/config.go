@@ -221,7 +221,7 @@ func Load(o Options) (*Config, error) {
 	}
 	data, mode, err := readFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w", err)
+		return nil, fmt.Errorf("reading the configuration: %w%s", err, closed(path, err))
 	}
 	cfg, err := Parse(path, data, o)
 	if err != nil {
@@ -257,14 +257,24 @@ func readFile(path string) ([]byte, fs.FileMode, error) {
 // writable reports whether everybody can write a file of this mode.
 func writable(mode fs.FileMode) bool { return mode.IsRegular() && mode.Perm()&0o002 != 0 }
 
+// closed is the way out where an installed agent's configuration is not for this user.
+func closed(path string, err error) string {
+	if !errors.Is(err, fs.ErrPermission) || filepath.Dir(path) != filepath.Dir(Paths()[1]) {
+		return ""
+	}
+	return "; it is for root and the group windsock: ask with sudo. Where the agent itself may not: chown root:windsock " + path + " && chmod 0640 " + path
+}
+
 func find(path string) (string, error) {
 	if path != "" {
 		return path, nil
 	}
 	for _, path := range Paths() {
-		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-			return path, nil // there, or not to be seen: opening it tells which
+		_, err := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) && !filepath.IsAbs(path) {
+			continue // not there; or the working directory is one that this user cannot look into, as root's is for runuser
 		}
+		return path, nil // there, or not to be seen: opening it tells which
 	}
 	return "", fmt.Errorf("no configuration at ./%s and %s; name one with --config: %w", Paths()[0], Paths()[1], fs.ErrNotExist)
 }

@@ -32,6 +32,37 @@ func TestVersionOf(t *testing.T) {
 	}
 }
 
+func TestThePackagedConfigurationLeavesTheJournalAlone(t *testing.T) {
+	t.Parallel()
+	shipped, err := os.ReadFile("../../schedules.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	packaged, err := quiet(shipped)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `exporters:
+  # - name: stdout                        # unique; its place in the store is kept by this name
+  #   kind: stdout                        # one line per record on standard output
+  #   max_age: 24h                      # what could not be delivered for this long is given up, and counted
+  #   replay: false                     # a new exporter begins with the oldest record, not with the next
+  #   batch_size: 200                   # most records in one delivery
+  #   timeout: 30s                      # bound on one delivery
+  #   with: {format: json}                # or pretty
+
+  - {name: prometheus, kind: prometheus}`
+	if !strings.Contains(string(packaged), want) {
+		t.Errorf("the packaged configuration has no\n%s", want)
+	}
+	if got, want := strings.Count(string(packaged), "\n"), strings.Count(string(shipped), "\n"); got != want {
+		t.Errorf("it has %d lines, want the %d of schedules.yaml", got, want)
+	}
+	if _, err := quiet(packaged); err == nil {
+		t.Error("a schedules.yaml without the exporter is packaged in silence")
+	}
+}
+
 func TestPackagedVersion(t *testing.T) {
 	t.Parallel()
 	for version, want := range map[string]string{

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -101,10 +103,29 @@ func (r *release) configuration(shared string) error {
 		return err
 	}
 	data = bytes.Replace(data, []byte("$schema=./schedules.schema.json"), []byte("$schema=/usr/share/windsock/schedules.schema.json"), 1)
+	if data, err = quiet(data); err != nil {
+		return err
+	}
 	if err := write(filepath.Join(shared, "config/schedules.yaml"), data, 0o640, r.date); err != nil {
 		return err
 	}
 	return write(filepath.Join(shared, "root/usr/share/windsock/schedules.yaml"), data, 0o644, r.date)
+}
+
+// quiet comments the stdout exporter out. Standard output of a service is the journal, where every record would be a line
+// of a few thousand letters between those of the log.
+func quiet(data []byte) ([]byte, error) {
+	const begin, end = "  - name: stdout ", "    with: {format: json} "
+	from := bytes.Index(data, []byte(begin))
+	to := bytes.Index(data, []byte("\n"+end))
+	if from < 0 || to < from {
+		return nil, errors.New("schedules.yaml has no stdout exporter to comment out")
+	}
+	to += 1 + bytes.IndexByte(data[to+1:], '\n')
+	block := bytes.ReplaceAll(data[from:to], []byte("\n    "), []byte("\n  #   "))
+	block = bytes.Replace(block, []byte("  - "), []byte("  # - "), 1)
+	block = bytes.ReplaceAll(block, []byte("#   # "), []byte("#   "))
+	return slices.Concat(data[:from], block, data[to:]), nil
 }
 
 // manuals has a binary that is built for it write manual pages and completion.

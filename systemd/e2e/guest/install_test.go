@@ -25,6 +25,16 @@ func TestInstall(t *testing.T) {
 	w.write(config, text)
 	w.run("windsock", "validate")
 
+	if said, code := w.try("windsock", "status"); code != 1 || !strings.Contains(said, "hint: systemctl start windsock") {
+		t.Errorf("windsock status before the start: exit code %d\n%s", code, said)
+	}
+	if said, code := w.try("sh", "-c", "cd /root && chmod 0700 . && runuser -u windsock -- windsock validate"); code != 0 {
+		t.Errorf("as the agent's user, in root's folder: exit code %d\n%s", code, said)
+	}
+	if said, code := w.try("runuser", "-u", "daemon", "--", "windsock", "validate"); code != 2 || !strings.Contains(said, "ask with sudo") {
+		t.Errorf("as somebody else: exit code %d\n%s", code, said)
+	}
+
 	began := time.Now()
 	w.run("systemctl", "start", unit)
 	ready := time.Since(began)

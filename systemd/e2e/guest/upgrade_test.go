@@ -71,6 +71,9 @@ func TestUpgradeWithABrokenFile(t *testing.T) {
 	if said, code := w.try("windsock", "validate"); code != 2 || !regexp.MustCompile(`schedules\.yaml:\d+:\d+.*chatt`).MatchString(said) {
 		t.Errorf("windsock validate: exit code %d\n%s", code, said)
 	}
+	if said, code := w.try("windsock", "status"); code != 0 || !strings.Contains(said, "it goes on without "+config) {
+		t.Errorf("windsock status, of the process that goes on: exit code %d\n%s", code, said)
+	}
 	if state, _ := w.try("dpkg-query", "-W", "-f", "${Status} ${Version}", "windsock"); state != "install ok installed "+newVersion {
 		t.Errorf("the package is %q", state)
 	}
