@@ -102,7 +102,7 @@ install() {
 	files
 	configuration
 	say "$(windsock version | head -n 1) is in /usr/bin"
-	[ -s /etc/windsock/secrets/mistral ] || say "put the key into /etc/windsock/secrets/mistral: root:windsock, mode 0640"
+	[ -s /etc/windsock/secrets/mistral ] || say "give it the key: install -m 0640 -g windsock /dev/stdin /etc/windsock/secrets/mistral"
 	if [ -n "$systemd" ]; then
 		systemctl daemon-reload
 		/usr/lib/windsock/restart

@@ -24,7 +24,7 @@ func newValidate(p process) *cobra.Command {
 	var f validateFlags
 	cmd := &cobra.Command{
 		Use:   "validate [FILE]",
-		Short: "Check a configuration without touching the network",
+		Short: "Check a configuration; with --online the host and the network, too",
 		Long: `Check everything that can be checked without the network and without the secrets, print every
 error with its place, and what the schedule can cost. With --online, also look at the host under the
 agent, with the rights of the user that the service runs as: kernel, sandbox, systemd, permissions,

@@ -98,11 +98,7 @@ func (a *Agent) problems(h *status.Health) []status.Problem {
 	if a.server != nil && a.server.Problem() != "" {
 		say(status.Degraded, "listener", a.server.Problem(), status.PortWayOut)
 	}
-	for _, c := range h.Checks {
-		if c.Status == checks.Error {
-			say(status.Degraded, "check "+c.Name, c.Summary, "")
-		}
-	}
+	out = append(out, checkTrouble(h.Checks)...)
 	if n := stoppedByBudget(h.Checks); n > 0 {
 		say(status.Degraded, "budget", fmt.Sprintf("the budget keeps %d checks from running", n), "windsock status shows what is spent; raise `budget` or run them less often")
 	}
@@ -115,6 +111,23 @@ func (a *Agent) problems(h *status.Health) []status.Problem {
 	out = append(out, pluginTrouble(h.Plugins, a.plugins.faults())...)
 	if h.Heartbeat != nil && h.Heartbeat.Problem != "" {
 		say(status.Degraded, "heartbeat", h.Heartbeat.Problem, "whoever waits for it will believe that the agent is dead")
+	}
+	return out
+}
+
+// checkTrouble tells of the checks that could not run. The way out stands once: a key that is missing makes many of them errors.
+func checkTrouble(all []status.Check) []status.Problem {
+	var out []status.Problem
+	hint := "windsock validate --online"
+	for _, c := range all {
+		if c.Status != checks.Error {
+			continue
+		}
+		problem := status.Problem{Part: "check " + c.Name, Status: status.Degraded, What: c.Summary}
+		if c.Cause == checks.CauseConfig {
+			problem.Hint, hint = hint, ""
+		}
+		out = append(out, problem)
 	}
 	return out
 }

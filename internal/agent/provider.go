@@ -234,9 +234,15 @@ func (a *Agent) warnOfPrices(cfg *config.Config, gen *generation) {
 	for _, text := range OldPrices(cfg, called, now) {
 		a.o.Log.Warn("prices are old", "problem", text)
 	}
-	for provider := range gen.prices {
-		if unknown := gen.unpriced(provider, now); len(unknown) > 0 {
-			a.o.Log.Warn("prices are not known, and count as the dearest", "provider", provider, "models", unknown)
+	for i := range cfg.Providers {
+		p := &cfg.Providers[i]
+		table := pricing.NewBook(cfg.Prices.Table(), p.BaseURL) // with the built-in aliases
+		unknown := slices.DeleteFunc(gen.unpriced(p.Name, now), func(model string) bool {
+			// at the first start the models list comes in a moment; where it does not, refresh says so
+			return gen.prices[p.Name].Learned().IsZero() && known(table, model, gen.answers(p.Name, model), now)
+		})
+		if len(unknown) > 0 {
+			a.o.Log.Warn("prices are not known, and count as the dearest", "provider", p.Name, "models", unknown)
 		}
 	}
 	cost := CostOf(cfg, a.o.Registry)
