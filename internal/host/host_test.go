@@ -160,8 +160,9 @@ func worlds() map[string]world {
 		"not-running": {files: unread, props: replaced("ActiveState=active", "ActiveState=failed", "SubState=running", "SubState=failed", "MainPID=812", "MainPID=0", "MemoryMax=1073741824", "MemoryMax=infinity"), options: listening},
 		"narrow": {files: bookworm(), props: replaced("MemoryMax=1073741824", "MemoryMax=536870912", "LimitNOFILE=65536", "LimitNOFILE=256", "UnitFileState=enabled", "UnitFileState=disabled",
 			"NeedDaemonReload=no", "NeedDaemonReload=yes"), options: host.Options{Programs: true}},
-		"no-group": {files: bookworm(), props: replaced("SupplementaryGroups=", "SupplementaryGroups=dd-agent 4713 nowhere")},
-		"no-user":  {files: nobody, props: props},
+		"no-group":   {files: bookworm(), props: replaced("SupplementaryGroups=", "SupplementaryGroups=dd-agent 4713 nowhere")},
+		"no-user":    {files: nobody, props: props},
+		"restarting": {files: bookworm(), props: replaced("ActiveState=active", "ActiveState=activating\nResult=exit-code", "SubState=running", "SubState=auto-restart", "MainPID=812", "MainPID=0")},
 		"old-systemd": {files: grave, shell: func(_ context.Context, argv ...string) (string, error) {
 			if argv[len(argv)-1] == "--value" {
 				return "245 (245.4-4ubuntu3.24)\n", nil

@@ -103,7 +103,7 @@ func (m machine) unit() []Finding {
 	}
 	state := fmt.Sprintf("%s is %s (%s), %s, %s", s.Unit, s.props["ActiveState"], s.props["SubState"], s.props["UnitFileState"], dropIns)
 	switch {
-	case s.props["ActiveState"] == "failed":
+	case s.props["ActiveState"] == "failed", s.props["SubState"] == "auto-restart": // it starts, ends, and is started again
 		out = append(out, Finding{subject, Warning, state + "; result " + s.props["Result"], fmt.Sprintf("journalctl -u %s -n 20 --no-pager", s.Unit)})
 	case slices.Contains([]string{"active", "reloading"}, s.props["ActiveState"]) && s.props["UnitFileState"] == "disabled":
 		out = append(out, Finding{subject, Warning, state + ": after a boot it does not run", "systemctl enable " + s.Unit})
