@@ -74,6 +74,8 @@ func installed() map[string]string {
 		"/usr/share/man/man1/windsock.1.gz":                  "-rw-r--r--",
 		"/usr/share/man/man5/schedules.yaml.5.gz":            "-rw-r--r--",
 		"/usr/share/doc/windsock/third-party-licenses.gz":    "-rw-r--r--",
+		"/usr/share/doc/windsock/docs/configuration.md":      "-rw-r--r--",
+		"/usr/share/doc/windsock/docs/operations/install.md": "-rw-r--r--",
 	}
 }
 

@@ -35,6 +35,12 @@ func pieces() []piece {
 		{"systemd/windsock.sysusers", "root/usr/lib/sysusers.d/windsock.conf", 0o644},
 		{"systemd/scripts/restart", "root/usr/lib/windsock/restart", 0o755},
 		{"systemd/drop-ins/*.conf", "root/usr/share/windsock/drop-ins", 0o644},
+		{"docs/*.md", "root/usr/share/doc/windsock/docs", 0o644},
+		{"docs/*.json", "root/usr/share/doc/windsock/docs", 0o644},
+		{"docs/checks/*.md", "root/usr/share/doc/windsock/docs/checks", 0o644},
+		{"docs/exporters/*.md", "root/usr/share/doc/windsock/docs/exporters", 0o644},
+		{"docs/operations/*.md", "root/usr/share/doc/windsock/docs/operations", 0o644},
+		{"docs/plugins/*.md", "root/usr/share/doc/windsock/docs/plugins", 0o644},
 		{"schedules.schema.json", "root/usr/share/windsock/schedules.schema.json", 0o644},
 	}
 }
