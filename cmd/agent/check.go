@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,10 +41,28 @@ store. Exit code 0: well; 3: a check failed; 4: a check could not tell or was sk
 		},
 	}
 	cmd.Flags().StringVarP(&f.config, "config", "c", "", "the configuration (default ./schedules.yaml, then /etc/windsock/schedules.yaml)")
+	cmd.ValidArgsFunction = func(_ *cobra.Command, given []string, _ string) ([]string, cobra.ShellCompDirective) {
+		return namesLeft(p, f.config, given), cobra.ShellCompDirectiveNoFileComp
+	}
 	cmd.Flags().BoolVar(&f.list, "list", false, "list the kinds of check")
 	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "log to standard error")
 	outputFlag(cmd, &f.output)
 	return cmd
+}
+
+// namesLeft are the names of the file's checks that were not given yet; none where the file cannot be used.
+func namesLeft(p process, path string, given []string) []string {
+	cfg, err := readConfig(p, path)
+	if err != nil {
+		return nil
+	}
+	var left []string
+	for _, c := range cfg.Checks {
+		if !slices.Contains(given, c.Name) {
+			left = append(left, c.Name)
+		}
+	}
+	return left
 }
 
 func check(ctx context.Context, p process, f checkFlags, names []string) error {

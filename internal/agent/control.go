@@ -22,8 +22,8 @@ import (
 
 // control serves the control socket until ctx ends. Without one the agent runs all the same, and tries again.
 func (a *Agent) control(ctx context.Context) {
-	if dir := a.o.Getenv("RUNTIME_DIRECTORY"); dir != "" && !isDir(filepath.SplitList(dir)[0]) {
-		a.o.Log.Warn("the runtime directory is not there: the control socket is in the state directory", "dir", dir, "hint", "RuntimeDirectory=windsock in the unit makes it, where /run can be written")
+	if dir := a.runtimeDir(); dir != "" && !isDir(dir) {
+		a.o.Log.Warn("the runtime directory is not there: the control socket is in the state directory", "dir", dir, "hint", "RuntimeDirectory="+filepath.Base(dir)+" in the unit makes it, where /run can be written")
 	}
 	listener, token, err := a.openControl(ctx)
 	if err != nil {
@@ -58,6 +58,17 @@ func (a *Agent) control(ctx context.Context) {
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		a.o.Log.Error("control socket ended", "error", err)
 	}
+}
+
+// runtimeDir is the directory that systemd has made for the agent, or should have; "" where nobody should.
+func (a *Agent) runtimeDir() string {
+	if dirs := filepath.SplitList(a.o.Getenv("RUNTIME_DIRECTORY")); len(dirs) > 0 {
+		return dirs[0]
+	}
+	if unit := Unit(a.o.Config.Path); unit != "" && a.o.Getenv("NOTIFY_SOCKET") != "" {
+		return filepath.Join("/run", unit)
+	}
+	return ""
 }
 
 // openControl listens, and writes the token that a request has to carry.

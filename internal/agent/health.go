@@ -96,7 +96,7 @@ func (a *Agent) problems(h *status.Health) []status.Problem {
 		say(status.Degraded, "schedule", "runs ignored their deadline and have not come back", "")
 	}
 	if a.server != nil && a.server.Problem() != "" {
-		say(status.Degraded, "listener", a.server.Problem(), status.PortWayOut)
+		say(status.Degraded, "listener", a.server.Problem(), a.server.WayOut())
 	}
 	out = append(out, checkTrouble(h.Checks)...)
 	if n := stoppedByBudget(h.Checks); n > 0 {

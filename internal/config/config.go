@@ -209,6 +209,19 @@ type Concurrency struct{ Global, PerHost int }
 // pipePatience is how long the writer of a pipe, <(…) in a shell, may take. A reload must not wait for one that is gone.
 const pipePatience = 10 * time.Second
 
+// wayOut is what to do about a file that cannot be read, to follow the error; "" where nobody knows.
+func wayOut(path string, err error) string {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "; put one there, or name another with --config"
+	case errors.Is(err, fs.ErrPermission) && filepath.Dir(path) == filepath.Dir(Paths()[1]):
+		return fmt.Sprintf("; the agent reads it as one of the group windsock: `chown root:windsock %[1]s && chmod 0640 %[1]s`; others ask with sudo", path)
+	case errors.Is(err, fs.ErrPermission):
+		return "; it must be readable for the user that this runs as: `namei -l " + path + "` shows for whom it is"
+	}
+	return ""
+}
+
 // Paths are where the file is looked for when nobody says where it is.
 func Paths() []string { return []string{"schedules.yaml", "/etc/windsock/schedules.yaml"} }
 
@@ -221,7 +234,7 @@ func Load(o Options) (*Config, error) {
 	}
 	data, mode, err := readFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w%s", err, closed(path, err))
+		return nil, fmt.Errorf("reading the configuration: %w%s", err, wayOut(path, err))
 	}
 	cfg, err := Parse(path, data, o)
 	if err != nil {
@@ -256,14 +269,6 @@ func readFile(path string) ([]byte, fs.FileMode, error) {
 
 // writable reports whether everybody can write a file of this mode.
 func writable(mode fs.FileMode) bool { return mode.IsRegular() && mode.Perm()&0o002 != 0 }
-
-// closed is the way out where an installed agent's configuration is not for this user.
-func closed(path string, err error) string {
-	if !errors.Is(err, fs.ErrPermission) || filepath.Dir(path) != filepath.Dir(Paths()[1]) {
-		return ""
-	}
-	return "; it is for root and the group windsock: ask with sudo. Where the agent itself may not: chown root:windsock " + path + " && chmod 0640 " + path
-}
 
 func find(path string) (string, error) {
 	if path != "" {

@@ -148,7 +148,11 @@ func Explain(code int, stderr string) (sentence string, ours bool) {
 	case shim.ExitAbsent:
 		return "the program, its interpreter or its loader is missing: " + text, true
 	case shim.ExitDenied:
-		return "the program cannot be executed: " + text, true
+		sentence = "the program cannot be executed: " + text
+		if strings.HasSuffix(text, syscall.EACCES.Error()) {
+			sentence += "; where its mode allows it, its file system is mounted noexec, or the unit (NoExecPaths=) or a security module refuses: `findmnt`, `journalctl -k | grep -i denied`"
+		}
+		return sentence, true
 	}
 	return "the program could not be confined, and was not started: " + text, true
 }

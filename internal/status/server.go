@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -32,7 +33,7 @@ type Server struct {
 
 	mu      sync.Mutex // guards the rest
 	address string
-	problem string
+	problem error
 }
 
 // New makes a server; Run starts it.
@@ -50,7 +51,17 @@ func (s *Server) RetryEvery(wait time.Duration) *Server {
 func (s *Server) Problem() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.problem
+	if s.problem == nil {
+		return ""
+	}
+	return s.problem.Error()
+}
+
+// WayOut says what to do about the problem, "" where all is well.
+func (s *Server) WayOut() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return wayOut(s.problem)
 }
 
 // Address is where the server listens: the port that was found where the configuration said 0.
@@ -60,22 +71,35 @@ func (s *Server) Address() string {
 	return s.address
 }
 
-// PortWayOut is what to do about an address that cannot be listened on.
-const PortWayOut = "`ss -ltnp` shows who has the port: free it, or change `listen` and restart; windsock status asks the control socket meanwhile"
+// wayOut is what to do about an address that cannot be listened on.
+func wayOut(err error) string {
+	const otherwise = "change `listen` and restart; windsock status asks the control socket meanwhile"
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, syscall.EADDRINUSE):
+		return "`ss -ltnp` shows who has the port: free it, or " + otherwise
+	case errors.Is(err, syscall.EACCES):
+		return "ports below 1024 are not for the agent's user: " + otherwise
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return "`ip address` shows the addresses that this host has: " + otherwise
+	}
+	return otherwise
+}
 
 // Run serves until ctx ends. A port that is taken is said, and tried again; it never stops the agent.
 func (s *Server) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Address())
 		if err == nil {
-			s.settle(listener.Addr().String(), "")
+			s.settle(listener.Addr().String(), nil)
 			s.serve(ctx, listener)
 			return
 		}
 		if s.Problem() == "" && ctx.Err() == nil {
-			s.log.Warn("status listener not open, trying again", "address", s.Address(), "error", err, "hint", PortWayOut)
+			s.log.Warn("status listener not open, trying again", "address", s.Address(), "error", err, "hint", wayOut(err))
 		}
-		s.settle(s.Address(), err.Error())
+		s.settle(s.Address(), err)
 		select {
 		case <-ctx.Done():
 		case <-time.After(s.retry):
@@ -83,7 +107,7 @@ func (s *Server) Run(ctx context.Context) {
 	}
 }
 
-func (s *Server) settle(address, problem string) {
+func (s *Server) settle(address string, problem error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.address, s.problem = address, problem

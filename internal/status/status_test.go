@@ -166,6 +166,9 @@ func TestATakenPortIsTriedAgain(t *testing.T) {
 	defer running.Wait()
 	defer stop()
 	eventually(t, "the problem is said", func() bool { return server.Problem() != "" })
+	if got := server.WayOut(); !strings.HasPrefix(got, "`ss -ltnp` shows who has the port") {
+		t.Errorf("the way out is %q", got)
+	}
 	if err := holder.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -181,6 +184,21 @@ func TestATakenPortIsTriedAgain(t *testing.T) {
 		_ = resp.Body.Close()
 		return resp.StatusCode == http.StatusOK && server.Problem() == ""
 	})
+	if got := server.WayOut(); got != "" {
+		t.Errorf("the way out is %q, want none", got)
+	}
+}
+
+// TestAnAddressThatIsNotThisHosts has another way out than a port that is taken.
+func TestAnAddressThatIsNotThisHosts(t *testing.T) {
+	t.Parallel()
+	server := status.New("192.0.2.1:9188", &fakeAgent{alive: true}, slog.New(slog.DiscardHandler))
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { server.Run(ctx) })
+	defer running.Wait()
+	defer stop()
+	eventually(t, "the way out is said", func() bool { return strings.HasPrefix(server.WayOut(), "`ip address` shows") })
 }
 
 func eventually(t *testing.T, what string, is func() bool) {
