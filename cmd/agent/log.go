@@ -31,11 +31,20 @@ func newLog(p process, cfg config.Log) *slog.Logger {
 
 // journalOf is the way into the journal, nil where that is not what systemd connected standard error to.
 func journalOf(p process, level slog.Leveler) slog.Handler {
+	file := journaled(p)
+	if file == nil {
+		return nil
+	}
+	return journal.New(journal.Options{Level: level, Scrub: p.scrubber.String, Else: file})
+}
+
+// journaled is standard error where the journal stands behind it, else nil.
+func journaled(p process) *os.File {
 	file, isFile := p.stderr.(*os.File)
 	if !isFile || !journal.Connected(p.getenv("JOURNAL_STREAM"), file) {
 		return nil
 	}
-	return journal.New(journal.Options{Level: level, Scrub: p.scrubber.String, Else: file})
+	return file
 }
 
 // hushLibraries keeps what libraries print on their own off standard error: net/http quotes there what a server said, and

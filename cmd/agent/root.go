@@ -5,11 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -76,18 +75,19 @@ func windsock(p process) int {
 	return exited.code
 }
 
-// say tells why the process ends, and what to do about it where that is known: on standard error, as one record where the
-// journal stands behind it.
+// say tells why the process ends, and what to do about it where that is known: on standard error, also where the journal
+// stands behind it. By its own protocol journald asks the kernel which unit the sender is of, and one that has ended is of
+// none; of standard error it knows the unit. There the first line is the error, and what explains it is not another one.
 func say(p process, err error) {
 	text := fmt.Sprintf("windsock: %v", err)
 	if _, locked := errors.AsType[*store.LockedError](err); locked {
 		text += "\nhint: one agent per state directory; stop the other one, or give this one another state_dir"
 	}
-	if to := journalOf(p, slog.LevelError); to != nil {
-		_ = to.Handle(context.Background(), slog.NewRecord(time.Now(), slog.LevelError, text, 0))
-		return
+	text = p.scrubber.String(text)
+	if journaled(p) != nil {
+		text = "<3>" + strings.ReplaceAll(text, "\n", "\n<6>")
 	}
-	fmt.Fprintln(p.stderr, p.scrubber.String(text))
+	fmt.Fprintln(p.stderr, text)
 }
 
 func newRoot(p process) *cobra.Command {
