@@ -38,3 +38,8 @@ func Held(release <-chan struct{}) []Finding {
 	close(over)
 	return probe{"disk", nil}.await(answer, over)
 }
+
+// StateWay is the way out of a state directory of user 1234, for an agent that runs as somebody else.
+func StateWay(name, dir string) string {
+	return stateWay(Account{Name: name, Group: name, UID: 4321}, dir, &denial{at: dir, dir: true, owner: owner{uid: 1234, gid: 1234, mode: 0o700}})
+}

@@ -68,7 +68,20 @@ func stateWay(a Account, dir string, d *denial) string {
 	case d.owner.uid == a.UID:
 		return fmt.Sprintf("%s: chmod u+rwX %s", d.whose(), quote(d.at))
 	}
+	if unit := serviceOf(dir); unit != "" && a.Name != "windsock" {
+		return fmt.Sprintf("%s, for the service: `systemctl start %s` starts it; an agent by hand needs a state_dir of its own. Where the unit's User= is %s: chown -R %s %s",
+			d.whose(), unit, a.Name, agents, quote(dir))
+	}
 	return fmt.Sprintf("%s, and the agent runs as %s: chown -R %s %s", d.whose(), a.Name, agents, quote(dir))
+}
+
+// serviceOf is the unit whose state directory dir is, as it is installed; "" for another directory.
+func serviceOf(dir string) string {
+	parent, name := filepath.Split(filepath.Clean(dir))
+	if parent != "/var/lib/" || name != "windsock" && !strings.HasPrefix(name, "windsock@") {
+		return ""
+	}
+	return name
 }
 
 // within reports whether path is dir or below it.

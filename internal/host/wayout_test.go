@@ -44,6 +44,20 @@ func TestTheWayOutOfAStateDirectory(t *testing.T) {
 	}
 }
 
+func TestTheWayOutOfAnothersStateDirectory(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ who, dir, want string }{
+		"a directory of one's own making":       {"joe", "/srv/state", "the agent runs as joe: chown -R joe:joe /srv/state"},
+		"the service's, by hand":                {"joe", "/var/lib/windsock", "`systemctl start windsock` starts it; an agent by hand needs a state_dir of its own"},
+		"an instance's, by hand":                {"joe", "/var/lib/windsock@staging", "`systemctl start windsock@staging` starts it"},
+		"the service's, which somebody took it": {"windsock", "/var/lib/windsock", "the agent runs as windsock: chown -R windsock:windsock /var/lib/windsock"},
+	} {
+		if got := host.StateWay(tt.who, tt.dir); !strings.Contains(got, tt.want) || strings.Contains(got, "\n") {
+			t.Errorf("%s: got %q, want …%s…", name, got, tt.want)
+		}
+	}
+}
+
 func TestTheWayOutOfASocket(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "dsd.socket")
