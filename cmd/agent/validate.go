@@ -17,7 +17,7 @@ import (
 
 type validateFlags struct {
 	config, output string
-	online         bool
+	online, quiet  bool
 }
 
 func newValidate(p process) *cobra.Command {
@@ -41,6 +41,7 @@ Exit code 0: usable; 2: not; with --online 3: usable, but something is wrong.`,
 		},
 	}
 	cmd.Flags().StringVarP(&f.config, "config", "c", "", "the configuration (default ./schedules.yaml, then /etc/windsock/schedules.yaml)")
+	cmd.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "say nothing where nothing is wrong: for scripts and units")
 	cmd.Flags().BoolVar(&f.online, "online", false, "also look at the host, and try each secret, DNS name, provider and exporter")
 	outputFlag(cmd, &f.output)
 	return cmd
@@ -101,9 +102,16 @@ func validate(cmd *cobra.Command, p process, f validateFlags) error {
 	}
 	out := scrubber.Writer(p.stdout)
 	defer func() { _ = out.Flush() }()
-	if asJSON {
+	switch {
+	case asJSON:
 		_ = json.NewEncoder(out).Encode(result)
-	} else {
+	case f.quiet:
+		for _, finding := range result.Online {
+			if !finding.OK {
+				printFinding(out, finding)
+			}
+		}
+	default:
 		printValidation(process{stdout: out, stderr: p.stderr}, result)
 	}
 	for _, finding := range result.Online {
