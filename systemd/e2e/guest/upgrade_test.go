@@ -92,6 +92,33 @@ func TestUpgradeWithABrokenFile(t *testing.T) {
 	}
 }
 
+// TestUpgradeWithAFileThatTheProcessDoesNotHaveYet: judged is the file that a restart would read, not that of the old process.
+func TestUpgradeWithAFileThatTheProcessDoesNotHaveYet(t *testing.T) {
+	w := installed(t, oldPackage)
+	w.start()
+	pid := w.pid()
+	w.write("/etc/windsock/other.yaml", "broken: true\n")
+	w.sh("mkdir -p /etc/systemd/system/" + unit + ".d")
+	w.write("/etc/systemd/system/"+unit+".d/other.conf", "[Service]\nExecStart=\nExecStart=/usr/bin/windsock run --config /etc/windsock/other.yaml\n")
+	if out := w.install(newPackage); !strings.Contains(out, "does not accept /etc/windsock/other.yaml") {
+		t.Errorf("dpkg says\n%s\nwant that the agent was not restarted, and which file is at fault", out)
+	}
+	if got := w.pid(); got != pid {
+		t.Errorf("the process is %d, want %d, which was well", got, pid)
+	}
+	w.more()
+}
+
+// TestUpgradeWithoutTheShippedFile: an administrator with instances only may have removed it.
+func TestUpgradeWithoutTheShippedFile(t *testing.T) {
+	w := installed(t, oldPackage)
+	w.sh("rm -r /etc/windsock/schedules.yaml /etc/windsock/secrets")
+	w.install(newPackage)
+	if state, _ := w.try("dpkg-query", "-W", "-f", "${Status} ${Version}", "windsock"); state != "install ok installed "+newVersion {
+		t.Errorf("the package is %q", state)
+	}
+}
+
 // TestUpgradeKeepsWhatTheAdministratorWrote, also where the newer package comes with another file.
 func TestUpgradeKeepsWhatTheAdministratorWrote(t *testing.T) {
 	w := installed(t, oldPackage)
