@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -218,5 +219,17 @@ func TestAnInspectionBesideAnAgentThatWrites(t *testing.T) {
 	kill(t, cmd, lines)
 	if got := inspect(t, dir, true); len(got.Troubles) > 0 || got.Records < last {
 		t.Errorf("after the kill: %+v", got)
+	}
+}
+
+// TestAPipeInThePlaceOfTheDatabase is refused: who reads it would wait for ever.
+func TestAPipeInThePlaceOfTheDatabase(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(dir, "windsock.db"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Inspect(t.Context(), dir, false); err == nil || !strings.Contains(err.Error(), "is not a file") {
+		t.Errorf("got %v, want that it is not a file", err)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"golang.org/x/sys/unix"
 )
 
 // The parts of SQLite's file format that tell the schema version without opening the database, which would write to it:
@@ -45,8 +47,20 @@ func checkFormat(path string) error {
 	return nil
 }
 
+// openPlain opens a file, and nothing that would make whoever opens it wait: a pipe that lies under its name.
+func openPlain(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) //nolint:gosec // the operator's state directory
+	if err != nil {
+		return nil, err
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(fmt.Errorf("%q is not a file", path), err, f.Close())
+	}
+	return f, nil
+}
+
 func readHead(path string, n int) ([]byte, error) {
-	f, err := os.Open(path) //nolint:gosec // the operator's state directory
+	f, err := openPlain(path)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +71,7 @@ func readHead(path string, n int) ([]byte, error) {
 
 // peekWAL walks the frames of the current generation of the log.
 func peekWAL(path string) (version int, found bool) {
-	f, err := os.Open(path) //nolint:gosec // the operator's state directory
+	f, err := openPlain(path)
 	if err != nil {
 		return 0, false
 	}
