@@ -30,6 +30,9 @@ var made = flag.String("packages", "", "use old.deb and new.deb of this folder (
 // within is which subtests of the guest's tests run, for who works on one.
 var within = flag.String("within", "", "run only these subtests of the guest's tests, as a pattern") //nolint:gochecknoglobals // a flag
 
+// releases are those of Debian that the packages are tried on.
+var releases = flag.String("releases", "bookworm,trixie,forky", "the Debian releases, by name; also bullseye, with the oldest systemd that we serve") //nolint:gochecknoglobals // a flag
+
 func TestMain(m *testing.M) {
 	if kept, code := lab.Keep(os.Args); kept { //nolint:forbidigo // this is where the process begins
 		os.Exit(code) //nolint:forbidigo // and ends
@@ -45,7 +48,7 @@ func TestReleases(t *testing.T) {
 	}
 	share := furnish(t)
 	names := guestTests(t, filepath.Join(share, "guest.test"))
-	for _, release := range []string{"bookworm", "trixie", "forky"} {
+	for _, release := range strings.Split(*releases, ",") {
 		t.Run(release, func(t *testing.T) {
 			t.Parallel()
 			base, err := lab.Base(t.Context(), release, t.Output())

@@ -113,9 +113,17 @@ func TestACredentialThatIsNotThere(t *testing.T) {
 	w.more()
 }
 
-// TestAnEncryptedCredential is made by systemd-creds with the host's key and read as any other.
+// TestAnEncryptedCredential is made by systemd-creds with the host's key and read as any other. Where systemd is too old the
+// drop-in is of no effect, and does no harm.
 func TestAnEncryptedCredential(t *testing.T) {
 	w := installed(t, newPackage)
+	if w.systemdVersion() < since()["LoadCredentialEncrypted"] {
+		w.write(config, plain())
+		w.useDropIn("encrypted-credential.conf")
+		w.start()
+		w.wellAllAlong()
+		return
+	}
 	w.run("rm", keyFile)
 	w.write(config, setup{key: credential}.text())
 	w.run("install", "-d", "-m", "0700", "/etc/credstore.encrypted")

@@ -14,7 +14,7 @@ import (
 // since says from which systemd on a directive of our files is known: below it is ignored with one warning, which is
 // intended. Nothing else may be said of them.
 func since() map[string]int {
-	return map[string]int{"RestartSteps": 254, "RestartMaxDelaySec": 254, "ImportCredential": 254, "RefreshOnReload": 260}
+	return map[string]int{"RestartSteps": 254, "RestartMaxDelaySec": 254, "ImportCredential": 254, "RefreshOnReload": 260, "LoadCredentialEncrypted": 250}
 }
 
 // systemdVersion is the version of PID 1.
@@ -43,8 +43,10 @@ func TestTheUnitsAreClean(t *testing.T) {
 			in := "/etc/systemd/system/" + name + ".d"
 			w.run("install", "-D", "-m", "0644", path, "-t", in)
 			expected := []string{"RestartSteps", "RestartMaxDelaySec", "ImportCredential"}
-			if strings.Contains(w.read(path), "\nRefreshOnReload=") {
-				expected = append(expected, "RefreshOnReload")
+			for _, young := range []string{"RefreshOnReload", "LoadCredentialEncrypted"} {
+				if strings.Contains(w.read(path), "\n"+young+"=") {
+					expected = append(expected, young)
+				}
 			}
 			w.verify(name, "with "+filepath.Base(path), expected...)
 			w.run("rm", "-r", in)
