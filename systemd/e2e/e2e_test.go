@@ -48,7 +48,7 @@ func TestReleases(t *testing.T) {
 	}
 	share := furnish(t)
 	names := guestTests(t, filepath.Join(share, "guest.test"))
-	for _, release := range strings.Split(*releases, ",") {
+	for release := range strings.SplitSeq(*releases, ",") {
 		t.Run(release, func(t *testing.T) {
 			t.Parallel()
 			base, err := lab.Base(t.Context(), release, t.Output())
