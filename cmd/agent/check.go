@@ -125,6 +125,13 @@ func runChecks(ctx context.Context, p process, o agent.Options, names []string, 
 	if err != nil {
 		return err
 	}
+	dir, err := agent.StateDir(cfg, p.getenv)
+	if err == nil {
+		err = becomeOwnerOf(dir)
+	}
+	if err != nil {
+		return err
+	}
 	cfg.Listen, cfg.Exporters = "", nil
 	once, err := agent.New(ctx, o)
 	if _, locked := errors.AsType[*store.LockedError](err); locked {

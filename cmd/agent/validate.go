@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -102,22 +103,19 @@ func validate(cmd *cobra.Command, p process, f validateFlags) error {
 	}
 	out := scrubber.Writer(p.stdout)
 	defer func() { _ = out.Flush() }()
+	wrong := slices.DeleteFunc(slices.Clone(result.Online), func(finding agent.Finding) bool { return finding.OK })
 	switch {
 	case asJSON:
 		_ = json.NewEncoder(out).Encode(result)
 	case f.quiet:
-		for _, finding := range result.Online {
-			if !finding.OK {
-				printFinding(out, finding)
-			}
+		for _, finding := range wrong {
+			printFinding(out, finding)
 		}
 	default:
 		printValidation(process{stdout: out, stderr: p.stderr}, result)
 	}
-	for _, finding := range result.Online {
-		if !finding.OK {
-			return exit(exitBadNews, nil)
-		}
+	if len(wrong) > 0 {
+		return exit(exitBadNews, nil)
 	}
 	return nil
 }

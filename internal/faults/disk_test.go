@@ -5,6 +5,7 @@ package faults_test
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -138,4 +139,30 @@ func TestFault05WhatRootLeavesInTheStateDirectoryIsTheAgents(t *testing.T) {
 		t.Errorf("after root was here the agent cannot use its state: %s", problem)
 	}
 	nobody.Stop()
+}
+
+// TestFault05ACheckByRootRunsAsTheAgentsUser: what root runs by hand beside a stopped agent has the rights of the agent, no more.
+func TestFault05ACheckByRootRunsAsTheAgentsUser(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for dir := w.Dir; len(dir) > len(os.TempDir()); dir = filepath.Dir(dir) {
+		do(t, "chmod", "a+rx", dir)
+	}
+	do(t, "mkdir", "-p", "-m", "0700", w.State)
+	do(t, "chown", "65534:65534", w.State)
+	program, said := filepath.Join(w.Dir, "key"), filepath.Join(w.Dir, "said")
+	for path, text := range map[string]string{
+		program: "#!/bin/sh\n{ id -u; id -g; id -G; } > " + said + "\necho a-key-of-many-letters\n", said: "",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	do(t, "chown", "65534", said)
+	w.Write(fmt.Sprintf("state_dir: %s\nproviders: {mistral: {base_url: \"http://127.0.0.1:1\", api_key: {command: [%s]}}}\n"+
+		"checks: [{name: models, kind: models, schedule: \"@every 1m\"}]\n", w.State, program))
+	out, _ := exec.CommandContext(t.Context(), binary, "check", "models", "--config", w.Config).CombinedOutput()
+	if got, err := os.ReadFile(said); string(got) != "65534\n65534\n65534\n" || err != nil {
+		t.Errorf("the program ran as %q, %v, want user, group and groups 65534; the check said\n%s", got, err, out)
+	}
 }
