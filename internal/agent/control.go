@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/internal/host"
 	"github.com/windsock-monitor/windsock/internal/store"
 )
 
@@ -31,7 +32,8 @@ func (a *Agent) control(ctx context.Context) {
 		if !a.store.Health().OK { // the same directory most often, and told with the way out
 			level = slog.LevelInfo
 		}
-		a.o.Log.Log(ctx, level, "control socket not open, trying again; `windsock check`, `alerts`, `incident` and `plugins` cannot reach this agent until then", "error", err)
+		a.o.Log.Log(ctx, level, "control socket not open, trying again; `windsock check`, `alerts`, `incident` and `plugins` cannot reach this agent until then",
+			"error", err, "hint", a.controlWayOut(err))
 	}
 	again := time.NewTicker(controlAgain)
 	defer again.Stop()
@@ -69,6 +71,18 @@ func (a *Agent) runtimeDir() string {
 		return filepath.Join("/run", unit)
 	}
 	return ""
+}
+
+// controlWayOut is what to do about a socket that could not be opened, as far as owners and modes explain it.
+func (a *Agent) controlWayOut(err error) string {
+	path, unknown := ControlPath(a.o.Config, a.o.Getenv)
+	if unknown != nil {
+		return unknown.Error()
+	}
+	if way := host.StateWayOut(filepath.Dir(path), err); way != "" {
+		return way
+	}
+	return "`ls -la " + filepath.Dir(path) + "` shows what is in the way"
 }
 
 // openControl listens, and writes the token that a request has to carry.

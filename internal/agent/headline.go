@@ -137,6 +137,7 @@ func (a *Agent) headlineOfExporters() string {
 	deliveries := slices.Clone(a.gen.deliveries)
 	a.mu.Unlock()
 	var troubled []string
+	silent := 0 // nothing is known of these: not even the first record was taken
 	for _, d := range deliveries {
 		live := d.worker.Status()
 		switch {
@@ -146,11 +147,17 @@ func (a *Agent) headlineOfExporters() string {
 			troubled = append(troubled, d.name+" stuck")
 		case live.Reason != "":
 			troubled = append(troubled, d.name+" retrying: "+outbound.Sanitize(live.Reason, mostReason))
+		case live.LastSentAt.IsZero():
+			silent++
 		}
 	}
 	switch {
 	case len(deliveries) == 0:
 		return ""
+	case len(troubled) == 0 && silent == len(deliveries):
+		return "exporters: nothing sent yet"
+	case len(troubled) == 0 && silent > 0:
+		return fmt.Sprintf("exporters well, %d of %d sent nothing yet", silent, len(deliveries))
 	case len(troubled) == 0:
 		return "exporters well"
 	case len(troubled) > mostNamed:
