@@ -135,7 +135,8 @@ func TestOnlyTheSessionThatWasBegunIsEnded(t *testing.T) {
 	if !running(pid) || !running(plugin.PID()) {
 		t.Error("the plugin was ended")
 	}
-	if killed, all := session.EndLeft(); killed != 2 || !all || running(pid) {
+	// who waits for the plugin here ends what it started as well, and may be the first
+	if killed, all := session.EndLeft(); killed < 1 || killed > 2 || !all || running(pid) || running(plugin.PID()) {
 		t.Errorf("got %d killed, all %v, want the plugin and what it started", killed, all)
 	}
 
