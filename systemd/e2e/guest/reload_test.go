@@ -19,7 +19,9 @@ func TestReload(t *testing.T) {
 		if got := w.pid(); got != pid {
 			t.Errorf("%s the process is %d, want %d", when, got, pid)
 		}
-		w.want(map[string]string{"ActiveState": "active", "SubState": "running", "NRestarts": "0"})
+		// systemctl is done when the signal is sent; the unit is "reloading" while the agent reads its file
+		w.until("the unit to be active", func() bool { return w.property("ActiveState") == "active" })
+		w.want(map[string]string{"SubState": "running", "NRestarts": "0"})
 	}
 	good := setup{checks: "  - {name: added, kind: models, schedule: \"@every 1s\", timeout: 900ms}\n"}.text()
 	w.write(config, good)
