@@ -109,6 +109,7 @@ func (b *builder) build() {
 	b.alerts()
 	b.maintenance()
 	b.heartbeat()
+	b.runbookSetting()
 	b.programs() // last: it must know every credential
 }
 

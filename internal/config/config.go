@@ -21,6 +21,7 @@ import (
 	"github.com/windsock-monitor/windsock/internal/alerts"
 	"github.com/windsock-monitor/windsock/internal/pluginhost/manifest"
 	"github.com/windsock-monitor/windsock/internal/pricing"
+	"github.com/windsock-monitor/windsock/internal/runbook"
 	"github.com/windsock-monitor/windsock/internal/schedule"
 	"github.com/windsock-monitor/windsock/internal/secret"
 )
@@ -63,6 +64,7 @@ type Config struct {
 	Maintenance  []Maintenance
 	Heartbeat    Heartbeat
 	Incidents    Incidents
+	Runbook      runbook.Setting
 	Store        StoreConfig
 	Log          Log
 	Concurrency  Concurrency

@@ -19,6 +19,7 @@ import (
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/config"
+	"github.com/windsock-monitor/windsock/internal/runbook"
 	"github.com/windsock-monitor/windsock/internal/schedule"
 	"github.com/windsock-monitor/windsock/internal/secret"
 )
@@ -85,6 +86,13 @@ func TestEveryKeyArrives(t *testing.T) {
 		Log:         config.Log{Level: slog.LevelWarn, Format: "json"},
 		Concurrency: config.Concurrency{Global: 10, PerHost: 2},
 		Snapshot:    time.Minute,
+		Runbook: runbook.Setting{
+			URL: "https://wiki.example/runbooks/", Service: "shop", Affected: "answers of the assistant", Channel: "#incident-mistral",
+			StatusPage: "https://status.example",
+			Deployment: runbook.Deployment{Kubernetes: &runbook.Kubernetes{Deployment: "shop", Namespace: "production", Context: "prod"}},
+			Store:      runbook.SecretStore{Kubernetes: &runbook.KubernetesSecret{Secret: "mistral", Key: "api-key", Namespace: "production", Context: "prod"}},
+			KeyInEnv:   true, Escalation: []runbook.Escalation{{Severity: "P1", After: 15 * time.Minute, Contact: "platform on-call"}},
+		},
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }), specs(), cmp.Comparer(func(a, b checks.Secret) bool { return a.Where() == b.Where() })); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

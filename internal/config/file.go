@@ -30,6 +30,7 @@ type file struct {
 	Maintenance []maintenance            `yaml:"maintenance" jsonschema_description:"Windows in which nobody is told of alerts, or checks are not run."`
 	Heartbeat   *heartbeat               `yaml:"heartbeat" jsonschema_description:"A dead man's switch: who hears no more of the agent raises the alarm. Absent: off."`
 	Incidents   incidents                `yaml:"incidents" jsonschema_description:"How incidents are answered."`
+	Runbook     runbookOf                `yaml:"runbook" jsonschema_description:"What the verbs of the runbook fill in: triage, preflight, gate, incident and drill."`
 	Store       store                    `yaml:"store" jsonschema_description:"How much is kept on disk."`
 	Log         logging                  `yaml:"log" jsonschema_description:"The agent's own log, on standard error."`
 	Concurrency concurrency              `yaml:"concurrency" jsonschema_description:"How many runs at the same time."`
