@@ -105,7 +105,7 @@ Start with: windsock demo`,
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	root.AddCommand(
-		newRun(p), newDemo(p), newCheck(p), newValidate(p), newStatus(p), newAlerts(p), newIncident(p), newPlugins(p), newModels(p), newPrices(p), newStore(p), newSimulate(p), newVersion(p),
+		newRun(p), newDemo(p), newCheck(p), newValidate(p), newTriage(p), newPreflight(p), newGate(p), newDrill(p), newStatus(p), newAlerts(p), newIncident(p), newPlugins(p), newModels(p), newPrices(p), newStore(p), newSimulate(p), newVersion(p),
 	)
 	documented(root)
 	return root
