@@ -34,7 +34,7 @@ const (
 	CannotTell    Branch = "cannot-tell" // too little could be looked at
 )
 
-// Page is what to do at one end of the tree. What stands in it is filled in by Fill.
+// Page is what to do at one end of the tree. Branch.Page fills it in.
 type Page struct {
 	Branch   Branch
 	Title    string          // "The key was refused"

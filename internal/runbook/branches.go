@@ -1,0 +1,164 @@
+package runbook
+
+import (
+	"slices"
+	"time"
+
+	"github.com/windsock-monitor/windsock/checks"
+)
+
+const (
+	hour = time.Hour
+	day  = 24 * hour
+)
+
+// ResponseTime is within what time somebody answers, in words: "15 minutes".
+func ResponseTime(s checks.Severity) string {
+	switch s {
+	case checks.P1:
+		return "15 minutes"
+	case checks.P2:
+		return "1 hour"
+	case checks.P3:
+		return "4 hours"
+	case checks.P4:
+		return "the next business day"
+	}
+	return "the next business day"
+}
+
+// Of is the branch of a cause, as a check of a kind found it and blamed somebody. A failure of our own network is that, whatever
+// it looks like from the outside; what an application answers is the application's, whatever it is.
+func Of(cause checks.Cause, blame checks.Blame, kind string) Branch {
+	switch {
+	case cause == checks.CauseNone:
+		return Nobody
+	case blame == checks.BlameLocal:
+		return LocalNetwork
+	case cause == checks.CauseConfig && blame != checks.BlameApplication:
+		return Configuration
+	case skipped(cause) || blame == checks.BlameOurs:
+		return ofCause(ours(cause))
+	case kind == "spend" && cause == checks.CauseAssertion:
+		return Cost
+	case blame == checks.BlameApplication || slices.Contains([]string{"app", "prometheus"}, kind):
+		return Application
+	}
+	return ofCause(cause)
+}
+
+// ours is a cause, where the agent itself is to blame: what it says of somebody else is then not known.
+func ours(cause checks.Cause) checks.Cause {
+	if skipped(cause) {
+		return cause
+	}
+	return checks.CauseInternal
+}
+
+func skipped(cause checks.Cause) bool { return cause.Blame() == checks.BlameSkipped }
+
+func ofCause(cause checks.Cause) Branch {
+	for _, end := range []struct {
+		branch Branch
+		causes []checks.Cause
+	}{
+		{Key, []checks.Cause{checks.CauseAuth}},
+		{Forbidden, []checks.Cause{checks.CauseForbidden}},
+		{Payment, []checks.Cause{checks.CausePayment}},
+		{NoAllowance, []checks.Cause{checks.CauseNoAllowance, checks.CauseQuota}},
+		{RateLimited, []checks.Cause{checks.CauseRateLimited, checks.CauseHeadroom}},
+		{Capacity, []checks.Cause{checks.CauseCapacity}},
+		{Server, []checks.Cause{checks.CauseServer}},
+		{Timeout, []checks.Cause{checks.CauseTimeout, checks.CauseSlow}},
+		{BadAnswer, []checks.Cause{
+			checks.CauseStreamStalled, checks.CauseStreamTruncated, checks.CauseEmptyContent, checks.CauseMalformed,
+			checks.CauseResponseTooLarge, checks.CauseUnexpectedRedirect, checks.CauseAssertion,
+		}},
+		{ModelGone, []checks.Cause{checks.CauseModelGone}},
+		{BadRequest, []checks.Cause{checks.CauseBadRequest}},
+		{Configuration, []checks.Cause{checks.CauseConfig}},
+		{DNS, []checks.Cause{checks.CauseDNS}},
+		{Connect, []checks.Cause{checks.CauseConnect, checks.CauseTimeoutConnect}},
+		{Proxy, []checks.Cause{checks.CauseProxy}},
+		{TLS, []checks.Cause{checks.CauseTLS}},
+		{Cost, []checks.Cause{checks.CauseBudget}},
+	} {
+		if slices.Contains(end.causes, cause) {
+			return end.branch
+		}
+	}
+	return CannotTell // internal, breaker_open, overlap, missed, maintenance, and causes that plugins make up
+}
+
+// ForRule is the page of a built-in rule: an end of the tree where the rule says the same thing, else a page of its own, which
+// Pages does not list and RulePages does.
+func ForRule(rule string) (Branch, bool) {
+	for _, p := range slices.Concat(Pages(), RulePages()) {
+		if slices.Contains(p.Related, rule) {
+			return p.Branch, true
+		}
+	}
+	return "", false
+}
+
+// Pages are those of the ends of the decision tree, in the order in which the tree asks, with placeholders in their commands.
+func Pages() []Page { return filled(ends()) }
+
+// RulePages are those of the built-in rules that are no end of the tree, with placeholders in their commands.
+func RulePages() []Page { return filled(own()) }
+
+// Page is the branch's page, filled in with what the team said. Of a name that is none it is CannotTell's.
+func (b Branch) Page(s Setting) Page {
+	for _, e := range slices.Concat(ends(), own()) {
+		if e.branch == b {
+			return e.filled(s)
+		}
+	}
+	return CannotTell.Page(s)
+}
+
+// entry is how a page is made.
+type entry struct {
+	branch Branch
+	page   func(Setting) Page
+}
+
+func (e entry) filled(s Setting) Page {
+	p := e.page(s)
+	p.Branch = e.branch
+	return p
+}
+
+func filled(entries []entry) []Page {
+	var all []Page
+	for _, e := range entries {
+		all = append(all, e.filled(Setting{}))
+	}
+	return all
+}
+
+func ends() []entry {
+	return []entry{
+		{Configuration, configurationPage},
+		{LocalNetwork, localNetworkPage},
+		{DNS, dnsPage},
+		{Connect, connectPage},
+		{Proxy, proxyPage},
+		{TLS, tlsPage},
+		{Key, keyPage},
+		{Forbidden, forbiddenPage},
+		{Payment, paymentPage},
+		{NoAllowance, noAllowancePage},
+		{RateLimited, rateLimitedPage},
+		{Capacity, capacityPage},
+		{Server, serverPage},
+		{Timeout, timeoutPage},
+		{BadAnswer, badAnswerPage},
+		{ModelGone, modelGonePage},
+		{BadRequest, badRequestPage},
+		{Application, applicationPage},
+		{Cost, costPage},
+		{Nobody, nobodyPage},
+		{CannotTell, cannotTellPage},
+	}
+}
