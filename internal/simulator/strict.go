@@ -244,3 +244,29 @@ func placedAt(name string, data []byte, at *token.Token, text string) error {
 	}
 	return fmt.Errorf("%s:%d:%d: %s\n  %4d | %s\n       | %*s", name, line, column, text, line, source, max(1, column), "^")
 }
+
+// Document is a YAML file that was read strictly, so that what is wrong with it can be told in its place.
+type Document struct {
+	name string
+	data []byte
+	root ast.Node
+}
+
+// Decode reads one YAML document into a struct whose fields have yaml tags, as scenarios are read: unknown keys, anchors and
+// aliases are refused, and each error is placed as name:line:column and quotes the line.
+func Decode(name string, data []byte, into any) (Document, error) {
+	root, err := decodeStrict(name, data, into)
+	return Document{name, data, root}, err
+}
+
+// Wrong is an error at a YAML path such as $.faults[0].api, or where the path leads nowhere at what is nearest above it.
+func (d Document) Wrong(path, text string) error {
+	return placed(d.name, d.data, nodeAt(d.root, path), text)
+}
+
+// EachProblem tells everything that is wrong with the fault, by the YAML key that it is about; "" is the fault itself.
+func (f *Fault) EachProblem(tell func(key, text string)) {
+	for _, p := range f.problems() {
+		tell(p.key, p.text)
+	}
+}
