@@ -56,6 +56,13 @@ type Alert struct {
 	Incident    string            `json:"incident,omitempty"`
 }
 
+// LabelDrill is the label of an alert that a drill brought about. Its value is the scenario.
+const LabelDrill = "drill"
+
+// Drill is the scenario of the drill that brought the alert about, "" where it is real. What tells people of the alert says so
+// first; what adds alerts up leaves it out.
+func (a *Alert) Drill() string { return a.Labels[LabelDrill] }
+
 // Opens reports whether the transition begins what one that Closes will end.
 func (a *Alert) Opens() bool { return a.State.Open() && !a.Previous.Open() }
 

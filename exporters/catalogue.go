@@ -243,7 +243,7 @@ func agentMetrics() []Metric {
 		{Name: "windsock.store.dropped", Self: true, Kind: Counter, Doc: "records that never came to the disk: the memory that stands in for it was full, or the store refused them"},
 		{Name: "windsock.config.reload_success", Self: true, Doc: "1 where the last reload was taken, 0 where it was refused"},
 		{Name: "windsock.config.reload_time", Self: true, Unit: "s", Doc: "Unix time of the last reload that was taken"},
-		{Name: metricAlertState, Self: true, Attrs: []string{"rule", "severity"}, Doc: "state of an alert: 0 resolved, 1 pending, 2 firing, 3 no data; carries the alert's own labels too"},
+		{Name: metricAlertState, Self: true, Attrs: []string{"rule", "severity"}, Doc: "state of an alert: 0 resolved, 1 pending, 2 firing, 3 no data; carries the alert's own labels too; nothing of a drill's"},
 		{Name: "windsock.alert.open", Self: true, Attrs: []string{"severity"}, Doc: "alerts that are firing or have no data"},
 		{Name: "windsock.alert.muted", Self: true, Doc: "open alerts that nobody is told of: silenced, in a maintenance window, or explained by another"},
 		{Name: "windsock.incident.open", Self: true, Attrs: []string{"severity"}, Doc: "incidents that are open"},

@@ -42,7 +42,8 @@ const (
 // A record that stands for several slots counts as many. Measurements cannot replace what this function gives out itself.
 //
 // Of an alert: windsock.alert.state, and 0 for the severities that it does not have, once it was known before: an alert
-// that became more severe must not leave a series behind that says it fires. Of the agent's snapshot: each measurement, windsock.build_info and windsock.uptime.
+// that became more severe must not leave a series behind that says it fires. Of an alert that a drill brought about there is
+// nothing: whoever alerts on the metric would be told without the mark. Of the agent's snapshot: each measurement, windsock.build_info and windsock.uptime.
 //
 // A name outside the catalogue is a gauge. The attribute keys "le" and "quantile" belong to Prometheus and become "bound"
 // and "q". A record without a usable time has no points.
@@ -172,7 +173,7 @@ func flatten(name string) string {
 func alertPoints(rec checks.Record) []Point {
 	a := rec.Alert
 	at, ok := usableTime(a.At, rec.At)
-	if !ok {
+	if !ok || a.Drill() != "" {
 		return nil
 	}
 	b := newBuilder(at, 1)

@@ -262,6 +262,16 @@ func TestPointsOfAnAlertTellItsState(t *testing.T) {
 	}
 }
 
+func TestADrillHasNoPoints(t *testing.T) {
+	t.Parallel()
+	points := exporters.Points(checks.Record{ID: "01J", At: noon(), Alert: &checks.Alert{
+		Rule: "api-down", Severity: checks.P1, State: checks.AlertFiring, Labels: map[string]string{checks.LabelDrill: "5xx"},
+	}})
+	if len(points) != 0 {
+		t.Errorf("got %v, want none: whoever alerts on the metric is told without the mark", points)
+	}
+}
+
 func TestAnAlertsSeriesAllEndAtZero(t *testing.T) {
 	t.Parallel()
 	step := func(previous, state checks.AlertState, severity checks.Severity) checks.Alert {

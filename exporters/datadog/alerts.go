@@ -72,7 +72,11 @@ func title(a *checks.Alert) string {
 	case a.Muted != "" && a.State.Open():
 		state += ", muted"
 	}
-	return fmt.Sprintf("[%s] %s %s", cmp.Or(string(a.Severity), "P?"), cmp.Or(a.Rule, "alert"), state)
+	drill := ""
+	if a.Drill() != "" {
+		drill = "DRILL "
+	}
+	return fmt.Sprintf("%s[%s] %s %s", drill, cmp.Or(string(a.Severity), "P?"), cmp.Or(a.Rule, "alert"), state)
 }
 
 // eventTags are the alert's own words first, then its labels by name.

@@ -175,6 +175,22 @@ func refresh(t *testing.T, e exporters.Exporter, open ...checks.Alert) []byte {
 	return state
 }
 
+func TestADrillIsMarked(t *testing.T) {
+	hermetic(t)
+	path := socketPath(t)
+	a := listenUnix(t, path)
+	rec := transition(checks.AlertPending, checks.AlertFiring, checks.P1, recently())
+	rec.Alert.Labels[checks.LabelDrill] = "5xx"
+	export(t, build(t, "address: unix://"+path+"\n", exporters.Env{}), rec)
+	lines := a.until(t, func(lines []string) bool { return len(having(lines, "_e{")) == 1 })
+	if title, _, _, _ := event(t, having(lines, "_e{")[0]); title != "DRILL [P1] api-down is firing" {
+		t.Errorf("got the title %q", title)
+	}
+	if gauges := having(lines, "alert.state:"); len(gauges) > 0 {
+		t.Errorf("got %v, want no gauge of a drill", gauges)
+	}
+}
+
 func TestAnAlertWithLongLabelsStillMakesAnEvent(t *testing.T) {
 	hermetic(t)
 	path := socketPath(t)

@@ -92,11 +92,7 @@ func (p *pager) event(m *notify.Message) event {
 }
 
 func (p *pager) payload(m *notify.Message, lead *checks.Alert) *payload {
-	summary := wording.Title(lead)
-	if lead.Summary != "" {
-		summary += ": " + lead.Summary
-	}
-	summary = exporters.Clean(summary, maxSummary-32)
+	summary := exporters.Clean(wording.Line(lead), maxSummary-32)
 	if more := len(m.Open) - 1; more > 0 {
 		summary += fmt.Sprintf(" (and %d more)", more)
 	}
@@ -123,7 +119,7 @@ func describe(m *notify.Message, a *checks.Alert) details {
 	d.NextUpdate = cmp.Or(rfc3339(by), words)
 	d.Labels = wording.Labels(a, maxLabels)
 	for i := 1; i < len(m.Open) && i <= maxOthers; i++ {
-		d.AlsoOpen = append(d.AlsoOpen, exporters.Clean(wording.Title(&m.Open[i])+": "+m.Open[i].Summary, maxDetail/4))
+		d.AlsoOpen = append(d.AlsoOpen, exporters.Clean(wording.Line(&m.Open[i]), maxDetail/4))
 	}
 	return d
 }

@@ -363,3 +363,21 @@ func (w *world) told() []exportertest.Told {
 	}
 	return all
 }
+
+func TestADrillIsMarkedAndNotTheSameAlert(t *testing.T) {
+	w := newWorld(t)
+	e := build(t, w.with()+"group_by: [severity]\n", key, nil)
+	drill := alert("api-down", firing, checks.P1, 0)
+	drill.Fingerprint, drill.Labels[checks.LabelDrill] = "drill", "5xx"
+	send(t, e, drill, alert("api-down", firing, checks.P1, 0))
+	events := w.seen()
+	if len(events) != 2 {
+		t.Fatalf("got %d events, want 2", len(events))
+	}
+	if got := events[0].Payload.Summary; !strings.HasPrefix(got, "DRILL [P1] api-down is firing: ") {
+		t.Errorf("got the summary %q, want it to begin with DRILL", got)
+	}
+	if events[0].DedupKey == events[1].DedupKey {
+		t.Errorf("a drill and an outage have one key, %q", events[0].DedupKey)
+	}
+}

@@ -168,7 +168,7 @@ func (p *Params) compose(v *view) message {
 	blocks = append(blocks, v.lead(call)...)
 	blocks = append(blocks, list("And:", v.alerts[1:])...)
 	blocks = append(blocks, list(v.what, v.others)...)
-	fallback := strings.TrimSpace(call + " " + escape(title, maxHeader) + ": " + escape(lead.Summary, maxFieldIn))
+	fallback := strings.TrimSpace(call + " " + escape(title, maxHeader) + ": " + escape(strings.TrimPrefix(lead.Summary, wording.Drill), maxFieldIn))
 	return message{Text: strings.TrimSuffix(fallback, ":"), Blocks: append(blocks, p.foot(lead)...), Parse: "none"}
 }
 
@@ -246,7 +246,7 @@ func list(what string, alerts []checks.Alert) []block {
 	lines := []string{what}
 	for i := range alerts[:min(len(alerts), maxOthers)] {
 		a := &alerts[i]
-		lines = append(lines, "• "+escape(wording.Title(a)+": "+a.Summary, (maxSection-200)/maxOthers-8))
+		lines = append(lines, "• "+escape(wording.Line(a), (maxSection-200)/maxOthers-8))
 	}
 	if more := len(alerts) - maxOthers; more > 0 {
 		lines = append(lines, fmt.Sprintf("• and %d more", more))

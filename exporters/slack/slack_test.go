@@ -436,3 +436,23 @@ func TestAWebhookTellsWhatIsRoutedToIt(t *testing.T) {
 		t.Errorf("told (-want +got):\n%s", diff)
 	}
 }
+
+func TestADrillIsMarked(t *testing.T) {
+	w := newWorld(t)
+	e := build(t, "webhook_url: {env: U}\n", w.url+"/x", nil)
+	for _, state := range []checks.AlertState{firing, resolved} {
+		a := alert("api-down", state, checks.P1, 0)
+		a.Previous = map[checks.AlertState]checks.AlertState{firing: checks.AlertPending, resolved: firing}[state]
+		a.Labels[checks.LabelDrill] = "5xx"
+		if state == resolved {
+			a.At = a.At.Add(time.Minute)
+		}
+		send(t, e, a)
+	}
+	for i, state := range []string{"firing", "resolved"} {
+		want := "DRILL [P1] api-down is " + state + ": 3 of 3 runs of chat failed\nDRILL [P1] api-down is " + state + "\nDRILL 3 of 3 runs"
+		if got := w.seen()[i].all(); !strings.HasPrefix(got, want) {
+			t.Errorf("got %q, want it to begin with %q", got, want)
+		}
+	}
+}

@@ -478,3 +478,34 @@ func TestAClockThatIsSetBackKeepsNobodyInTheDark(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+func TestADrillIsMarkedAndToldApart(t *testing.T) {
+	at := epoch()
+	of := func(fingerprint, drill string) checks.Alert {
+		a := checks.Alert{Rule: "api-down", Fingerprint: fingerprint, State: checks.AlertFiring, Incident: "i", Summary: "it is down"}
+		if drill != "" {
+			a.Labels = map[string]string{checks.LabelDrill: drill}
+		}
+		return a
+	}
+	for _, by := range [][]string{nil, {"severity"}, {"all"}} {
+		p := &people{}
+		params := notify.Defaults()
+		params.GroupBy = by
+		n := build(t, params, p, nil)
+		if _, err := n.Export(t.Context(), []checks.Record{record(1, at, of("a", "")), record(2, at, of("b", "5xx")), record(3, at, of("c", ""))}); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := says(p.heard), "opened a+c, opened b"; got != want {
+			t.Fatalf("grouped by %v: got %q, want %q", by, got, want)
+		}
+		for i, want := range []string{"it is down", "DRILL it is down"} {
+			if got := notify.Annotations(&p.heard[i].Alerts[0])["summary"]; got != want {
+				t.Errorf("grouped by %v: got the summary %q, want %q", by, got, want)
+			}
+		}
+		if got := notify.Labels(&p.heard[1].Alerts[0])["drill"]; got != "5xx" {
+			t.Errorf("got the label %q, want 5xx", got)
+		}
+	}
+}

@@ -169,9 +169,12 @@ func (p Params) group(a *checks.Alert) string {
 	if len(by) == 1 && by[0] == attrIncident && a.Incident == "" {
 		by = append([]string{"rule"}, slices.Sorted(maps.Keys(a.Labels))...)
 	}
-	parts := make([]string, 0, len(by))
+	parts := make([]string, 0, len(by)+1)
 	for _, name := range by {
 		parts = append(parts, name+"="+attribute(a, name))
+	}
+	if drill := a.Drill(); drill != "" { // what is told of an outage must not be taken for part of a drill
+		parts = append(parts, checks.LabelDrill+"="+drill)
 	}
 	return strings.Join(parts, ",")
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/exporters/internal/wording"
 )
 
 const (
@@ -140,6 +141,7 @@ func clean(a checks.Alert) checks.Alert {
 		}
 		a.Labels = labels
 	}
+	a.Summary = wording.Summary(&a)
 	return a
 }
 

@@ -18,9 +18,32 @@ import (
 // Runbooks is where the built-in runbooks can be read, for a name to follow.
 const Runbooks = "https://github.com/windsock-monitor/windsock/blob/main/docs/runbooks.md#"
 
-// Title is one line: "[P1] api-down is firing".
+// Drill begins whatever is said of an alert that a drill brought about.
+const Drill = "DRILL "
+
+// Title is one line: "[P1] api-down is firing", with Drill before it where that is no outage.
 func Title(a *checks.Alert) string {
-	return exporters.Clean("["+cmp.Or(string(a.Severity), "P?")+"] "+Rule(a)+" "+Status(a), 200)
+	title := "[" + cmp.Or(string(a.Severity), "P?") + "] " + Rule(a) + " " + Status(a)
+	if a.Drill() != "" {
+		title = Drill + title
+	}
+	return exporters.Clean(title, 200)
+}
+
+// Summary is the alert's own, with Drill before it where that is no outage.
+func Summary(a *checks.Alert) string {
+	if a.Drill() == "" || strings.HasPrefix(a.Summary, Drill) {
+		return a.Summary
+	}
+	return strings.TrimSpace(Drill + a.Summary)
+}
+
+// Line is Title and what the alert says, which is said to be a drill once.
+func Line(a *checks.Alert) string {
+	if said := strings.TrimPrefix(a.Summary, Drill); said != "" {
+		return Title(a) + ": " + said
+	}
+	return Title(a)
 }
 
 // Rule is the rule's name.

@@ -102,3 +102,39 @@ func TestEveryRunbookSaysTheSame(t *testing.T) {
 		}
 	}
 }
+
+func TestADrillSaysSoOnce(t *testing.T) {
+	t.Parallel()
+	drill := map[string]string{checks.LabelDrill: "key-revoked"}
+	for name, tt := range map[string]struct {
+		alert                checks.Alert
+		title, summary, line string
+	}{
+		"an outage": {
+			checks.Alert{Rule: "r", Severity: checks.P1, State: checks.AlertFiring, Summary: "it is down"},
+			"[P1] r is firing", "it is down", "[P1] r is firing: it is down",
+		},
+		"a drill": {
+			checks.Alert{Rule: "r", Severity: checks.P1, State: checks.AlertFiring, Summary: "it is down", Labels: drill},
+			"DRILL [P1] r is firing", "DRILL it is down", "DRILL [P1] r is firing: it is down",
+		},
+		"a drill that said so": {
+			checks.Alert{Rule: "r", Severity: checks.P1, State: checks.AlertResolved, Summary: "DRILL it is down", Labels: drill},
+			"DRILL [P1] r is resolved", "DRILL it is down", "DRILL [P1] r is resolved: it is down",
+		},
+		"a drill without words": {
+			checks.Alert{Rule: "r", Severity: checks.P1, State: checks.AlertFiring, Labels: drill},
+			"DRILL [P1] r is firing", "DRILL", "DRILL [P1] r is firing",
+		},
+	} {
+		if got := wording.Title(&tt.alert); got != tt.title {
+			t.Errorf("%s: got the title %q, want %q", name, got, tt.title)
+		}
+		if got := wording.Summary(&tt.alert); got != tt.summary {
+			t.Errorf("%s: got the summary %q, want %q", name, got, tt.summary)
+		}
+		if got := wording.Line(&tt.alert); got != tt.line {
+			t.Errorf("%s: got the line %q, want %q", name, got, tt.line)
+		}
+	}
+}
