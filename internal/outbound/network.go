@@ -37,6 +37,7 @@ type Network struct {
 	guard     guard
 	proxy     func(*url.URL) (*url.URL, error)
 	tls       *tls.Config
+	detour    *Detour // nil: to the network
 	pooled    *http.Transport
 	spent     sync.Pool // of *http.Transport: each has made one exchange, holds no connection, and can make another
 }
@@ -70,6 +71,9 @@ func New(o Options) (*Network, error) {
 		guard:     guard{allow: unmapped(o.AllowAddresses)},
 		proxy:     proxies.ProxyFunc(),
 		tls:       &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+	}
+	if n.detour = o.Detour; n.detour != nil {
+		n.tls, n.proxy = n.detour.tls(), func(*url.URL) (*url.URL, error) { return nil, nil } //nolint:nilnil // the way is direct
 	}
 	n.pooled = n.transport()
 	return n, nil
@@ -146,6 +150,9 @@ func (n *Network) dialOnce(ctx context.Context, network, address string) (net.Co
 	if dialled, ok := ctx.Value(dialledKey{}).(*atomic.Bool); ok && dialled.Swap(true) {
 		return nil, errRepeated
 	}
+	if n.detour != nil {
+		return n.detour.dial(ctx, network, address)
+	}
 	return n.dialer(n.guard.control).DialContext(ctx, network, address)
 }
 
@@ -176,7 +183,11 @@ func (n *Network) DialUnguarded(ctx context.Context, network, address string) (n
 
 func (n *Network) dial(ctx context.Context, d *net.Dialer, network, address string) (net.Conn, error) {
 	f := newFlight(address, "", "")
-	conn, err := d.DialContext(httptrace.WithClientTrace(ctx, f.trace()), network, address)
+	connect := d.DialContext
+	if n.detour != nil {
+		connect = n.detour.dial
+	}
+	conn, err := connect(httptrace.WithClientTrace(ctx, f.trace()), network, address)
 	if err != nil {
 		return nil, f.fail(ctx, err)
 	}
@@ -205,6 +216,9 @@ func (a agentTripper) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	r = r.Clone(withOneDial(r.Context()))
 	setDefault(r.Header, "User-Agent", a.network.userAgent)
+	if a.network.detour != nil {
+		a.network.detour.clean(r.Header)
+	}
 	return a.network.pooled.RoundTrip(r)
 }
 

@@ -100,7 +100,9 @@ func (n *Network) prepare(ctx context.Context, req Request) (*http.Request, *url
 		// Without GetBody the transport cannot send a body a second time on its own.
 		wire.Body, wire.ContentLength = io.NopCloser(bytes.NewReader(req.Body)), int64(len(req.Body))
 	}
-	wire.Header, err = n.header(req.Header)
+	if wire.Header, err = n.header(req.Header); err == nil && n.detour != nil {
+		n.detour.clean(wire.Header)
+	}
 	return wire, via, err
 }
 

@@ -20,6 +20,7 @@ type Options struct {
 	AllowAddresses                 []netip.Prefix // exceptions from the address guard
 	UserAgent                      string         // "windsock/1.2.3 (synthetic)"; "" is "windsock (synthetic)"
 	Resolver                       *net.Resolver  // nil is the system's
+	Detour                         *Detour        // where everything goes in place of the network; nil: to the network
 }
 
 // Request is one HTTP exchange.
