@@ -36,6 +36,7 @@ type Book struct {
 	only    string              // the provider, where there is only one
 	open    []*open             // oldest first
 	byAlert map[string]*open    // by fingerprint
+	left    map[string]left     // by fingerprint: of incidents that were closed by hand
 	paths   map[string]wellness // of the checks that may end an incident, by name
 	ways    map[string][]string // which checks these are, by the incident's provider, as far as they were asked for
 	verdict map[string]checks.Status
@@ -52,7 +53,7 @@ type open struct {
 
 // New makes a book without incidents. Before Configure it knows no checks, and goes by the checklist's times.
 func New() *Book {
-	b := &Book{byAlert: map[string]*open{}, paths: map[string]wellness{}, verdict: map[string]checks.Status{}}
+	b := &Book{byAlert: map[string]*open{}, left: map[string]left{}, paths: map[string]wellness{}, verdict: map[string]checks.Status{}}
 	b.Configure(nil, Options{})
 	return b
 }
@@ -154,6 +155,9 @@ func inOrder(changed []*checks.Alert) []*checks.Alert {
 
 // take takes one transition.
 func (b *Book) take(now time.Time, a *checks.Alert, out *Outcome) {
+	if b.leftOver(now, a, out) {
+		return
+	}
 	home := b.home(now, a)
 	if home == nil && (!a.State.Open() || a.Muted != "") {
 		if a.State.Open() || a.Previous.Open() {
@@ -231,6 +235,8 @@ func kept(a *checks.Alert) checks.Alert {
 func (b *Book) Fill(a *checks.Alert) {
 	if o := b.byAlert[a.Fingerprint]; o != nil {
 		a.Incident, a.RespondBy, a.Commander = o.ID, o.RespondBy, o.Commander
+	} else if l, known := b.left[a.Fingerprint]; known {
+		a.Incident = l.Incident
 	}
 }
 
@@ -325,6 +331,7 @@ func (b *Book) Restore(now time.Time, states map[string][]byte) Outcome {
 		b.open = append(b.open, &open{Incident: i, members: map[string]checks.Alert{}})
 	}
 	for key, data := range states {
+		b.restoreLeft(key, data)
 		id, fingerprint, member := strings.Cut(key, "/")
 		at := slices.IndexFunc(b.open, func(o *open) bool { return o.ID == id })
 		var a checks.Alert
@@ -348,6 +355,11 @@ func (b *Book) Reconcile(now time.Time, alerts []checks.Alert) Outcome {
 	have := map[string]bool{}
 	for i := range alerts {
 		have[alerts[i].Fingerprint] = alerts[i].State.Open()
+	}
+	for fingerprint := range b.left {
+		if !have[fingerprint] {
+			b.forget(fingerprint, &out)
+		}
 	}
 	for _, o := range b.open {
 		for fingerprint, m := range o.members {

@@ -190,7 +190,7 @@ func (b *Book) holdsUp(now time.Time, o *open, name string) bool {
 func (b *Book) close(now time.Time, o *open, out *Outcome) {
 	o.ClosedAt = now.UTC()
 	closed := o.view()
-	e := b.Event(now, EventClosed, "", fmt.Sprintf("incident closed after %s, %s, %d alerts", now.Sub(o.OpenedAt).Round(time.Second), o.Severity, len(o.members)))
+	e := b.Event(now, EventClosed, o.ClosedBy, o.closing(now))
 	e.Incident, e.Closed = o.ID, slim(closed)
 	out.Events = append(out.Events, e)
 	out.Changed = true

@@ -69,6 +69,8 @@ type Incident struct {
 	Commander string          `json:"commander,omitempty"`
 	AckedAt   time.Time       `json:"acked_at,omitzero"`
 	Note      string          `json:"note,omitempty"`
+	ClosedBy  string          `json:"closed_by,omitempty"` // who closed it by hand
+	Reason    string          `json:"close_reason,omitempty"`
 	Alerts    []checks.Alert  `json:"alerts,omitempty"` // as the last transition of each left it: open ones first, the worst first
 
 	RespondFrom time.Time `json:"respond_from,omitzero"` // when the time to respond began: at the opening, or when it became worse
