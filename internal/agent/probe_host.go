@@ -58,6 +58,9 @@ func filesOf(cfg *config.Config, inUnit bool) []host.File {
 	}
 	var out []host.File
 	for _, m := range mentions {
+		if m.In == "preflight" {
+			continue // for who asks, not for the service
+		}
 		use := host.Read
 		switch m.Key {
 		case "file":

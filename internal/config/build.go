@@ -110,6 +110,7 @@ func (b *builder) build() {
 	b.maintenance()
 	b.heartbeat()
 	b.runbookSetting()
+	b.preflight()
 	b.programs() // last: it must know every credential
 }
 

@@ -65,6 +65,7 @@ type Config struct {
 	Heartbeat    Heartbeat
 	Incidents    Incidents
 	Runbook      runbook.Setting
+	Preflight    Preflight
 	Store        StoreConfig
 	Log          Log
 	Concurrency  Concurrency

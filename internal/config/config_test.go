@@ -50,6 +50,15 @@ func TestGoodFilesAreTaken(t *testing.T) {
 	}
 }
 
+// inFile is a secret of a file.
+func inFile(path string) checks.Secret {
+	s, err := secret.NewResolver(secret.Options{}).Secret(secret.Ref{File: path})
+	if err != nil {
+		panic(err)
+	}
+	return s
+}
+
 func TestEveryKeyArrives(t *testing.T) {
 	path := filepath.Join("testdata", "good", "everything.yaml")
 	cfg, err := config.Load(func() config.Options { o := options(nil); o.Path = path; return o }())
@@ -92,6 +101,21 @@ func TestEveryKeyArrives(t *testing.T) {
 			Deployment: runbook.Deployment{Kubernetes: &runbook.Kubernetes{Deployment: "shop", Namespace: "production", Context: "prod"}},
 			Store:      runbook.SecretStore{Kubernetes: &runbook.KubernetesSecret{Secret: "mistral", Key: "api-key", Namespace: "production", Context: "prod"}},
 			KeyInEnv:   true, Escalation: []runbook.Escalation{{Severity: "P1", After: 15 * time.Minute, Contact: "platform on-call"}},
+		},
+		Preflight: config.Preflight{
+			Target: filepath.Join(dir, "shop"), Attestations: filepath.Join(dir, "attestations.yaml"), Models: []string{"mistral-large-2512"},
+			Floating: []string{"mistral-small-latest"}, Headroom: 0.3, Load: config.Usage{Requests: 120, Tokens: 90000},
+			Log:       config.LogSource{File: filepath.Join(dir, "shop.log"), Settle: time.Second},
+			Documents: config.Documents{Runbook: "a.md", Rotation: "b.md", Rollback: "c.md", Escalation: "d.md", Limits: "e.md", MaxAge: 30 * 24 * time.Hour},
+			Commands:  config.Commands{Typecheck: []string{"make", "types"}, Test: []string{"make", "test"}, Env: []string{"CI=1"}, Timeout: time.Minute},
+			Staging: config.Staging{
+				APIKey: inFile("/etc/windsock/staging"), AppURL: "http://127.0.0.1:3001/api/chat", Bearer: inFile("/etc/windsock/token"),
+				Headers: map[string]string{"X-Tenant": "probe"}, Body: map[string]any{"message": "ping"}, SimulatorListen: "127.0.0.1:9399",
+				Command: []string{"node", "server.js"}, Env: []string{"PORT"},
+				Variables:   config.StagingVariables{BaseURL: "BASE", APIKey: "KEY", FallbackAPIKey: "KEY2"},
+				StartWithin: time.Second, AnswerWithin: 2 * time.Second, Watch: 4 * time.Second, RetryAfter: 5 * time.Second,
+				MinBackoff: 6 * time.Millisecond, MaxRequests: 7,
+			},
 		},
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }), specs(), cmp.Comparer(func(a, b checks.Secret) bool { return a.Where() == b.Where() })); diff != "" {

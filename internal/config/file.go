@@ -31,6 +31,7 @@ type file struct {
 	Heartbeat   *heartbeat               `yaml:"heartbeat" jsonschema_description:"A dead man's switch: who hears no more of the agent raises the alarm. Absent: off."`
 	Incidents   incidents                `yaml:"incidents" jsonschema_description:"How incidents are answered."`
 	Runbook     runbookOf                `yaml:"runbook" jsonschema_description:"What the verbs of the runbook fill in: triage, preflight, gate, incident and drill."`
+	Preflight   preflightOf              `yaml:"preflight" jsonschema_description:"What windsock preflight looks at before a deployment."`
 	Store       store                    `yaml:"store" jsonschema_description:"How much is kept on disk."`
 	Log         logging                  `yaml:"log" jsonschema_description:"The agent's own log, on standard error."`
 	Concurrency concurrency              `yaml:"concurrency" jsonschema_description:"How many runs at the same time."`
@@ -184,6 +185,7 @@ func defaults() file {
 		Grace: 10 * time.Second, Prices: prices{MaxAge: 90 * 24 * time.Hour}, Store: store{MaxAge: 7 * 24 * time.Hour, MaxSize: 512 << 20},
 		Alerts:    alerting{Defaults: true},
 		Incidents: incidents{Schedule: "@every 30s", CloseAfter: 5 * time.Minute, Timezone: "UTC", RespondIn: respondIn{15 * time.Minute, time.Hour, 4 * time.Hour}},
+		Preflight: presetPreflight(),
 		Log:       logging{Level: "info", Format: LogAuto}, Concurrency: concurrency{Global: 64, PerHost: 16},
 	}
 }
