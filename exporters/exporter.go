@@ -100,6 +100,7 @@ type Env struct {
 	Version  string            // the agent's
 	Instance string            // stable id of this agent, for service.instance.id
 	Location string            // `location:`
+	Runbooks string            // `runbook.url`, for the name of a page to follow; "" are the pages that ship
 	Labels   map[string]string // `labels:`: resource attributes, tags, series labels
 	State    []byte            // as committed with the cursor; nil at the first start
 	Warm     []checks.Record   // the last final record of each check, for exporters that show the present

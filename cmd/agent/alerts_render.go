@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/windsock-monitor/windsock/exporters"
 	"github.com/windsock-monitor/windsock/internal/agent"
 	"github.com/windsock-monitor/windsock/internal/alerts/render"
 	"github.com/windsock-monitor/windsock/internal/config"
@@ -65,8 +67,12 @@ func renderAlerts(p process, f renderFlags) error {
 
 // rendered is what is written of a configuration.
 func rendered(cfg *config.Config) render.Input {
+	rules := slices.Clone(cfg.Alerts.Rules)
+	for i := range rules {
+		rules[i].Runbook = exporters.RunbookURL(rules[i].Runbook, cfg.Runbook.URL)
+	}
 	return render.Input{
-		Rules: cfg.Alerts.Rules, Checks: agent.AlertChecks(cfg, registry()), Location: cfg.Location, Heartbeat: cfg.Heartbeat.Every,
+		Rules: rules, Checks: agent.AlertChecks(cfg, registry()), Location: cfg.Location, Heartbeat: cfg.Heartbeat.Every,
 		Traffic: agent.Asked(cfg, registry()),
 	}
 }

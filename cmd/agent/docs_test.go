@@ -10,16 +10,19 @@ import (
 	"testing"
 )
 
-// TestTheExamplesOfThePageOfAlertsAreValid: what people copy from docs/alerts.md is what `windsock validate` takes, beside
+// TestTheExamplesOfThePagesAreValid: what people copy from docs/alerts.md and the runbook is what `windsock validate` takes, beside
 // checks that have what the rules read.
-func TestTheExamplesOfThePageOfAlertsAreValid(t *testing.T) {
-	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "alerts.md"))
-	if err != nil {
-		t.Fatal(err)
+func TestTheExamplesOfThePagesAreValid(t *testing.T) {
+	var blocks [][]string
+	for _, name := range []string{"alerts.md", "runbook/README.md", "runbook/escalation.md"} {
+		page, err := os.ReadFile(filepath.Join("..", "..", "docs", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks = append(blocks, regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(page), -1)...)
 	}
-	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(page), -1)
-	if len(blocks) < 4 {
-		t.Fatalf("%d examples in docs/alerts.md", len(blocks))
+	if len(blocks) < 7 {
+		t.Fatalf("%d examples in docs/alerts.md and the runbook", len(blocks))
 	}
 	const beside = `providers: {mistral: {api_key: {env: MISTRAL_API_KEY}}}
 checks:

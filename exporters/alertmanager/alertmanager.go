@@ -49,7 +49,7 @@ func New(p Params, env exporters.Env) (*notify.Notifier, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	s := &sender{Way: way, params: p, log: log, down: map[string]bool{}}
+	s := &sender{Way: way, params: p, runbooks: env.Runbooks, log: log, down: map[string]bool{}}
 	return notify.New(p.shared(), env, s)
 }
 
@@ -57,9 +57,10 @@ func New(p Params, env exporters.Env) (*notify.Notifier, error) {
 type sender struct {
 	*notify.Way
 
-	params Params
-	log    *slog.Logger
-	down   map[string]bool // replicas that did not take the request before
+	params   Params
+	runbooks string // where the pages of the runbook are
+	log      *slog.Logger
+	down     map[string]bool // replicas that did not take the request before
 }
 
 // alert is one of the API's postable alerts.
@@ -115,7 +116,7 @@ func (s *sender) alert(a *checks.Alert, ends time.Time) alert {
 	if starts.IsZero() || starts.After(ends) {
 		starts = earlier(a.At, ends)
 	}
-	return alert{notify.Labels(a), notify.Annotations(a), starts.UTC(), ends.UTC(), s.params.ExternalURL}
+	return alert{notify.Labels(a), notify.Annotations(a, s.runbooks), starts.UTC(), ends.UTC(), s.params.ExternalURL}
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -42,7 +42,7 @@ func (b *batch) event(t *tally, rec *checks.Record) {
 		priority = statsd.Low
 	}
 	event := &statsd.Event{
-		Title: line(title(a), maxTitle), Text: eventText(a), Timestamp: at,
+		Title: line(title(a), maxTitle), Text: eventText(a, b.e.runbooks), Timestamp: at,
 		AggregationKey: line(cmp.Or(a.Fingerprint, a.Rule, "alert"), maxTitle), Priority: priority,
 		SourceTypeName: "windsock", AlertType: alertType(a), Tags: eventTags(a),
 	}
@@ -104,8 +104,8 @@ func labelTags(a *checks.Alert, n int, taken ...string) []string {
 	return tagsOf(attrs)
 }
 
-// eventText is what a person needs first, a line each, then the numbers.
-func eventText(a *checks.Alert) string {
+// eventText is what a person needs first, a line each, then the numbers. Pages of the runbook are below runbooks.
+func eventText(a *checks.Alert, runbooks string) string {
 	lines := make([]string, 0, 12)
 	add := func(name, value string) {
 		if value != "" {
@@ -117,7 +117,7 @@ func eventText(a *checks.Alert) string {
 	add("diagnosis: ", a.Diagnosis)
 	add("impact: ", a.Impact)
 	add("action: ", a.Action)
-	add("runbook: ", a.Runbook)
+	add("runbook: ", cmp.Or(exporters.RunbookURL(a.Runbook, runbooks), a.Runbook))
 	if a.State.Open() {
 		add("respond by: ", rfc3339(a.RespondBy))
 	}

@@ -58,7 +58,7 @@ func TestEventsOfTransitions(t *testing.T) {
 		wantInText  string
 		wantNoCheck bool
 	}{
-		"fires":           {transition("pending", checks.AlertFiring, checks.P2, at), "[P2] api-down is firing/normal/error", "3 runs failed\\nimpact: no chat\\naction: look\\nrunbook: api-down\\n", false},
+		"fires":           {transition("pending", checks.AlertFiring, checks.P2, at), "[P2] api-down is firing/normal/error", "3 runs failed\\nimpact: no chat\\naction: look\\nrunbook: https://github.com/windsock-monitor/windsock/blob/main/docs/runbook/api-down.md\\n", false},
 		"pending":         {transition("", checks.AlertPending, checks.P2, at), "[P2] api-down is pending/low/info", "impact: no chat", true},
 		"comes to nought": {transition(checks.AlertPending, checks.AlertResolved, checks.P2, at), "[P2] api-down is resolved/low/success", "3 runs failed", false},
 		"is over":         {transition(checks.AlertFiring, checks.AlertResolved, checks.P2, at), "[P2] api-down is resolved/normal/success", "3 runs failed", false},

@@ -50,17 +50,18 @@ func Kind() exporters.Kind {
 
 // Exporter is an exporters.Exporter for the Datadog Agent. Make one with New. It is not safe for concurrent use.
 type Exporter struct {
-	log     *slog.Logger
-	params  Params
-	labels  []string // tags on everything
-	global  []string // the same, after those that datadog-go adds by itself
-	wire    *wire
-	packet  int
-	client  *statsd.Client // nil until the first batch
-	dropped uint64         // packets, as the client counts them
-	faults  *faults
-	state   []byte // as handed over, until the first batch
-	ledger  *ledger
+	log      *slog.Logger
+	params   Params
+	labels   []string // tags on everything
+	runbooks string   // where the pages of the runbook are
+	global   []string // the same, after those that datadog-go adds by itself
+	wire     *wire
+	packet   int
+	client   *statsd.Client // nil until the first batch
+	dropped  uint64         // packets, as the client counts them
+	faults   *faults
+	state    []byte // as handed over, until the first batch
+	ledger   *ledger
 
 	tags  map[exporters.Attr]string // made before
 	names map[string]string         // of metrics, by ours
@@ -89,7 +90,8 @@ func New(p Params, env exporters.Env) (*Exporter, error) {
 	}
 	via, _ := env.Network.(network)
 	return &Exporter{
-		log: log, params: p, labels: globalTags(p, env.Labels, getenv), wire: &wire{addr: addr, via: via}, packet: packet,
+		runbooks: env.Runbooks,
+		log:      log, params: p, labels: globalTags(p, env.Labels, getenv), wire: &wire{addr: addr, via: via}, packet: packet,
 		faults: &faults{}, state: env.State, tags: map[exporters.Attr]string{}, names: map[string]string{},
 	}, nil
 }

@@ -88,7 +88,7 @@ func TestLinesAreByteExact(t *testing.T) {
 				Since: at, At: at, Value: 3, Threshold: 3, Labels: map[string]string{"check": "chat-small"}, Runbook: "api-down",
 			}}, []string{
 				"windsock.windsock.alert.state",
-				"_e{23,87}:[P1] api-down is firing|runbook: api-down\\nblame: provider\\nvalue: 3\\nthreshold: 3\\nsince: " + at.Format(time.RFC3339) + "|d:" + unix +
+				"_e{23,158}:[P1] api-down is firing|runbook: https://github.com/windsock-monitor/windsock/blob/main/docs/runbook/api-down.md\\nblame: provider\\nvalue: 3\\nthreshold: 3\\nsince: " + at.Format(time.RFC3339) + "|d:" + unix +
 					"|k:f00d|p:normal|s:windsock|t:error|#" + global + ",blame:provider,rule:api-down,severity:p1,state:firing,check:chat-small",
 				"_sc|windsock.alert|2|d:" + unix + "|#" + global + ",rule:api-down,check:chat-small|m:P1",
 			},

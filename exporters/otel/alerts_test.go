@@ -56,7 +56,8 @@ func TestATransitionTellsEverythingByItsAttributes(t *testing.T) {
 		"windsock.alert.fingerprint": "f00d", "windsock.incident": "inc-1", "windsock.alert.previous": "pending",
 		"windsock.summary": "3 of 3 runs failed", "windsock.alert.diagnosis": "the second key fails too",
 		"windsock.alert.impact": "no chat", "windsock.alert.action": "look at the status page", "windsock.alert.runbook": "api-down",
-		"windsock.alert.commander": "a.turing", "windsock.alert.since": "2026-11-23T11:55:00Z", "windsock.alert.respond_by": "2026-11-23T13:00:00Z",
+		"windsock.alert.runbook_url": exporters.Runbooks + "api-down.md",
+		"windsock.alert.commander":   "a.turing", "windsock.alert.since": "2026-11-23T11:55:00Z", "windsock.alert.respond_by": "2026-11-23T13:00:00Z",
 		"windsock.alert.value": "double 3", "windsock.alert.threshold": "double 2.5",
 	}
 	with := func(pairs ...string) map[string]string {

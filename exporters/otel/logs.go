@@ -25,7 +25,8 @@ const maxBody = 64 << 10
 type logBuilder struct {
 	identity identity
 	events   Events
-	traces   bool // name the run's span
+	traces   bool   // name the run's span
+	runbooks string // where the pages of the runbook are
 }
 
 func (b *logBuilder) build(batch []checks.Record) []*logspb.ResourceLogs {
@@ -87,7 +88,7 @@ func (b *logBuilder) event(rec checks.Record) *logspb.LogRecord {
 	case rec.Report != nil:
 		b.report(event, rec)
 	case rec.Alert != nil:
-		alertEvent(event, rec)
+		alertEvent(event, rec, b.runbooks)
 	default:
 		event.SeverityNumber = logspb.SeverityNumber_SEVERITY_NUMBER_INFO
 		event.Attributes = texts(keyRecordID, rec.ID, "location", rec.Agent.Location)
@@ -118,7 +119,7 @@ const maxLabels = 32
 
 // alertEvent tells a transition by its attributes alone. Of what is absent there is no attribute; numbers that are none
 // are left out. A label never stands in for a field: all have the prefix windsock.alert.label.
-func alertEvent(event *logspb.LogRecord, rec checks.Record) {
+func alertEvent(event *logspb.LogRecord, rec checks.Record, runbooks string) {
 	a := rec.Alert
 	event.SeverityNumber = alertSeverity(a)
 	event.Attributes = texts(
@@ -126,7 +127,7 @@ func alertEvent(event *logspb.LogRecord, rec checks.Record) {
 		"blame", string(a.Blame), "windsock.alert.fingerprint", a.Fingerprint, "windsock.incident", a.Incident,
 		"windsock.alert.previous", string(a.Previous), "windsock.alert.muted", a.Muted, "windsock.summary", a.Summary,
 		"windsock.alert.diagnosis", a.Diagnosis, "windsock.alert.impact", a.Impact, "windsock.alert.action", a.Action,
-		"windsock.alert.runbook", a.Runbook, "windsock.alert.commander", a.Commander,
+		"windsock.alert.runbook", a.Runbook, "windsock.alert.runbook_url", exporters.RunbookURL(a.Runbook, runbooks), "windsock.alert.commander", a.Commander,
 		"windsock.alert.since", rfc3339(a.Since), "windsock.alert.respond_by", rfc3339(a.RespondBy),
 	)
 	if a.Reminder {

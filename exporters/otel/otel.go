@@ -66,7 +66,7 @@ func New(p Params, env exporters.Env) (*Exporter, error) {
 		max:         p.MaxSeries,
 		state:       env.State,
 		metrics:     &metricsBuilder{resource: who.resource, scope: who.scope},
-		logs:        &logBuilder{identity: who, events: p.Events, traces: p.Traces},
+		logs:        &logBuilder{identity: who, events: p.Events, traces: p.Traces, runbooks: env.Runbooks},
 		spans:       &spanBuilder{identity: who, wanted: p.Traces},
 		metricsLine: newMetricsLine(targets[signalMetrics]),
 		logsLine:    newLogsLine(targets[signalLogs]),

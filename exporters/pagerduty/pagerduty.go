@@ -4,6 +4,7 @@ package pagerduty
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -39,6 +40,7 @@ func New(p Params, env exporters.Env) (*notify.Notifier, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.RunbookURL = cmp.Or(p.RunbookURL, env.Runbooks)
 	return notify.New(p.Params, env, &pager{way: way, params: p, env: env})
 }
 

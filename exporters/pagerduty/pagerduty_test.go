@@ -133,9 +133,13 @@ func (w *world) with() string { return "routing_key: {env: K}\nurl: " + w.url + 
 
 func build(t *testing.T, with, secret string, state []byte) exporters.Exporter {
 	t.Helper()
-	e, err := pagerduty.Kind().New(exportertest.Decoder(with, secret), exporters.Env{
-		Name: "oncall", Version: "1.2.3", Instance: "i-1", Location: "par1", State: state,
-	})
+	return buildIn(t, with, secret, exporters.Env{State: state})
+}
+
+func buildIn(t *testing.T, with, secret string, env exporters.Env) exporters.Exporter {
+	t.Helper()
+	env.Name, env.Version, env.Instance, env.Location = "oncall", "1.2.3", "i-1", "par1"
+	e, err := pagerduty.Kind().New(exportertest.Decoder(with, secret), env)
 	if err != nil {
 		t.Fatalf("building with %q: %v", with, err)
 	}
@@ -175,6 +179,19 @@ func send(t *testing.T, e exporters.Exporter, alerts ...*checks.Alert) []byte {
 	return out.State
 }
 
+func TestTheRunbookIsTheTeamsWhereItHasOne(t *testing.T) {
+	for want, more := range map[string]string{
+		"https://wiki.example/api-down":   "",
+		"https://pages.example/#api-down": "runbook_url: https://pages.example/#\n",
+	} {
+		w := newWorld(t)
+		send(t, buildIn(t, w.with()+more, key, exporters.Env{Runbooks: "https://wiki.example/"}), alert("api-down", firing, checks.P1, 2))
+		if got := w.seen(); len(got) != 1 || len(got[0].Links) != 1 || got[0].Links[0].Href != want {
+			t.Errorf("no link to %s in %+v", want, got)
+		}
+	}
+}
+
 func TestAnEventSaysWhatAResponderNeeds(t *testing.T) {
 	w := newWorld(t)
 	send(t, build(t, w.with(), key, nil), alert("api-down", firing, checks.P1, 2))
@@ -191,7 +208,7 @@ func TestAnEventSaysWhatAResponderNeeds(t *testing.T) {
 				"labels": []any{"check=chat", "provider=mistral"},
 			},
 		},
-		Links: []link{{"https://github.com/windsock-monitor/windsock/blob/main/docs/runbooks.md#api-down", "Runbook api-down"}},
+		Links: []link{{"https://github.com/windsock-monitor/windsock/blob/main/docs/runbook/api-down.md", "Runbook api-down"}},
 	}}
 	if diff := cmp.Diff(want, w.seen()); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)

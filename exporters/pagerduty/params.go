@@ -22,12 +22,12 @@ type Params struct {
 	URL        string                     `yaml:"url" jsonschema_description:"the Events API; of the EU service region https://events.eu.pagerduty.com/v2/enqueue"`
 	Severity   map[checks.Severity]string `yaml:"severity" jsonschema_description:"PagerDuty's word for a severity where it is not critical for P1, error for P2, warning for P3, info for P4"`
 	Component  string                     `yaml:"component" jsonschema_description:"the label whose value is the component. Absent: check, else provider"`
-	RunbookURL string                     `yaml:"runbook_url" jsonschema_description:"where built-in runbooks can be read; the name is put behind it. Absent: Windsock's own pages"`
+	RunbookURL string                     `yaml:"runbook_url" jsonschema_description:"where the runbook can be read; the name of a page is put behind it. Absent: runbook.url of the file, else the pages that ship"`
 	Timeout    time.Duration              `yaml:"timeout" jsonschema_description:"bound on one request"`
 }
 
 func defaults() Params {
-	return Params{Params: notify.Defaults(), URL: defaultURL, RunbookURL: wording.Runbooks, Timeout: defaultTimeout}
+	return Params{Params: notify.Defaults(), URL: defaultURL, Timeout: defaultTimeout}
 }
 
 // Validate checks what can be checked without a secret.

@@ -23,13 +23,13 @@ type Params struct {
 	Token      checks.Secret              `yaml:"token" jsonschema_description:"secret: a bot's token (xoxb-…) with the scope chat:write, in place of a webhook. What follows goes into the thread of the first message, which is kept up to date"`
 	Channel    string                     `yaml:"channel" jsonschema_description:"where to post with a token: the id of a channel (C0123456789) or its name; the bot must be in it"`
 	Mention    map[checks.Severity]string `yaml:"mention" jsonschema_description:"whom to call when an alert opens or rises, by severity: {P1: here, P2: S0123456789}. here, channel, or the id of a user or of a user group. Absent: nobody"`
-	RunbookURL string                     `yaml:"runbook_url" jsonschema_description:"where built-in runbooks can be read; the name is put behind it. Absent: Windsock's own pages"`
+	RunbookURL string                     `yaml:"runbook_url" jsonschema_description:"where the runbook can be read; the name of a page is put behind it. Absent: runbook.url of the file, else the pages that ship"`
 	APIURL     string                     `yaml:"api_url" jsonschema_description:"Slack's Web API, for a token"`
 	Timeout    time.Duration              `yaml:"timeout" jsonschema_description:"bound on one request"`
 }
 
 func defaults() Params {
-	return Params{Params: notify.Defaults(), APIURL: defaultAPI, RunbookURL: wording.Runbooks, Timeout: defaultTimeout}
+	return Params{Params: notify.Defaults(), APIURL: defaultAPI, Timeout: defaultTimeout}
 }
 
 // Validate checks what can be checked without a secret.

@@ -3,6 +3,7 @@
 package slack
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -37,6 +38,7 @@ func New(p Params, env exporters.Env) (*notify.Notifier, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.RunbookURL = cmp.Or(p.RunbookURL, env.Runbooks)
 	post := poster{way: way, params: p}
 	if p.Token.IsZero() {
 		return notify.New(p.Params, env, &webhook{post})

@@ -49,10 +49,25 @@ func TestAMessageIsWhatTheRunbookWants(t *testing.T) {
 		"*Diagnosis*", "the second key fails too",
 		"*Action*", "look at the status page",
 		"`check=chat` `provider=mistral`",
-		"<https://github.com/windsock-monitor/windsock/blob/main/docs/runbooks.md#api-down|Runbook>",
+		"<https://github.com/windsock-monitor/windsock/blob/main/docs/runbook/api-down.md|Runbook>",
 	}, "\n")
 	if diff := cmp.Diff(want, posts[0].all()); diff != "" {
 		t.Errorf("message (-want +got):\n%s", diff)
+	}
+}
+
+func TestTheRunbookIsTheTeamsWhereItHasOne(t *testing.T) {
+	for want, tt := range map[string]struct{ with, ofTheFile string }{
+		exporters.Runbooks + "api-down.md": {"webhook_url: {env: U}\n", ""},
+		"https://wiki.example/api-down":    {"webhook_url: {env: U}\n", "https://wiki.example/"},
+		"https://pages.example/#api-down":  {"webhook_url: {env: U}\nrunbook_url: https://pages.example/#\n", "https://wiki.example/"},
+	} {
+		w := newWorld(t)
+		e := buildIn(t, tt.with, w.url+"/services/T0/B0/"+key, exporters.Env{Runbooks: tt.ofTheFile})
+		send(t, e, alert("api-down", firing, checks.P1, 0))
+		if posts := w.seen(); len(posts) != 1 || !strings.Contains(posts[0].all(), "<"+want+"|Runbook>") {
+			t.Errorf("no link to %s in %+v", want, posts)
+		}
 	}
 }
 

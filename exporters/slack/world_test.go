@@ -169,7 +169,13 @@ func (w *world) toBot() string {
 
 func build(t *testing.T, with, secret string, state []byte) exporters.Exporter {
 	t.Helper()
-	e, err := slack.Kind().New(exportertest.Decoder(with, secret), exporters.Env{Name: "slack", Version: "1.2.3", State: state})
+	return buildIn(t, with, secret, exporters.Env{State: state})
+}
+
+func buildIn(t *testing.T, with, secret string, env exporters.Env) exporters.Exporter {
+	t.Helper()
+	env.Name, env.Version = "slack", "1.2.3"
+	e, err := slack.Kind().New(exportertest.Decoder(with, secret), env)
 	if err != nil {
 		t.Fatalf("building with %q: %v", with, err)
 	}

@@ -41,7 +41,7 @@ func (p Params) Validate() error {
 	if p.URL.IsZero() {
 		errs = append(errs, checks.Invalid("url", "no source, want {env: …}, {file: …} or {credential: …}"))
 	}
-	if _, err := p.parse(); err != nil {
+	if _, err := p.parse(""); err != nil {
 		errs = append(errs, err)
 	}
 	if p.ContentType == "" || strings.ContainsAny(p.ContentType, "\r\n") {
@@ -75,14 +75,15 @@ func (p Params) tls() *outbound.TLS {
 }
 
 // parse reads the template and tries it on a message, so that a field that does not exist is found before the first alert.
-func (p Params) parse() (*template.Template, error) {
+// Pages of the runbook are below runbooks.
+func (p Params) parse(runbooks string) (*template.Template, error) {
 	if p.Template == "" {
 		return nil, nil //nolint:nilnil // there is none, and that is no fault
 	}
 	parsed, err := template.New("template").Option("missingkey=zero").Funcs(template.FuncMap{
 		"json":        toJSON,
 		"labels":      func(a checks.Alert) map[string]string { return notify.Labels(&a) },
-		"annotations": func(a checks.Alert) map[string]string { return notify.Annotations(&a) },
+		"annotations": func(a checks.Alert) map[string]string { return notify.Annotations(&a, runbooks) },
 		"join":        func(sep string, words []string) string { return strings.Join(words, sep) },
 		"lower":       strings.ToLower,
 		"upper":       strings.ToUpper,

@@ -68,7 +68,7 @@ func (h *hook) payload(m notify.Message) payload {
 
 func (h *hook) alert(kind notify.Kind, a *checks.Alert) alert {
 	made := alert{
-		Status: statusFiring, Labels: notify.Labels(a), Annotations: notify.Annotations(a), StartsAt: a.Since.UTC(),
+		Status: statusFiring, Labels: notify.Labels(a), Annotations: notify.Annotations(a, h.runbooks), StartsAt: a.Since.UTC(),
 		GeneratorURL: h.params.ExternalURL, Fingerprint: a.Fingerprint,
 	}
 	switch kind {

@@ -50,7 +50,7 @@ func Kind() exporters.Kind {
 
 // New makes a notifier that posts to the webhook. It connects to nothing.
 func New(p Params, env exporters.Env) (*notify.Notifier, error) {
-	body, err := p.parse()
+	body, err := p.parse(env.Runbooks)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func New(p Params, env exporters.Env) (*notify.Notifier, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return notify.New(p.Params, env, &hook{Way: way, params: p, receiver: env.Name, template: body, log: log})
+	return notify.New(p.Params, env, &hook{Way: way, params: p, receiver: env.Name, runbooks: env.Runbooks, template: body, log: log})
 }
 
 // hook is the notify.Sender.
@@ -71,6 +71,7 @@ type hook struct {
 
 	params   Params
 	receiver string
+	runbooks string             // where the pages of the runbook are
 	template *template.Template // nil: the standard JSON
 	log      *slog.Logger
 }

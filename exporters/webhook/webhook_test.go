@@ -196,7 +196,7 @@ func TestTheBodyIsAlertmanagersWebhookJSON(t *testing.T) {
 		t.Fatalf("%d messages, want one for the two that opened and one for the end", len(got))
 	}
 	annotations := func(extra ...string) map[string]any {
-		all := map[string]any{"summary": "chat failed 3 times in a row", "blame": "provider", "incident": "01KINCIDENT", "runbook": "api-down", "value": "3", "threshold": "3"}
+		all := map[string]any{"summary": "chat failed 3 times in a row", "blame": "provider", "incident": "01KINCIDENT", "runbook": "api-down", "runbook_url": exporters.Runbooks + "api-down.md", "value": "3", "threshold": "3"}
 		for i := 0; i < len(extra); i += 2 {
 			all[extra[i]] = extra[i+1]
 		}

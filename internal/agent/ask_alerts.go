@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/exporters"
 	"github.com/windsock-monitor/windsock/internal/alerting"
 	"github.com/windsock-monitor/windsock/internal/alerts"
 )
@@ -77,9 +78,15 @@ func (v *Values) UnmarshalJSON(data []byte) error {
 
 func (a *Agent) listAlerts(w http.ResponseWriter, _ *http.Request) {
 	view := a.alerts.View()
-	out := AlertsAnswer{Alerts: view.Alerts, Rules: []RuleAnswer{}, Mutes: []MuteAnswer{}}
+	out := AlertsAnswer{Alerts: slices.Clone(view.Alerts), Rules: []RuleAnswer{}, Mutes: []MuteAnswer{}}
 	if out.Alerts == nil {
 		out.Alerts = []checks.Alert{}
+	}
+	a.mu.Lock()
+	runbooks := a.gen.cfg.Runbook.URL
+	a.mu.Unlock()
+	for i := range out.Alerts {
+		out.Alerts[i].Runbook = exporters.RunbookURL(out.Alerts[i].Runbook, runbooks)
 	}
 	for i := range view.Rules {
 		out.Rules = append(out.Rules, ruleAnswer(&view.Rules[i], view.Alerts))

@@ -111,7 +111,7 @@ func (a *Agent) exporterEnv(ctx context.Context, gen *generation, e *config.Expo
 	})
 	return exporters.Env{
 		Log: a.o.Log.With("exporter", e.Name), Name: e.Name, Version: a.o.Version, Instance: a.store.Instance(),
-		Location: gen.cfg.Location, Labels: gen.cfg.Labels, State: state, Warm: warm, Network: gen.network,
+		Location: gen.cfg.Location, Runbooks: gen.cfg.Runbook.URL, Labels: gen.cfg.Labels, State: state, Warm: warm, Network: gen.network,
 		Stdout: a.o.Stdout, Getenv: a.o.Getenv,
 		Unclean: gen.unclean,
 	}

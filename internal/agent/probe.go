@@ -297,7 +297,8 @@ func buildToTry(cfg *config.Config, e *config.Exporter, network *outbound.Networ
 		if kind.Name == e.Kind {
 			return kind.New(e.With, exporters.Env{
 				Log: o.Log, Name: e.Name, Version: o.Version, Instance: "validate", Location: cfg.Location, Labels: cfg.Labels,
-				Network: network, Stdout: discard{}, Getenv: o.Getenv, Probing: true,
+				Runbooks: cfg.Runbook.URL,
+				Network:  network, Stdout: discard{}, Getenv: o.Getenv, Probing: true,
 			})
 		}
 	}

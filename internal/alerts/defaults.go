@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/internal/runbook"
 )
 
 // Builtin are the rules that ship with the agent, in the order of the documentation. They are made anew at each call, and
@@ -17,7 +18,8 @@ func Builtin() []Rule {
 	for i := range rules {
 		r := &rules[i]
 		r.Builtin = true
-		r.Runbook = r.Name
+		page, _ := runbook.ForRule(r.Name)
+		r.Runbook = string(page)
 	}
 	return rules
 }

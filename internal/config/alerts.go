@@ -9,6 +9,7 @@ import (
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/alerts"
+	"github.com/windsock-monitor/windsock/internal/runbook"
 )
 
 const (
@@ -124,7 +125,7 @@ func (b *builder) overlay(path string, r *rule, out *alerts.Rule) {
 		out.Labels = r.Labels
 	}
 	if replace(&out.Runbook, r.Runbook) {
-		b.runbook(path+".runbook", out.Runbook)
+		out.Runbook = b.runbook(path+".runbook", out.Runbook)
 	}
 	for key, text := range map[string]struct {
 		given *string
@@ -204,11 +205,15 @@ func templateFault(err error) string {
 }
 
 // runbook is the name of a text or a URL.
-func (b *builder) runbook(path, text string) {
-	if text == "" || isName(text) || regexp.MustCompile(`^https?://[^\s/?#]+`).MatchString(text) && !strings.ContainsAny(text, " \t\n") {
-		return
+func (b *builder) runbook(path, text string) string {
+	if page, ok := runbook.ForRule(text); ok {
+		return string(page)
 	}
-	b.add(b.at(path), "", "found %s, want the name of a built-in text, such as high-latency, or a URL", quote(text))
+	if text == "" || isName(text) || regexp.MustCompile(`^https?://[^\s/?#]+`).MatchString(text) && !strings.ContainsAny(text, " \t\n") {
+		return text
+	}
+	b.add(b.at(path), "", "found %s, want the name of a page of the runbook, such as auth-failure, or a URL", quote(text))
+	return text
 }
 
 // attributes are names that may stand in a list of them.

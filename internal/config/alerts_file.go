@@ -31,7 +31,7 @@ type rule struct {
 	AbsentAfter   window            `yaml:"absent_after" jsonschema_description:"Without a sample for so long there is no data, which is told: a duration, or 3 intervals of the check's schedule."`
 	GroupBy       *[]string         `yaml:"group_by" jsonschema_description:"Attributes by which there is one alert each. Absent: check, and for a gauge its own. Empty: one alert."`
 	Labels        map[string]string `yaml:"labels" jsonschema_description:"Labels on the alert, for routing."`
-	Runbook       *string           `yaml:"runbook" jsonschema_description:"What to do: the name of a built-in text, or a URL."`
+	Runbook       *string           `yaml:"runbook" jsonschema_description:"What to do: the name of a page of docs/runbook, or of a built-in rule, whose page it has then, or a URL."`
 	Summary       *string           `yaml:"summary" jsonschema_description:"One line: what is wrong. A template: {{seconds .Value}}, {{.Labels.check}}."`
 	Impact        *string           `yaml:"impact" jsonschema_description:"One line: who feels it. A template."`
 	Action        *string           `yaml:"action" jsonschema_description:"One line: what to do first. A template."`

@@ -1,11 +1,12 @@
-// Command docgen writes the pages of the documentation that are made of code: docs/checks/*.md, docs/causes.md, and the table
-// of the built-in rules in docs/alerts.md.
+// Command docgen writes the pages of the documentation that are made of code: docs/checks/*.md, docs/causes.md, the table of
+// the built-in rules in docs/alerts.md, and docs/runbook/*.md.
 // A test fails when they are stale.
 package main
 
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -37,7 +38,33 @@ func write(out string) error {
 			return fmt.Errorf("writing a page: %w", err)
 		}
 	}
+	if err := writeRunbook(out); err != nil {
+		return err
+	}
 	return writeRules(filepath.Join(out, "alerts.md"))
+}
+
+func writeRunbook(out string) error {
+	rules := alerts.Builtin()
+	written := map[string][]byte{}
+	for _, name := range pages.Written() {
+		page, err := os.ReadFile(filepath.Join(out, filepath.FromSlash(name))) //nolint:gosec // the path is the developer's
+		if err != nil {
+			return fmt.Errorf("reading a page of the runbook: %w", err)
+		}
+		written[name] = page
+	}
+	made, err := pages.WithRunbook(written, rules)
+	if err != nil {
+		return fmt.Errorf("rendering the runbook: %w", err)
+	}
+	maps.Copy(made, pages.Runbook(rules))
+	for name, text := range made {
+		if err := os.WriteFile(filepath.Join(out, filepath.FromSlash(name)), text, 0o644); err != nil { //nolint:gosec // pages are for everybody to read
+			return fmt.Errorf("writing a page: %w", err)
+		}
+	}
+	return nil
 }
 
 func writeRules(path string) error {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/exporters"
 )
 
 const (
@@ -93,13 +94,37 @@ func ofCause(cause checks.Cause) Branch {
 // ForRule is the page of a built-in rule: an end of the tree where the rule says the same thing, else a page of its own, which
 // Pages does not list and RulePages does.
 func ForRule(rule string) (Branch, bool) {
-	for _, p := range slices.Concat(Pages(), RulePages()) {
-		if slices.Contains(p.Related, rule) {
-			return p.Branch, true
+	for _, e := range slices.Concat(ends(), own()) {
+		if slices.Contains(e.rules, rule) {
+			return e.branch, true
 		}
 	}
 	return "", false
 }
+
+// Hint is what is different where a built-in rule fires that shares its page with others; "" for one that does not.
+func Hint(rule string) string {
+	switch rule {
+	case "traffic-auth-failure":
+		return "does auth-failure fire, too? Then the key is bad everywhere; else the application has another key than the agent."
+	case "traffic-rate-limited":
+		return "the application is refused, whether or not the agent's few calls are: its own traffic is what reaches the limit."
+	case "rate-limited":
+		return "a P1 is an allowance of zero, which waiting does not mend: go on with no-allowance.md."
+	case "traffic-high-latency":
+		return "are the probes slow, too? Then go on here; if they are quick, look at the application's prompts, queues and pools."
+	case "quota-exhausted":
+		return "the month's allowance is used up; nothing is answered until it is raised or the month ends."
+	case "spend-unusual":
+		return "it compares with the same hour of other days: what changed since yesterday?"
+	case "traffic-cost-spike":
+		return "the sum is the application's own count, by the prices that it knows; cost-spike is by the source that the agent believed."
+	}
+	return ""
+}
+
+// Link is where the branch's page can be read.
+func (s Setting) Link(b Branch) string { return exporters.RunbookURL(string(b), s.URL) }
 
 // Pages are those of the ends of the decision tree, in the order in which the tree asks, with placeholders in their commands.
 func Pages() []Page { return filled(ends()) }
@@ -121,11 +146,12 @@ func (b Branch) Page(s Setting) Page {
 type entry struct {
 	branch Branch
 	page   func(Setting) Page
+	rules  []string // whose page it is
 }
 
 func (e entry) filled(s Setting) Page {
 	p := e.page(s)
-	p.Branch = e.branch
+	p.Branch, p.Related = e.branch, slices.Clone(e.rules)
 	return p
 }
 
@@ -139,26 +165,26 @@ func filled(entries []entry) []Page {
 
 func ends() []entry {
 	return []entry{
-		{Configuration, configurationPage},
-		{LocalNetwork, localNetworkPage},
-		{DNS, dnsPage},
-		{Connect, connectPage},
-		{Proxy, proxyPage},
-		{TLS, tlsPage},
-		{Key, keyPage},
-		{Forbidden, forbiddenPage},
-		{Payment, paymentPage},
-		{NoAllowance, noAllowancePage},
-		{RateLimited, rateLimitedPage},
-		{Capacity, capacityPage},
-		{Server, serverPage},
-		{Timeout, timeoutPage},
-		{BadAnswer, badAnswerPage},
-		{ModelGone, modelGonePage},
-		{BadRequest, badRequestPage},
-		{Application, applicationPage},
-		{Cost, costPage},
-		{Nobody, nobodyPage},
-		{CannotTell, cannotTellPage},
+		{Configuration, configurationPage, nil},
+		{LocalNetwork, localNetworkPage, nil},
+		{DNS, dnsPage, nil},
+		{Connect, connectPage, nil},
+		{Proxy, proxyPage, nil},
+		{TLS, tlsPage, nil},
+		{Key, keyPage, []string{"auth-failure", "traffic-auth-failure"}},
+		{Forbidden, forbiddenPage, nil},
+		{Payment, paymentPage, []string{"payment"}},
+		{NoAllowance, noAllowancePage, []string{"quota-exhausted"}},
+		{RateLimited, rateLimitedPage, []string{"rate-limited", "traffic-rate-limited"}},
+		{Capacity, capacityPage, nil},
+		{Server, serverPage, nil},
+		{Timeout, timeoutPage, []string{"high-latency", "traffic-high-latency"}},
+		{BadAnswer, badAnswerPage, nil},
+		{ModelGone, modelGonePage, []string{"model-gone"}},
+		{BadRequest, badRequestPage, nil},
+		{Application, applicationPage, []string{"app-down"}},
+		{Cost, costPage, []string{"cost-spike", "spend-unusual", "traffic-cost-spike"}},
+		{Nobody, nobodyPage, nil},
+		{CannotTell, cannotTellPage, nil},
 	}
 }

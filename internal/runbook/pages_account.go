@@ -21,7 +21,6 @@ func keyPage(s Setting) Page {
 		Escalate: "At once to who owns the account at the provider.",
 		Over:     "It is over when calls with the new key are answered and the old key is shown to be refused.",
 		Items:    []string{"Rotate keys by a calendar, before somebody has to", "Keep a fallback key, and have a check of the kind `credentials` try it", "Have the application read its key anew without a restart", "Find out why the key ended, and who knew"},
-		Related:  []string{"auth-failure", "traffic-auth-failure"},
 	}
 }
 
@@ -83,7 +82,6 @@ func paymentPage(Setting) Page {
 		Escalate: "At once to who pays.",
 		Over:     "It is over when calls are answered.",
 		Items:    []string{"Set an alert well below the spending limit", "Say who may raise the limit at night", "Bound what one request, one user and one job may spend"},
-		Related:  []string{"payment"},
 	}
 }
 
@@ -105,7 +103,6 @@ func noAllowancePage(Setting) Page {
 		Escalate: "At once to who may change the plan.",
 		Over:     "It is over when calls are answered; after a month's end look again whether it comes back.",
 		Items:    []string{"Watch the month's usage, and warn at half of it", "Have each model's allowance in the limits page before it is used"},
-		Related:  []string{"quota-exhausted"},
 	}
 }
 
@@ -129,7 +126,6 @@ func rateLimitedPage(Setting) Page {
 		Escalate: "Within the hour to who owns the account, for a higher limit; at once where the allowance is zero (no-allowance.md).",
 		Over:     "It is over when calls have been answered without 429 for a quarter of an hour of usual traffic.",
 		Items:    []string{"Bound concurrency and tokens in the application, below the limit", "Prove the backoff against `windsock simulate`", "Ask for a limit that fits the traffic", "Warn earlier: the rule headroom-low"},
-		Related:  []string{"rate-limited", "traffic-rate-limited"},
 	}
 }
 
@@ -154,6 +150,5 @@ func costPage(s Setting) Page {
 		Escalate: "Within 4 hours to the owner of the budget; at once if it doubles again.",
 		Over:     "It is over when the last hour is as the hour usually is.",
 		Items:    []string{"Bound what one request, one user and one job may spend", "Set a spending limit at the provider, and an alert well below it", "Have the cost of a release compared before it is rolled out (`windsock gate`)"},
-		Related:  []string{"cost-spike", "spend-unusual", "traffic-cost-spike"},
 	}
 }

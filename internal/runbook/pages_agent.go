@@ -20,7 +20,6 @@ func trafficAPIDownPage(s Setting) Page {
 		Escalate:    "At once to the application's team, or as api-down.md says where that fires too.",
 		Over:        "It is over when the rate has been below the threshold for a quarter of an hour.",
 		Items:       []string{"Have a probe take the same way as the application: region, proxy, key, model"},
-		Related:     []string{"traffic-api-down"},
 	}
 }
 
@@ -40,7 +39,6 @@ func trafficCircuitOpenPage(s Setting) Page {
 		Escalate:    "After one hour to the application's team; at once where there is no fallback.",
 		Over:        "It is over when its breaker is closed on every instance.",
 		Items:       []string{"Does the breaker count what it should? A 401 or a 400 is no reason to open it", "Have the fallback tried regularly"},
-		Related:     []string{"traffic-circuit-open"},
 	}
 }
 
@@ -62,7 +60,6 @@ func exportHeldPage(Setting) Page {
 		Escalate: "To the owner of the backend, before the exporter's `max_age` is over: what waits is dropped then, and counted.",
 		Over:     "It is over when records are delivered.",
 		Items:    []string{"Have alerts go by two routes that share no key", "Rotate the backend's key by a calendar"},
-		Related:  []string{"export-held"},
 	}
 }
 
@@ -84,7 +81,6 @@ func exportBehindPage(Setting) Page {
 		Escalate: "Within 4 hours to the owner of the backend.",
 		Over:     "It is over when nothing old waits.",
 		Items:    []string{"Have the backend's own outages known to who reads the dashboards"},
-		Related:  []string{"export-behind"},
 	}
 }
 
@@ -107,7 +103,6 @@ func storeDegradedPage(Setting) Page {
 		Escalate: "At once to who runs the host.",
 		Over:     "It is over when the store is written again; what was in memory is kept.",
 		Items:    []string{"Have the disk watched, with a warning days before it is full", "Give the agent's state a disk of its own"},
-		Related:  []string{"store-degraded"},
 	}
 }
 
@@ -130,7 +125,6 @@ func reloadRefusedPage(Setting) Page {
 		Escalate: "Not needed; a restart with this file would end the agent, so do not wait for long.",
 		Over:     "It is over when a reload is taken.",
 		Items:    []string{"Check the file before it is deployed: `windsock validate --quiet` in the pipeline"},
-		Related:  []string{"reload-refused"},
 	}
 }
 
@@ -152,6 +146,5 @@ func heartbeatFailedPage(Setting) Page {
 		Escalate: "Within 4 hours to who owns the switch.",
 		Over:     "It is over when a heartbeat is taken.",
 		Items:    []string{"Have the switch alarm by a way that does not share the agent's network"},
-		Related:  []string{"heartbeat-failed"},
 	}
 }

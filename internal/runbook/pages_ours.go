@@ -18,7 +18,6 @@ func applicationPage(s Setting) Page {
 		Escalate:    "At once to the application's team.",
 		Over:        "It is over when the application's own path has been well for 5 minutes: health and smoke test, as users go.",
 		Items:       []string{"Have the release watched while it is rolled out (`windsock gate`)", "Have the health route say what is wrong, and for how long", "Add a test that would have seen it before the release"},
-		Related:     []string{"app-down"},
 	}
 }
 

@@ -64,7 +64,6 @@ func timeoutPage(Setting) Page {
 		Escalate: "After one hour, or when people complain, within the team; to the provider's support where only its first byte is slow.",
 		Over:     "It is over when the 95th percentile has been below the threshold for a quarter of an hour.",
 		Items:    []string{"Have a deadline in every call, shorter than the patience of who waits", "Have a latency objective by phase, and an alert on it", "Bound the queue before the provider"},
-		Related:  []string{"high-latency", "traffic-high-latency"},
 	}
 }
 
@@ -108,7 +107,6 @@ func modelGonePage(Setting) Page {
 		Escalate: "Within the hour to the application's team.",
 		Over:     "It is over when nothing asks for the model any more, or it answers.",
 		Items:    []string{"Have retirements watched (the rule model-retiring), with an owner", "Have the models in the settings, not in the code", "Try the replacement before the end, with the application's own questions"},
-		Related:  []string{"model-gone"},
 	}
 }
 

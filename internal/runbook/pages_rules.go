@@ -5,23 +5,23 @@ import "github.com/windsock-monitor/windsock/checks"
 // own are the pages of the built-in rules that are no end of the tree. Each is named like its rule.
 func own() []entry {
 	return []entry{
-		{"api-down", apiDownPage},
-		{"check-failing", checkFailingPage},
-		{"circuit-open", circuitOpenPage},
-		{"certificate-expiring", certificateExpiringPage},
-		{"blind", blindPage},
-		{"headroom-low", headroomLowPage},
-		{"budget-exhausted", budgetExhaustedPage},
-		{"price-unknown", priceUnknownPage},
-		{"model-retiring", modelRetiringPage},
-		{"alias-moved", aliasMovedPage},
-		{"traffic-api-down", trafficAPIDownPage},
-		{"traffic-circuit-open", trafficCircuitOpenPage},
-		{"export-held", exportHeldPage},
-		{"export-behind", exportBehindPage},
-		{"store-degraded", storeDegradedPage},
-		{"reload-refused", reloadRefusedPage},
-		{"heartbeat-failed", heartbeatFailedPage},
+		{"api-down", apiDownPage, []string{"api-down"}},
+		{"check-failing", checkFailingPage, []string{"check-failing"}},
+		{"circuit-open", circuitOpenPage, []string{"circuit-open"}},
+		{"certificate-expiring", certificateExpiringPage, []string{"certificate-expiring"}},
+		{"blind", blindPage, []string{"blind"}},
+		{"headroom-low", headroomLowPage, []string{"headroom-low"}},
+		{"budget-exhausted", budgetExhaustedPage, []string{"budget-exhausted"}},
+		{"price-unknown", priceUnknownPage, []string{"price-unknown"}},
+		{"model-retiring", modelRetiringPage, []string{"model-retiring"}},
+		{"alias-moved", aliasMovedPage, []string{"alias-moved"}},
+		{"traffic-api-down", trafficAPIDownPage, []string{"traffic-api-down"}},
+		{"traffic-circuit-open", trafficCircuitOpenPage, []string{"traffic-circuit-open"}},
+		{"export-held", exportHeldPage, []string{"export-held"}},
+		{"export-behind", exportBehindPage, []string{"export-behind"}},
+		{"store-degraded", storeDegradedPage, []string{"store-degraded"}},
+		{"reload-refused", reloadRefusedPage, []string{"reload-refused"}},
+		{"heartbeat-failed", heartbeatFailedPage, []string{"heartbeat-failed"}},
 	}
 }
 
@@ -41,7 +41,6 @@ func apiDownPage(Setting) Page {
 		Escalate:    "At once if it is P1; after 15 minutes to the provider's support, with the request ids of failed runs.",
 		Over:        "It is over when calls are answered again; the alert resolves with the next good runs.",
 		Items:       []string{"Have the fallback tried regularly", "Have a check for each model and way that the application depends on"},
-		Related:     []string{"api-down"},
 	}
 }
 
@@ -64,7 +63,6 @@ func checkFailingPage(Setting) Page {
 		Escalate: "Within 4 hours to the owner of the check.",
 		Over:     "It is over when the check is well again.",
 		Items:    []string{"Give each check an owner", "Have what the check expects changed with what it looks at"},
-		Related:  []string{"check-failing"},
 	}
 }
 
@@ -86,7 +84,6 @@ func circuitOpenPage(Setting) Page {
 		Escalate: "With the alert that explains it.",
 		Over:     "It is over when the breaker is closed.",
 		Items:    []string{"Is the breaker's reset as short as the budget allows?"},
-		Related:  []string{"circuit-open"},
 	}
 }
 
@@ -108,7 +105,6 @@ func certificateExpiringPage(Setting) Page {
 		Escalate: "Three days before the end to who owns the host.",
 		Over:     "It is over when the new certificate is seen.",
 		Items:    []string{"Have certificates renew by themselves, and watch that they do", "Write down who owns each certificate"},
-		Related:  []string{"certificate-expiring"},
 	}
 }
 
@@ -130,7 +126,6 @@ func blindPage(Setting) Page {
 		Escalate: "The next business day; at once if the check is your only view of the provider.",
 		Over:     "It is over when a run is judged again.",
 		Items:    []string{"Have what matters watched by two checks that do not share a source"},
-		Related:  []string{"blind"},
 	}
 }
 
@@ -153,7 +148,6 @@ func headroomLowPage(Setting) Page {
 		Escalate: "If it comes every day, to the owner of the account: ask for a higher limit.",
 		Over:     "It is over when the headroom has been above the threshold for 5 minutes.",
 		Items:    []string{"Ask for a limit that fits the traffic of the next half year", "Give batch work a key and a workspace of its own"},
-		Related:  []string{"headroom-low"},
 	}
 }
 
@@ -176,7 +170,6 @@ func budgetExhaustedPage(Setting) Page {
 		Escalate: "Within 4 hours, if the provider must be watched meanwhile: watch it by hand.",
 		Over:     "It is over when paid checks run.",
 		Items:    []string{"Have the budget fit the schedule with room for an incident, in which checks run more often"},
-		Related:  []string{"budget-exhausted"},
 	}
 }
 
@@ -198,7 +191,6 @@ func priceUnknownPage(Setting) Page {
 		Escalate: "Not needed.",
 		Over:     "It is over when the price is known.",
 		Items:    []string{"Give the price of a model before it is used"},
-		Related:  []string{"price-unknown"},
 	}
 }
 
@@ -221,7 +213,6 @@ func modelRetiringPage(Setting) Page {
 		Escalate: "A week before the end to who owns the application.",
 		Over:     "It is over when nothing names the model any more.",
 		Items:    []string{"Have the models in the settings, not in the code", "Keep the list of who uses which model: `windsock models --output markdown`"},
-		Related:  []string{"model-retiring"},
 	}
 }
 
@@ -243,6 +234,5 @@ func aliasMovedPage(s Setting) Page {
 		Escalate: "The next business day, and only if answers got worse.",
 		Over:     "It is over when a day has passed.",
 		Items:    []string{"Pin models where answers must not change"},
-		Related:  []string{"alias-moved"},
 	}
 }

@@ -76,6 +76,7 @@ func installed() map[string]string {
 		"/usr/share/doc/windsock/third-party-licenses.gz":    "-rw-r--r--",
 		"/usr/share/doc/windsock/docs/configuration.md":      "-rw-r--r--",
 		"/usr/share/doc/windsock/docs/operations/install.md": "-rw-r--r--",
+		"/usr/share/doc/windsock/docs/runbook/api-down.md":   "-rw-r--r--",
 	}
 }
 

@@ -40,6 +40,7 @@ func pieces() []piece {
 		{"docs/checks/*.md", "root/usr/share/doc/windsock/docs/checks", 0o644},
 		{"docs/exporters/*.md", "root/usr/share/doc/windsock/docs/exporters", 0o644},
 		{"docs/operations/*.md", "root/usr/share/doc/windsock/docs/operations", 0o644},
+		{"docs/runbook/*.md", "root/usr/share/doc/windsock/docs/runbook", 0o644},
 		{"docs/plugins/*.md", "root/usr/share/doc/windsock/docs/plugins", 0o644},
 		{"schedules.schema.json", "root/usr/share/windsock/schedules.schema.json", 0o644},
 	}

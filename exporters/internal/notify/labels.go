@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/exporters/internal/wording"
 )
 
 // Labels are the alert's labels as Alertmanager and those who read its messages know them: alertname is the rule, severity
@@ -29,8 +30,9 @@ func Labels(a *checks.Alert) map[string]string {
 	return labels
 }
 
-// Annotations are what the alert says to people, as Alertmanager's annotations. Empty ones are left out.
-func Annotations(a *checks.Alert) map[string]string {
+// Annotations are what the alert says to people, as Alertmanager's annotations. Empty ones are left out. The runbook's page is below
+// runbooks, or where it ships.
+func Annotations(a *checks.Alert, runbooks string) map[string]string {
 	all := map[string]string{
 		"summary": a.Summary, "diagnosis": a.Diagnosis, "impact": a.Impact, "action": a.Action, "blame": string(a.Blame),
 		"incident": a.Incident, "commander": a.Commander, "runbook": a.Runbook, "value": number(a.Value), "threshold": number(a.Threshold),
@@ -38,8 +40,8 @@ func Annotations(a *checks.Alert) map[string]string {
 	if a.State != checks.AlertFiring && a.State != checks.AlertResolved {
 		all["state"] = string(a.State)
 	}
-	if strings.HasPrefix(a.Runbook, "https://") || strings.HasPrefix(a.Runbook, "http://") {
-		all["runbook_url"], all["runbook"] = a.Runbook, ""
+	if all["runbook_url"] = wording.Runbook(a, runbooks); strings.Contains(a.Runbook, "://") {
+		all["runbook"] = ""
 	}
 	if !a.RespondBy.IsZero() && a.State.Open() {
 		all["respond_by"] = a.RespondBy.UTC().Format(time.RFC3339)

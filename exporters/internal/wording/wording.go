@@ -15,9 +15,6 @@ import (
 	"github.com/windsock-monitor/windsock/exporters"
 )
 
-// Runbooks is where the built-in runbooks can be read, for a name to follow.
-const Runbooks = "https://github.com/windsock-monitor/windsock/blob/main/docs/runbooks.md#"
-
 // Drill begins whatever is said of an alert that a drill brought about.
 const Drill = "DRILL "
 
@@ -77,18 +74,8 @@ func Labels(a *checks.Alert, n int) []string {
 	return all
 }
 
-// Runbook is the URL of an alert's runbook: one that it has, or that of a built-in one below base. "" where there is none.
-func Runbook(a *checks.Alert, base string) string {
-	if u, err := url.Parse(a.Runbook); err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" {
-		return u.String()
-	}
-	if base == "" || a.Runbook == "" || strings.ContainsFunc(a.Runbook, notOfName) {
-		return ""
-	}
-	return base + a.Runbook
-}
-
-func notOfName(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' }
+// Runbook is the URL of an alert's runbook: one that it has, or a page below base, "" being those that ship. "" where it has none.
+func Runbook(a *checks.Alert, base string) string { return exporters.RunbookURL(a.Runbook, base) }
 
 // NextUpdate is by when people hear more of an open alert: its RespondBy, else what its severity gives from when it began.
 // The time is zero where only the words say it.
@@ -110,7 +97,7 @@ func NextUpdate(a *checks.Alert) (by time.Time, words string) {
 	return from.Add(within), ""
 }
 
-// ValidBase checks a base for Runbook.
+// ValidBase checks a base for Runbook. "" is one.
 func ValidBase(key, base string) error {
 	u, err := url.Parse(base)
 	if base != "" && (err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.User != nil) {

@@ -210,13 +210,13 @@ func (v *view) runbook() {
 	case text == "":
 		v.add(v.rule, Finding{
 			Field: "name", Kind: Runbook, Severity: Warning, Text: "the rule " + v.rule.Name + " has no runbook: who is woken by it is not told what to do",
-			Hint: "give `runbook:`, a URL or the name of a built-in text such as high-latency",
+			Hint: "give `runbook:`, a URL or the name of a page or a built-in rule, such as high-latency",
 		})
 	case strings.Contains(text, "://"):
-	case v.shipped[text] == nil:
+	case !slices.Contains(pagesOfRunbook(), text):
 		v.add(v.rule, Finding{
 			Field: "runbook", Kind: Runbook, Severity: Warning, Text: "no built-in text is called " + quote(text),
-			Hint: or(near(text, keys(v.shipped)), "give a URL, or one of the names in docs/runbooks.md"),
+			Hint: or(near(text, pagesOfRunbook()), "give a URL, or one of the names in docs/runbook/README.md"),
 		})
 	}
 }

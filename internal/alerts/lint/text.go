@@ -10,6 +10,7 @@ import (
 
 	"github.com/windsock-monitor/windsock/internal/alerts"
 	"github.com/windsock-monitor/windsock/internal/nearest"
+	"github.com/windsock-monitor/windsock/internal/runbook"
 )
 
 const most = 3 // names in one text
@@ -86,4 +87,14 @@ func runs(n int) string {
 		return "two runs"
 	}
 	return fmt.Sprintf("%d runs", n)
+}
+
+// pagesOfRunbook are the names that a rule may give: of the pages that ship, and of the built-in rules, each of which has one.
+func pagesOfRunbook() []string {
+	var all []string
+	for _, p := range slices.Concat(runbook.Pages(), runbook.RulePages()) {
+		all = append(all, string(p.Branch))
+		all = append(all, p.Related...)
+	}
+	return all
 }

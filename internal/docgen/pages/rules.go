@@ -44,7 +44,7 @@ func ruleTables(rules []alerts.Rule) string {
 		fmt.Fprintf(&b, "### %s\n\n| rule | severity | fires when | one alert for each | from |\n|---|---|---|---|---|\n", part.title)
 		for j := range rules {
 			if r := &rules[j]; r.Layer == part.layer {
-				fmt.Fprintf(&b, "| [%s](runbooks.md#%s) | %s | %s | %s | %s |\n", r.Name, r.Runbook, severities(r), cell(firesWhen(r)), each(r), cell(paragraph(r.Doc)))
+				fmt.Fprintf(&b, "| [%s](runbook/%s.md) | %s | %s | %s | %s |\n", r.Name, r.Runbook, severities(r), cell(firesWhen(r)), each(r), cell(paragraph(r.Doc)))
 			}
 		}
 	}
