@@ -108,9 +108,6 @@ type Mention struct {
 // is none of its business. Files that are no text are passed over by their content; pipes, sockets and devices are never
 // opened. The error is for a directory that cannot be opened and for the end of ctx; the Result then is what was seen
 // until then.
-//
-// On two processors 200,000 files of 1.2 KB take 9 s where the kernel has them cached, with 6 MiB of heap:
-// go test ./internal/scan -run - -bench Tree -benchtime 1x.
 func Dir(ctx context.Context, dir string, o Options) (Result, error) {
 	o.Files = cmp.Or(o.Files, DefaultFiles)
 	o.FileBytes = cmp.Or(o.FileBytes, DefaultFileBytes)
