@@ -133,13 +133,21 @@ func (f *finding) sdk() {
 // hasRequest says whether what stands between brackets names a model or holds one.
 func (f *finding) hasRequest(open, end int) bool {
 	a, _ := f.request(open, end)
-	for _, name := range []string{"model", "messages", "input", "inputs"} {
-		if _, ok := a.pairs[name]; ok {
-			return true
-		}
+	if asks(a) {
+		return true
 	}
 	for _, v := range a.loose {
 		if f.model.MatchString(f.literal(v)) {
+			return true
+		}
+	}
+	return false
+}
+
+// asks says whether a request has what one to a model has.
+func asks(a arguments) bool {
+	for _, name := range []string{"model", "messages", "prompt", "input", "inputs"} {
+		if _, ok := a.pairs[name]; ok {
 			return true
 		}
 	}
@@ -188,11 +196,12 @@ func (f *finding) arguments(at, open int, api string, generic bool) {
 	if generic && !f.ours && c.Model == "" {
 		return
 	}
-	if generic && c.Model == "" && f.otherModel(a) {
+	variable := a.spread || !object && f.variable(a)
+	if generic && c.Model == "" && (f.otherModel(a) || !variable && !asks(a)) {
 		return
 	}
 	f.fill(&c, a)
-	if !object && f.variable(a) {
+	if variable {
 		c.MaxTokens, c.Temperature = orUnclear(c.MaxTokens), orUnclear(c.Temperature)
 	}
 	f.call(at, c)
@@ -228,7 +237,10 @@ func (f *finding) variable(a arguments) bool {
 func (f *finding) modelOf(a arguments) string {
 	for _, name := range []string{"model", "modelname", "modelid"} {
 		if v, ok := a.pairs[name]; ok {
-			return f.modelIn(f.literal(v))
+			if text := f.literal(v); text != "" {
+				return f.modelIn(text)
+			}
+			return f.modelIn(f.constant(strings.TrimSpace(string(f.code[v.from:v.to]))))
 		}
 	}
 	for _, v := range a.loose {
@@ -237,6 +249,40 @@ func (f *finding) modelOf(a arguments) string {
 		}
 	}
 	return ""
+}
+
+// constant is the text of a string that a name in capitals is given in this text, once, or "".
+func (f *finding) constant(name string) string {
+	if !identifier(name) || strings.ToUpper(name) != name {
+		return ""
+	}
+	text := ""
+	for _, at := range f.uses(name, span{}) {
+		value := f.given(at + len(name))
+		if value < 0 {
+			continue
+		}
+		end := value + max(0, bytes.IndexByte(f.code[value:], '\n'))
+		literal := f.literal(span{value, end})
+		if text != "" || literal == "" {
+			return ""
+		}
+		text = literal
+	}
+	return text
+}
+
+// given is where the value begins that a name which ends at an offset is given there, with a type or without; or -1.
+func (f *finding) given(i int) int {
+	i = f.after(i, len(f.code), " ")
+	if i < len(f.code) && f.code[i] == ':' {
+		for i++; i < len(f.code) && (word(f.code[i]) || f.code[i] == ' ' || f.code[i] == '&'); i++ {
+		}
+	}
+	if i+1 >= len(f.code) || f.code[i] != '=' || f.code[i+1] == '=' || f.code[i+1] == '>' {
+		return -1
+	}
+	return f.after(i+1, len(f.code), " ")
 }
 
 func (f *finding) modelIn(text string) string {

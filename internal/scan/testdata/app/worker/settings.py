@@ -1,0 +1,7 @@
+import os
+
+API_KEY = os.environ["MISTRAL_API_KEY"]
+FALLBACK = os.environ.get("MISTRAL_FALLBACK_API_KEY", "BrJlVwdgn0ejv9XL62RDDi25EdEeSxuR")
+SESSION_SECRET = os.getenv("SESSION_SECRET_V2_2026")
+CHECKSUM_OF_PROMPTS = "sha256:bf3df301fd4f0a7136dba92547e4b345e0e18e07b98890f0a6356dd2e8462c7b"
+MODEL = "mistral-small-2603"
