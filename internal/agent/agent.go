@@ -59,6 +59,7 @@ type Agent struct {
 	spend     hourSpend // of the loop
 	pipeline  *pipeline.Pipeline
 	plugins   *plugins
+	drills    *drills
 	scheduler *schedule.Scheduler
 	server    *status.Server // nil where nothing is served
 	hand      sync.WaitGroup // runs by hand that are going on
@@ -106,6 +107,7 @@ func (a *Agent) assemble(ctx context.Context) error {
 	a.breakers = pipeline.NewBreakers(a.store, a.o.Log.With("part", "breaker"))
 	a.headrooms = pipeline.NewHeadrooms(a.store, a.o.Log.With("part", "headroom"))
 	a.plugins = &plugins{agent: a}
+	a.drills = &drills{a: a}
 	if err := a.plugins.foresee(ctx, nil, a.o.Config); err != nil {
 		return err
 	}
@@ -324,6 +326,7 @@ func (a *Agent) drain(base context.Context, scheduled <-chan error) error {
 	cut := time.AfterFunc(grace/2, a.pipeline.Cut)
 	err := <-scheduled
 	a.hand.Wait()
+	a.drills.end("the agent is stopping")
 	cut.Stop()
 	a.pipeline.Cut()
 	a.alerts.Stop() // what nobody delivers any more is for the next process to judge

@@ -78,7 +78,7 @@ func (v *Values) UnmarshalJSON(data []byte) error {
 
 func (a *Agent) listAlerts(w http.ResponseWriter, _ *http.Request) {
 	view := a.alerts.View()
-	out := AlertsAnswer{Alerts: slices.Clone(view.Alerts), Rules: []RuleAnswer{}, Mutes: []MuteAnswer{}}
+	out := AlertsAnswer{Alerts: slices.Concat(view.Alerts, view.Drill), Rules: []RuleAnswer{}, Mutes: []MuteAnswer{}}
 	if out.Alerts == nil {
 		out.Alerts = []checks.Alert{}
 	}

@@ -66,6 +66,7 @@ func (a *Agent) history(ctx context.Context) (history, error) {
 		h.now, h.open = now, book.List()
 		return incident.Outcome{}
 	})
+	h.open = append(h.open, a.alerts.DrillIncidents()...)
 	if err == nil {
 		err = a.store.Settle(ctx) // an incident that is not open any more is in its timeline
 	}

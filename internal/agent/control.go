@@ -182,6 +182,7 @@ func (a *Agent) controlRoutes() *http.ServeMux {
 	mux.HandleFunc("DELETE /v1/silences/{id}", a.byHand(a.endSilence))
 	mux.HandleFunc("POST /v1/store/compact", a.compact)
 	a.incidentRoutes(mux)
+	a.drillRoutes(mux)
 	mux.HandleFunc("GET /v1/plugins", a.plugins.serveList)
 	mux.HandleFunc("POST /v1/plugins/{name}/restart", a.byHand(a.plugins.serveRestart))
 	return mux

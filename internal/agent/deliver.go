@@ -62,6 +62,7 @@ func (a *Agent) exporters(gen *generation) error {
 		d.worker = delivery.New(delivery.Options{
 			Name: e.Name, Queue: a.store, MaxAge: e.MaxAge, Steady: a.steady, BatchSize: e.BatchSize, Timeout: e.Timeout, Replay: e.Replay,
 			Log: a.o.Log.With("exporter", e.Name), Alerts: a.openAlerts, WayOut: a.exportWayOut,
+			Took: func(alert *checks.Alert, ok bool) { a.drills.took(d, alert, ok) },
 			Open: func(ctx context.Context, state []byte) (exporters.Exporter, error) {
 				built, err := open(a.exporterEnv(ctx, gen, e, state))
 				if err != nil {
@@ -98,8 +99,8 @@ func (a *Agent) opener(e *config.Exporter) (func(exporters.Env) (exporters.Expor
 	}, nil
 }
 
-// openAlerts are the alerts that are open now; false while nobody judges yet. It is called by every worker, at any time.
-func (a *Agent) openAlerts() ([]checks.Alert, bool) { return a.alerts.Open() }
+// openAlerts are the alerts that are open now, those of a drill among them; false while nobody judges yet. It is called by every worker, at any time.
+func (a *Agent) openAlerts() ([]checks.Alert, bool) { return a.alerts.Told() }
 
 func (a *Agent) exporterEnv(ctx context.Context, gen *generation, e *config.Exporter, state []byte) exporters.Env {
 	warm, err := a.store.LastRecords(ctx)

@@ -65,6 +65,7 @@ func (a *Agent) reloadOnce(ctx, base context.Context) error {
 		a.plugins.settle(ctx, old.cfg)
 		return err
 	}
+	a.drills.end("the configuration was read again")
 	a.warnOfPrices(cfg, gen)
 	a.pipeline.Swap(union(gen.plan, old.plan)) // no slot finds its check gone, whichever schedule it is from
 	if err := a.scheduler.Swap(a.entries(ctx, cfg)); err != nil {
@@ -85,6 +86,7 @@ func (a *Agent) reloadOnce(ctx, base context.Context) error {
 	maps.DeleteFunc(a.last, func(name string, _ *checks.Report) bool { return !a.has(name) })
 	maps.DeleteFunc(a.since, func(name string, _ time.Time) bool { return !a.has(name) })
 	a.mu.Unlock()
+	a.drills.end("the configuration was read again") // one that began meanwhile
 	a.startDelivery(base)
 	a.heartbeat.Configure(gen.heartbeat())
 	if err := a.alerts.Replace(context.WithoutCancel(ctx), gen.alerting()); err != nil {

@@ -61,6 +61,7 @@ type Keeper struct {
 	silences []silenced // in the order in which they were made
 	mutes    []alerts.Mute
 	live     map[string]float64 // the values of Live that the engine has
+	drill    *Drill             // that goes on; nil for none
 }
 
 // New makes a keeper that judges nothing before Start.
@@ -85,8 +86,9 @@ func (k *Keeper) Start(ctx context.Context, last []*checks.Report) error {
 	changed = append(changed, k.mute(now, false)...)
 	wait := k.keep(now, step{changed: changed, said: []incident.Outcome{restored}})
 	reconciled := k.keep(now, step{said: []incident.Outcome{k.o.Book.Reconcile(now, k.setup.Engine.Alerts())}})
+	over := k.endDrill(ctx, now)
 	k.mu.Unlock()
-	return errors.Join(silencesErr, warmErr, wait(ctx), reconciled(ctx))
+	return errors.Join(silencesErr, warmErr, wait(ctx), reconciled(ctx), over(ctx))
 }
 
 // Run lets time move alerts until ctx ends.
@@ -300,14 +302,19 @@ func (k *Keeper) Open() (open []checks.Alert, known bool) {
 type View struct {
 	Alerts []checks.Alert
 	Rules  []alerts.Rule
-	Mutes  []alerts.Mute // that count now
+	Mutes  []alerts.Mute  // that count now
+	Drill  []checks.Alert // that a drill has opened
 }
 
 // View tells all at one moment.
 func (k *Keeper) View() View {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return View{k.current(), k.setup.Rules, append([]alerts.Mute(nil), k.mutes...)}
+	view := View{Alerts: k.current(), Rules: k.setup.Rules, Mutes: append([]alerts.Mute(nil), k.mutes...)}
+	if k.drill != nil {
+		view.Drill = k.drill.alerts()
+	}
+	return view
 }
 
 // Ack notes who answers an incident, which target names: by its id, the rule or the fingerprint of one of its alerts. The
@@ -320,6 +327,10 @@ func (k *Keeper) Ack(ctx context.Context, target, by, note string) error {
 	now := time.Now()
 	out, err := k.o.Book.Ack(now, target, by, note)
 	if err != nil {
+		if wait, ok := k.ackDrill(now, target, by, note); ok {
+			k.mu.Unlock()
+			return wait(ctx)
+		}
 		k.mu.Unlock()
 		return &unknownError{err}
 	}

@@ -134,6 +134,9 @@ func (r *round) count(batch []Entry, outcome exporters.Outcome) Counts {
 		rejected[RejectedPoints] += outcome.RejectedPoints
 		r.w.log.Warn("backend took the records but refused points of them", "points", outcome.RejectedPoints)
 	}
+	for i := range batch {
+		r.took(batch[i], !seen[i])
+	}
 	counts := Counts{Sent: int64(len(batch) - len(seen)), Rejected: rejected}
 	if len(seen) > 0 {
 		r.w.log.Warn("backend rejected records", "records", len(seen), "reasons", fmt.Sprint(rejected))
@@ -142,6 +145,13 @@ func (r *round) count(batch []Entry, outcome exporters.Outcome) Counts {
 		r.w.note(func(s *Status) { s.LastSentAt = time.Now() })
 	}
 	return counts
+}
+
+// took tells that the exporter is done with a record.
+func (r *round) took(e Entry, ok bool) {
+	if r.w.o.Took != nil && e.Record.Alert != nil {
+		r.w.o.Took(e.Record.Alert, ok)
+	}
 }
 
 // grow lets batches become larger again after they had to be smaller: slowly, for the backend's limit has not changed.
@@ -160,6 +170,7 @@ func (r *round) reject(ctx context.Context, bad Entry, err error) {
 	if exporters.IsSplit(err) {
 		reason = RejectedTooLarge
 	}
+	r.took(bad, false)
 	text := clean(err)
 	r.w.log.Warn("a record can never be accepted and is passed over", "record", bad.Record.ID, "reason", text)
 	r.well()

@@ -90,5 +90,11 @@ func (n *Notifier) Tells(fingerprint string) bool {
 	return told
 }
 
+// Takes reports whether people are told of such an alert when it opens. It may be called at any time by anyone.
+func (n *Notifier) Takes(a *checks.Alert) bool { return a.Muted == "" && n.route.takes(a) }
+
+// TellsEnds reports whether people are told of ends too. It may be called at any time by anyone.
+func (n *Notifier) TellsEnds() bool { return n.params.SendResolved }
+
 // Wants implements exporters.Selective.
 func (n *Notifier) Wants(t checks.RecordType) bool { return t == checks.TypeAlert }
