@@ -15,7 +15,8 @@ type redactor struct {
 	cookies *regexp.Regexp
 	scheme  *regexp.Regexp
 	address *regexp.Regexp
-	pair    *regexp.Regexp
+	name    *regexp.Regexp // and what assigns
+	value   *regexp.Regexp // what is assigned
 	form    *regexp.Regexp
 	jwt     *regexp.Regexp
 	mail    *regexp.Regexp
@@ -25,14 +26,15 @@ type redactor struct {
 func newRedactor() *redactor {
 	return &redactor{
 		pem:     regexp.MustCompile(`-----BEGIN [A-Z0-9 ]{1,40}-----(?:[\s\S]*?-----END [A-Z0-9 ]{1,40}-----|[\s\S]*)`),
-		cookies: regexp.MustCompile(`(?i)((?:^|[^a-z])(?:set-)?cookie["'\\]*\s*[:=]\s*["'\\\[]*)[^"'\\\r\n]+`),
-		scheme:  regexp.MustCompile(`(?i)((?:^|[^a-z])(?:bearer|basic|digest)[\s:]+)["']?([^\s"',;\\}\])>]{6,})`),
+		cookies: regexp.MustCompile(`(?i)((?:^|[^a-z])(?:set-)?cookie["'\\]*\s*[:=]\s*["'\\]*)[^"'\\\r\n]+`),
+		scheme:  regexp.MustCompile(`(?i)((?:^|[^a-z])(?:bearer|basic|digest|authorization["'\\]*\s*[:=]\s*["'\\]*token)[\s:]+)["']?[^\s"',;\\}\])>\[][^\s"',;\\}\])>]{5,}`),
 		address: regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]{0,20}://)[^\s/@"'<>]{1,256}@`),
-		pair:    regexp.MustCompile(`([A-Za-z_$][A-Za-z0-9_$.-]*)(\\*["']?\]?\s*(?:=>|:=|=|:)\s*)(\\*"(?:[^"\\\r\n]|\\[^"])*|'[^'\r\n]*|\[?[^\s"',;&\\}\]]+)`),
+		name:    regexp.MustCompile(`([A-Za-z_$][A-Za-z0-9_$.-]*)\\*["']?\]?\s*(?:=>|:=|=|:)\s*`),
+		value:   regexp.MustCompile(`^(\[?)(?:(")(?:[^"\\\r\n]|\\.)*|(\\+")(?:[^"\\\r\n]|\\[^"])*|(')[^'\r\n]*|[^\s"',;&\\}\]]+)`),
 		form:    regexp.MustCompile(`\b(?:A[KS]IA[A-Z0-9]{16}|gh[pousr]_[A-Za-z0-9]{16,}|github_pat_[A-Za-z0-9_]{16,}|glpat-[A-Za-z0-9_-]{16,}|xox[abeprs]-[A-Za-z0-9-]{8,}|[srp]k[-_][A-Za-z0-9_-]{12,}|AIza[A-Za-z0-9_-]{20,}|npm_[A-Za-z0-9]{16,}|hf_[A-Za-z0-9]{16,}|hvs\.[A-Za-z0-9_-]{12,}|SG\.[A-Za-z0-9_.-]{20,}|hooks\.slack\.com/services/[A-Za-z0-9/]+)`),
 		jwt:     regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)*`),
 		mail:    regexp.MustCompile(`[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}`),
-		run:     regexp.MustCompile(`[A-Za-z0-9_+/.~=-]{24,}`),
+		run:     regexp.MustCompile(`[A-Za-z0-9_+/.~-]{24,}=*`),
 	}
 }
 
@@ -52,7 +54,7 @@ func (r *redactor) redact(line string) string {
 	line = r.cookies.ReplaceAllString(line, "${1}"+Redacted)
 	line = r.scheme.ReplaceAllString(line, "${1}"+Redacted)
 	line = r.address.ReplaceAllString(line, "${1}"+Redacted+"@")
-	line = r.pair.ReplaceAllStringFunc(line, r.assigned)
+	line = r.assigned(line)
 	line = r.form.ReplaceAllString(line, Redacted)
 	line = r.jwt.ReplaceAllString(line, Redacted)
 	line = r.mail.ReplaceAllString(line, Redacted)
@@ -64,14 +66,33 @@ func (r *redactor) redact(line string) string {
 	})
 }
 
-// assigned is a pair of a name and a value, without the value where the name is a credential's.
-func (r *redactor) assigned(pair string) string {
-	m := r.pair.FindStringSubmatch(pair)
-	if m == nil || kindOf(m[1]) == "" || strings.HasPrefix(strings.Trim(m[3], `\"'[`), Redacted[1:9]) {
-		return pair
+// assigned takes out what is assigned to the name of a credential.
+func (r *redactor) assigned(line string) string {
+	var b strings.Builder
+	done := 0
+	for _, m := range r.name.FindAllStringSubmatchIndex(line, -1) {
+		if m[0] < done || kindOf(line[m[2]:m[3]]) == "" {
+			continue
+		}
+		v := r.value.FindStringSubmatchIndex(line[m[1]:])
+		if v == nil || schemed(line[m[1]:m[1]+v[1]]) {
+			continue
+		}
+		opened := v[3] // what opens the value stays: a bracket, a quote
+		for _, i := range []int{5, 7, 9} {
+			opened = max(opened, v[i])
+		}
+		b.WriteString(line[done:m[1]+opened] + Redacted)
+		done = m[1] + v[1]
 	}
-	value := strings.TrimLeft(m[3], `\"'[`)
-	return m[1] + m[2] + m[3][:len(m[3])-len(value)] + Redacted
+	return b.String() + line[done:]
+}
+
+// schemed says whether a value was taken out already, or is the scheme of an Authorization header, after which it was.
+func schemed(value string) bool {
+	value = strings.ToLower(strings.TrimLeft(value, `\"'[`))
+	scheme, _, _ := strings.Cut(value, " ")
+	return strings.HasPrefix(value, Redacted[1:9]) || scheme == "bearer" || scheme == "basic" || scheme == "digest" || scheme == "token"
 }
 
 // base64Body is a line of a key's or a certificate's body.
