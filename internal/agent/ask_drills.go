@@ -27,7 +27,7 @@ func (a *Agent) beginDrill(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusCreated, state)
 }
 
-// refuseDrill answers 400 to what was asked wrongly, and 409 to what cannot be at this moment.
+// refuseDrill answers 400 to what was asked wrongly, 409 to what cannot be at this moment, and 422 where no check could see it.
 func refuseDrill(w http.ResponseWriter, err error) {
 	status := http.StatusInternalServerError
 	if _, wrong := errors.AsType[*errAsked](err); wrong {
@@ -35,6 +35,9 @@ func refuseDrill(w http.ResponseWriter, err error) {
 	}
 	if _, busy := errors.AsType[*errNotNow](err); busy {
 		status = http.StatusConflict
+	}
+	if errors.Is(err, errUnseen) {
+		status = http.StatusUnprocessableEntity
 	}
 	http.Error(w, err.Error(), status)
 }

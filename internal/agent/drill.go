@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/exporters"
 	"github.com/windsock-monitor/windsock/internal/alerting"
 	"github.com/windsock-monitor/windsock/internal/breaker"
 	"github.com/windsock-monitor/windsock/internal/mirage"
@@ -51,6 +52,7 @@ type DrillFault struct {
 type DrillExpectation struct {
 	Rule     string            `json:"rule"`
 	Severity []checks.Severity `json:"severity,omitempty"` // any of these; absent: whatever it is
+	Seen     []string          `json:"seen_by,omitempty"`  // kinds of check any of which sees the fault; where none is drilled, the alert is not waited for
 	Lasting  bool              `json:"lasting,omitempty"`  // it does not end with the fault: its rule looks further back
 }
 
@@ -313,9 +315,10 @@ func (d *drill) routes(a *checks.Alert) []DrillRoute {
 	for _, e := range d.rig.deliveries {
 		r := DrillRoute{Exporter: e.name, Kind: e.kind, Wants: true, ends: true}
 		built := e.get()
-		if s, ok := built.(interface {
-			Wants(t checks.RecordType) bool
-		}); ok && !s.Wants(checks.TypeAlert) {
+		if s, ok := built.(exporters.Selective); ok && !s.Wants(checks.TypeAlert) {
+			continue
+		}
+		if _, page := built.(exporters.Handler); page { // of metrics, in which a drill leaves nothing
 			continue
 		}
 		if n, ok := built.(notifier); ok {
@@ -335,9 +338,11 @@ type notifier interface {
 
 // want notes which routes should tell the alert as it is now.
 func (d *drill) want(known *DrillAlert, a *checks.Alert) {
-	for i, fresh := range d.routes(a) {
-		if i < len(known.Routes) && known.Routes[i].Exporter == fresh.Exporter {
-			known.Routes[i].Wants = known.Routes[i].Wants || fresh.Wants
+	for _, fresh := range d.routes(a) {
+		for i := range known.Routes {
+			if r := &known.Routes[i]; r.Exporter == fresh.Exporter {
+				r.Wants, r.People, r.ends = r.Wants || fresh.Wants, fresh.People, fresh.ends
+			}
 		}
 	}
 }

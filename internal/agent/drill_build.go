@@ -93,7 +93,7 @@ func (p *drillPlan) judge(f *DrillFault) error {
 		if err := f.Validate(); err != nil {
 			return err
 		}
-	case "retired", "moved":
+	case modelRetired, modelMoved:
 		p.api = true
 		return nil
 	default:
@@ -229,10 +229,13 @@ func (a *Agent) drillConfig(real *generation, plan *drillPlan) (*config.Config, 
 		}
 	}
 	if len(cfg.Checks) == 0 {
-		return nil, askedWrongly("the configuration has no check that could see the scenario %s", plan.scenario)
+		return nil, errUnseen
 	}
 	return &cfg, nil
 }
+
+// errUnseen is a drill that would show nothing.
+var errUnseen = errors.New("the configuration has no check that could see it")
 
 // concerns reports whether a check could see what goes wrong.
 func (p *drillPlan) concerns(c *config.Check) bool {
@@ -275,13 +278,13 @@ func (a *Agent) rig(cfg *config.Config, real *generation, d *drill) (_ *drillRig
 		r.gen.plan.Jobs = append(r.gen.plan.Jobs, job)
 	}
 	for i := range d.plan.faults {
-		fault := d.plan.faults[i].Fault
+		faults := []mirage.Fault{d.plan.faults[i].Fault}
 		if how := d.plan.faults[i].UsedModel; how != "" {
-			if fault, err = usedModel(r.gen.modelsUsed(d.plan.provider), how); err != nil {
+			if faults, err = usedModel(r.gen.modelsUsed(d.plan.provider), how); err != nil {
 				return nil, err
 			}
 		}
-		r.faults = append(r.faults, fault)
+		r.faults = append(r.faults, faults...)
 	}
 	r.breakers = pipeline.NewBreakers(&forgetful{}, quiet)
 	settings := BreakersOf(cfg, r.gen.plan.Jobs)
@@ -360,13 +363,19 @@ func (r *drillRig) breakerPoints() []exporters.Point {
 	return slices.DeleteFunc(exporters.Points(record), func(p exporters.Point) bool { return p.Name != metricBreaker })
 }
 
+// What may become of a model.
+const (
+	modelRetired = "retired"
+	modelMoved   = "moved"
+)
+
 // modelFault is the fault of one model, where the drill's provider knows it.
 func modelFault(model, how string) (mirage.Fault, bool) {
 	retired := simulator.Fault{ModelRetired: &simulator.ModelID{ID: model}}
 	if retired.Validate() != nil {
 		return mirage.Fault{}, false
 	}
-	if how == "retired" {
+	if how == modelRetired {
 		return mirage.Fault{API: &retired}, true
 	}
 	if !strings.HasSuffix(model, "-latest") {

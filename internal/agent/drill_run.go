@@ -186,7 +186,7 @@ func (d *drill) paged() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, want := range d.plan.expect {
-		if slices.Contains(d.now.Missing, want.Rule) {
+		if slices.Contains(d.now.Missing, want.Rule) || !d.sees(&want) {
 			continue
 		}
 		if !slices.ContainsFunc(d.now.Alerts, func(a DrillAlert) bool { return a.pages(&want) }) {
@@ -194,6 +194,11 @@ func (d *drill) paged() bool {
 		}
 	}
 	return true
+}
+
+// sees reports whether a check of the drill sees what is expected. The caller holds the lock.
+func (d *drill) sees(want *DrillExpectation) bool {
+	return len(want.Seen) == 0 || slices.ContainsFunc(d.now.Checks, func(c DrillCheck) bool { return slices.Contains(want.Seen, c.Kind) })
 }
 
 func (a *DrillAlert) pages(want *DrillExpectation) bool {
@@ -285,15 +290,21 @@ func (d *drill) Append(ctx context.Context, record checks.Record) error {
 	return d.keep.See(ctx, &report)
 }
 
-// usedModel makes the fault of a model that the checks use.
-func usedModel(models []string, how string) (mirage.Fault, error) {
-	if len(models) == 0 {
-		return mirage.Fault{}, askedWrongly("no check names a model that could be %s", how)
-	}
+// usedModel makes the faults of the models that the checks use: all of them retire, one of them stands for another.
+func usedModel(models []string, how string) ([]mirage.Fault, error) {
+	var all []mirage.Fault
 	for _, model := range models {
-		if fault, ok := modelFault(model, how); ok {
-			return fault, nil
+		fault, ok := modelFault(model, how)
+		switch {
+		case !ok:
+			continue
+		case how == modelMoved:
+			return []mirage.Fault{fault}, nil
 		}
+		all = append(all, fault)
 	}
-	return mirage.Fault{}, askedWrongly("none of the models %s can be %s in a drill", strings.Join(models, ", "), how)
+	if len(all) == 0 {
+		return nil, askedWrongly("of the models that the checks use (%s) none can be %s in a drill", strings.Join(models, ", "), how)
+	}
+	return all, nil
 }

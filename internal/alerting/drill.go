@@ -63,7 +63,7 @@ func (k *Keeper) BeginDrill(ctx context.Context, setup DrillSetup, text string) 
 	d := &Drill{k: k, setup: setup, book: incident.New(), states: map[string][]byte{}, open: map[string]checks.Alert{}}
 	d.book.Configure(setup.Targets, k.setup.Incidents)
 	k.drill = d
-	wait := d.keep(time.Now(), nil, incident.Outcome{Events: []incident.Event{k.o.Book.Event(time.Now(), incident.EventMark, "drill", text)}})
+	wait := d.keep(time.Now(), nil, incident.Outcome{Events: []incident.Event{k.o.Book.Event(time.Now(), incident.EventMark, "", text)}})
 	k.mu.Unlock()
 	return d, wait(ctx)
 }
@@ -115,7 +115,7 @@ func (d *Drill) End(ctx context.Context, text string) error {
 	}
 	resolved := d.keep(now, empty.Replace(now, d.setup.Engine))
 	closed := d.book.End(now)
-	closed.Events = append(closed.Events, d.k.o.Book.Event(now, incident.EventMark, "drill", text))
+	closed.Events = append(closed.Events, d.k.o.Book.Event(now, incident.EventMark, "", text))
 	d.k.drill = nil
 	ended := d.keep(now, nil, closed)
 	d.k.mu.Unlock()
@@ -222,7 +222,7 @@ func (k *Keeper) endDrill(ctx context.Context, now time.Time) (wait func(context
 	for _, out := range said {
 		along.Events = append(along.Events, out.Events...)
 	}
-	along.Events = append(along.Events, k.o.Book.Event(now, incident.EventMark, "drill", "drill "+left.Scenario+" ended: the agent was restarted"))
+	along.Events = append(along.Events, k.o.Book.Event(now, incident.EventMark, "", "drill "+left.Scenario+" ended: the agent was restarted"))
 	return k.o.Store.BeginWith(0, along, records...)
 }
 

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/windsock-monitor/windsock/internal/agent"
+	"github.com/windsock-monitor/windsock/internal/drill"
+)
+
+const (
+	inPlaceLook  = 250 * time.Millisecond // between two looks at the drill
+	inPlaceLease = "15s"                  // after which the agent takes us for dead
+	inPlaceStop  = 15 * time.Second       // for the agent to end what was interrupted
+)
+
+// inPlace is how scenarios are drilled in the running agent.
+type inPlace struct {
+	config   string
+	provider string
+	length   string // of one scenario; "" is the agent's own bound
+	every    string // between two runs of a check; "" is a second
+	force    bool
+	all      bool                // what cannot be drilled there is left out, where else it is refused
+	each     func(drill.Outcome) // is told of each outcome; nil: nobody
+}
+
+// run drills the scenarios one after another. Where ctx ends, the drill that goes on is stopped, and the report has what was
+// shown until then. The error has its exit code.
+func (f inPlace) run(ctx context.Context, p process, scenarios []drill.Scenario) (*drill.Report, error) {
+	began := time.Now()
+	report := &drill.Report{At: began.UTC(), InPlace: true}
+	asks := make([]agent.DrillRequest, len(scenarios))
+	for i := range scenarios {
+		var err error
+		if asks[i], err = scenarios[i].InPlace(); err == nil {
+			continue
+		}
+		if !f.all {
+			return nil, exit(exitUsage, err)
+		}
+		report.LeftOut = append(report.LeftOut, err.Error())
+	}
+	if len(report.LeftOut) == len(scenarios) {
+		return nil, exit(exitUndecided, errors.New(strings.Join(report.LeftOut, "\n")))
+	}
+	client, err := clientOf(ctx, p, f.config)
+	if err != nil {
+		return nil, err
+	}
+	for i := range scenarios {
+		if len(asks[i].Faults) < len(scenarios[i].Faults) {
+			continue
+		}
+		outcome, state, err := f.one(ctx, client, &scenarios[i], asks[i])
+		if err != nil {
+			return report, err
+		}
+		report.Scenarios = append(report.Scenarios, outcome)
+		report.LeftOut = addMissing(report.LeftOut, state.LeftOut)
+		if f.each != nil {
+			f.each(outcome)
+		}
+	}
+	report.Took = time.Since(began).Seconds()
+	report.Count()
+	return report, nil
+}
+
+func addMissing(all, more []string) []string {
+	known := make(map[string]bool, len(all))
+	for _, line := range all {
+		known[line] = true
+	}
+	for _, line := range more {
+		if !known[line] {
+			all = append(all, line)
+		}
+	}
+	return all
+}
+
+// one drills one scenario.
+func (f inPlace) one(ctx context.Context, client *agent.Client, sc *drill.Scenario, ask agent.DrillRequest) (drill.Outcome, agent.DrillState, error) {
+	var state agent.DrillState
+	ask.Provider, ask.For, ask.Every, ask.Lease, ask.Force = f.provider, f.length, f.every, inPlaceLease, f.force
+	err := client.Call(ctx, http.MethodPost, "/v1/drills", ask, &state)
+	if refused, ok := errors.AsType[*agent.RefusedError](err); ok && refused.Status == http.StatusUnprocessableEntity {
+		return sc.NotSeen(), state, nil
+	}
+	if err != nil {
+		return drill.Outcome{}, state, asked(err)
+	}
+	look := time.NewTicker(inPlaceLook)
+	defer look.Stop()
+	for state.EndedAt.IsZero() {
+		select {
+		case <-ctx.Done():
+			return drill.Outcome{}, state, interrupted(ctx, client, sc.Name)
+		case <-look.C:
+		}
+		before := state.BeganAt
+		state = agent.DrillState{}
+		if err := client.Call(ctx, http.MethodGet, "/v1/drills", nil, &state); err != nil && ctx.Err() == nil {
+			return drill.Outcome{}, state, exit(exitCannot, fmt.Errorf("the drill %s is over, and what it opened is resolved: the agent does not answer, or was restarted: %w", sc.Name, err))
+		}
+		if ctx.Err() == nil && !state.BeganAt.Equal(before) {
+			return drill.Outcome{}, state, exit(exitCannot, fmt.Errorf("the drill %s is over: another has begun", sc.Name))
+		}
+	}
+	return sc.JudgeInPlace(&state), state, nil
+}
+
+// interrupted stops the drill.
+func interrupted(ctx context.Context, client *agent.Client, name string) error {
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), inPlaceStop)
+	defer cancel()
+	if err := client.Call(bounded, http.MethodDelete, "/v1/drills", nil, nil); err != nil {
+		return exit(exitCannot, fmt.Errorf("interrupted; the agent ends the drill %s by itself within %s (%w)", name, inPlaceLease, err))
+	}
+	return exit(exitCannot, fmt.Errorf("interrupted: the drill %s was stopped, and what it opened is resolved", name))
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/windsock-monitor/windsock/internal/agent"
+	"github.com/windsock-monitor/windsock/internal/drill"
+	"github.com/windsock-monitor/windsock/internal/secret"
+)
+
+// TestDrillInPlaceScripts runs testdata/drill_in_place/*.txtar.
+func TestDrillInPlaceScripts(t *testing.T) {
+	t.Parallel()
+	cmds := commands()
+	cmds["hear"], cmds["inplace"], cmds["drills"], cmds["unchanged"] = hear, inPlaceByScript, drillsByScript, unchanged
+	testscript.Run(t, testscript.Params{Dir: "testdata/drill_in_place", Setup: setup(t), Cmds: cmds, RequireExplicitExec: true})
+}
+
+// hear PORT DIR keeps what is posted to /NAME/… as a line of the file DIR/NAME.jsonl, and says ok as Slack does.
+func hear(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: hear PORT DIR")
+	}
+	var writing sync.Mutex
+	listenOn(ts, args[0], http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		name, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+		writing.Lock()
+		defer writing.Unlock()
+		file := filepath.Join(ts.MkAbs(args[1]), filepath.Base(name)+".jsonl")
+		before, _ := os.ReadFile(file)
+		if err := os.WriteFile(file, append(append(before, bytes.TrimSpace(body)...), '\n'), 0o600); err != nil {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		_, _ = w.Write([]byte("ok"))
+	}))
+}
+
+// inPlaceByScript is `inplace CODE [--force] [--for D] SCENARIO…`: it drills in the agent of schedules.yaml, wants the exit
+// code, and leaves the report, or what was wrong, in the file report.
+func inPlaceByScript(ts *testscript.TestScript, _ bool, args []string) {
+	f := inPlace{config: ts.MkAbs("schedules.yaml"), every: "50ms"}
+	var names []string
+	for i := 1; i < len(args); i++ {
+		switch args[i] {
+		case "--force":
+			f.force = true
+		case "--for":
+			i++
+			f.length = args[i]
+		case "--all":
+			f.all = true
+		default:
+			names = append(names, args[i])
+		}
+	}
+	all, err := drill.Builtin()
+	ts.Check(err)
+	chosen, err := drill.Choose(all, names)
+	ts.Check(err)
+	p := process{stdout: io.Discard, stderr: io.Discard, getenv: ts.Getenv, scrubber: secret.NewScrubber()}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	report, err := f.run(ctx, p, chosen)
+	code, text := 0, []byte(nil)
+	var failed *exitError
+	switch {
+	case errors.As(err, &failed):
+		code, text = failed.code, []byte(err.Error()+"\n")
+	case err != nil:
+		ts.Fatalf("an error without an exit code: %v", err)
+	default:
+		if report.Failed > 0 {
+			code = exitBadNews
+		} else if report.NotCovered+report.Undecided > 0 {
+			code = exitUndecided
+		}
+		text, err = json.MarshalIndent(report, "", " ")
+		ts.Check(err)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs("report"), text, 0o600))
+	if want := args[0]; strconv.Itoa(code) != want {
+		ts.Fatalf("exit code %d, want %s:\n%s", code, want, text)
+	}
+}
+
+// drillsByScript is `drills METHOD STATUS [BODY]`: it asks the agent's control socket and leaves the answer in the file body.
+// `drills until TEXT` asks until the answer holds the text.
+func drillsByScript(ts *testscript.TestScript, _ bool, args []string) {
+	client := agent.NewClient(ts.MkAbs("state/control.sock"))
+	call := func(method string, body any) (int, string) {
+		var got json.RawMessage
+		err := client.Call(context.Background(), method, "/v1/drills", body, &got)
+		if refused, ok := errors.AsType[*agent.RefusedError](err); ok {
+			return refused.Status, refused.Text
+		}
+		ts.Check(err)
+		return http.StatusOK, string(got)
+	}
+	if args[0] == "until" {
+		last := ""
+		for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+			if _, last = call(http.MethodGet, nil); strings.Contains(last, args[1]) {
+				return
+			}
+		}
+		ts.Fatalf("the drill never said %q; it says:\n%s", args[1], last)
+	}
+	var body any
+	if len(args) > 2 {
+		body = json.RawMessage(args[2])
+	}
+	status, text := call(args[0], body)
+	ts.Check(os.WriteFile(ts.MkAbs("body"), []byte(text+"\n"), 0o600))
+	if fmt.Sprint(status) != args[1] {
+		ts.Fatalf("status %d, want %s:\n%s", status, args[1], text)
+	}
+}
+
+// unchanged URL KEY… wants what the answer's JSON has under each key as it was at the first call.
+func unchanged(ts *testscript.TestScript, _ bool, args []string) {
+	_, body := fetch(http.MethodGet, args[0], "")
+	var now map[string]json.RawMessage
+	ts.Check(json.Unmarshal([]byte(body), &now))
+	for _, key := range args[1:] {
+		file := ts.MkAbs("was-" + key)
+		before, err := os.ReadFile(file)
+		if err != nil {
+			ts.Check(os.WriteFile(file, now[key], 0o600))
+			continue
+		}
+		if !bytes.Equal(before, now[key]) {
+			ts.Fatalf("%s was %s and is %s", key, before, now[key])
+		}
+	}
+}
