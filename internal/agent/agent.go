@@ -346,9 +346,14 @@ func (a *Agent) drain(base context.Context, scheduled <-chan error) error {
 
 // Once runs the named checks by hand, in that order, and hands each final report to each. It is for an agent that is not run.
 func (a *Agent) Once(ctx context.Context, names []string, each func(*checks.Report)) error {
+	return a.OnceAs(ctx, checks.TriggerManual, names, each)
+}
+
+// OnceAs is Once with another reason for the runs. Calls for different checks may be made at the same time.
+func (a *Agent) OnceAs(ctx context.Context, why checks.Trigger, names []string, each func(*checks.Report)) error {
 	defer a.headrooms.Flush(ctx)
 	for _, name := range names {
-		report, err := a.pipeline.Once(ctx, name, checks.TriggerManual)
+		report, err := a.pipeline.Once(ctx, name, why)
 		if err != nil {
 			return err
 		}

@@ -139,8 +139,17 @@ func (c *Client) Health(ctx context.Context) (json.RawMessage, error) {
 
 // Run has the running agent make one run by hand, through its own breaker, budget and store.
 func (c *Client) Run(ctx context.Context, check string) (*checks.Report, error) {
+	return c.RunAs(ctx, check, checks.TriggerManual)
+}
+
+// RunAs is Run for another reason: manual, gate or drill. A *RefusedError of status 409 is that the check runs at this moment.
+func (c *Client) RunAs(ctx context.Context, check string, why checks.Trigger) (*checks.Report, error) {
+	path := "/v1/checks/" + url.PathEscape(check) + "/run"
+	if why != checks.TriggerManual {
+		path += "?trigger=" + url.QueryEscape(string(why))
+	}
 	var record checks.Record
-	if err := c.Call(ctx, http.MethodPost, "/v1/checks/"+url.PathEscape(check)+"/run", nil, &record); err != nil {
+	if err := c.Call(ctx, http.MethodPost, path, nil, &record); err != nil {
 		return nil, fmt.Errorf("running %q in the running agent: %w", check, err)
 	}
 	if record.Report == nil {

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
@@ -12,12 +13,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/host"
+	"github.com/windsock-monitor/windsock/internal/pipeline"
 	"github.com/windsock-monitor/windsock/internal/store"
 )
 
@@ -175,6 +178,7 @@ func peerOf(c net.Conn) (name string) {
 func (a *Agent) controlRoutes() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/checks/{name}/run", a.byHand(a.runByHand))
+	mux.HandleFunc("GET /v1/rollout", a.serveRollout)
 	mux.HandleFunc("GET "+healthPath, func(w http.ResponseWriter, r *http.Request) { answer(w, http.StatusOK, a.Health(r.Context())) })
 	mux.HandleFunc("GET /v1/alerts", a.listAlerts)
 	mux.HandleFunc("POST /v1/alerts/ack", a.byHand(a.ackAlert))
@@ -240,8 +244,18 @@ func (a *Agent) enterByHand() bool {
 	return true
 }
 
+// runByHand makes one run, for the reason that is given: manual without any.
 func (a *Agent) runByHand(w http.ResponseWriter, r *http.Request) {
-	report, err := a.pipeline.Once(r.Context(), r.PathValue("name"), checks.TriggerManual)
+	why := cmp.Or(checks.Trigger(r.URL.Query().Get("trigger")), checks.TriggerManual)
+	if !slices.Contains([]checks.Trigger{checks.TriggerManual, checks.TriggerGate, checks.TriggerDrill}, why) {
+		http.Error(w, fmt.Sprintf("trigger %q, want manual, gate or drill", why), http.StatusBadRequest)
+		return
+	}
+	report, err := a.pipeline.Once(r.Context(), r.PathValue("name"), why)
+	if _, busy := errors.AsType[*pipeline.BusyError](err); busy {
+		http.Error(w, err.Error(), http.StatusConflict)
+		return
+	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusNotFound)
 		return

@@ -163,14 +163,22 @@ func (p *Pipeline) Run(ctx context.Context, slot schedule.Slot) {
 	p.conclude(ctx, job, p.confirm(ctx, job, report))
 }
 
-// Once runs a check by hand and returns its final report, which is stored like any other.
+// BusyError is that a check runs at this moment.
+type BusyError struct{ Check string }
+
+func (e *BusyError) Error() string {
+	return fmt.Sprintf("check %q is running at this moment: try again", e.Check)
+}
+
+// Once runs a check by hand and returns its final report, which is stored like any other. The error is a *BusyError where it
+// runs already.
 func (p *Pipeline) Once(ctx context.Context, name string, trigger checks.Trigger) (*checks.Report, error) {
 	job := p.job(name)
 	if job == nil {
 		return nil, fmt.Errorf("no check is named %q", name)
 	}
 	if p.busy(name) {
-		return nil, fmt.Errorf("check %q is running at this moment: try again", name)
+		return nil, &BusyError{name}
 	}
 	report := p.attempt(ctx, job, time.Now(), trigger)
 	report.Slots = 0

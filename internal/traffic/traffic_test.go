@@ -93,3 +93,16 @@ func TestNamesAndUnitsThatCannotBeUsedAreRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatARequestCostsIsAskedWhereItCanBe(t *testing.T) {
+	t.Parallel()
+	asked := map[string]bool{"1 checklist": true, "2 seconds, other names": false, "3 summary": true, "4 gauge": false}
+	for name, want := range asked {
+		m := traffic.Checklist()
+		worlds()[name](&m)
+		q, ok := traffic.PerRequest(m)
+		if ok != want || ok != strings.Contains(q.PromQL, "sum(") {
+			t.Errorf("%s: got %q, %t, want %t", name, q.PromQL, ok, want)
+		}
+	}
+}

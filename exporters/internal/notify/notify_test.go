@@ -500,7 +500,7 @@ func TestADrillIsMarkedAndToldApart(t *testing.T) {
 			t.Fatalf("grouped by %v: got %q, want %q", by, got, want)
 		}
 		for i, want := range []string{"it is down", "DRILL it is down"} {
-			if got := notify.Annotations(&p.heard[i].Alerts[0])["summary"]; got != want {
+			if got := notify.Annotations(&p.heard[i].Alerts[0], "")["summary"]; got != want {
 				t.Errorf("grouped by %v: got the summary %q, want %q", by, got, want)
 			}
 		}
