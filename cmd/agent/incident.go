@@ -17,19 +17,23 @@ import (
 	"github.com/windsock-monitor/windsock/internal/agent"
 	"github.com/windsock-monitor/windsock/internal/config"
 	"github.com/windsock-monitor/windsock/internal/incident"
+	"github.com/windsock-monitor/windsock/internal/runbook"
 )
 
 // newIncident is the root of what concerns incidents.
 func newIncident(p process) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "incident",
-		Short: "List incidents, show what happened in one, note a deploy",
+		Short: "List incidents, show what happened in one, tell of it, keep its evidence, close it",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return exit(exitUsage, errors.Join(errors.New("incident: name a verb"), cmd.Help()))
 		},
 	}
-	cmd.AddCommand(newIncidentList(p), newIncidentShow(p), newIncidentMark(p))
+	cmd.AddCommand(
+		newIncidentList(p), newIncidentShow(p), newIncidentTimeline(p), newIncidentMark(p), newIncidentEvidence(p), newIncidentComms(p),
+		newIncidentPostmortem(p), newIncidentClose(p),
+	)
 	return cmd
 }
 
@@ -68,7 +72,7 @@ func newIncidentShow(p process) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show ID",
 		Short: "Show an incident with its timeline",
-		Long:  "Show one incident, by its id or the beginning of it: its alerts, who commands it, and what happened from\nhalf an hour before it to its end. Where no agent answers, it is read from the store.\nExit code 2: there is no such incident; 1: neither the agent nor the store could be read.",
+		Long:  "Show one incident, by its id, the beginning of it, or latest: its alerts, who commands it or by when somebody should, the page\nof the runbook, and what happened from half an hour before it to its end. Where no agent answers, it is\nread from the store.\nExit code 2: there is no such incident; 1: neither the agent nor the store could be read.",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var got *agent.IncidentAnswer
@@ -76,13 +80,18 @@ func newIncidentShow(p process) *cobra.Command {
 				got, err = agent.SeenIncident(ctx, cfg, p.getenv, args[0])
 				return err
 			})
-			switch {
-			case err != nil:
+			if err != nil {
 				return err
-			case asJSON:
-				return printJSON(p.stdout, got)
 			}
-			printIncident(p.stdout, got, time.Now())
+			cfg, err := readConfig(p, f.config)
+			if err != nil {
+				return err
+			}
+			shown := shownIncident{IncidentAnswer: *got, Runbook: pageOf(&got.Incident, cfg.Runbook)}
+			if asJSON {
+				return printJSON(p.stdout, shown)
+			}
+			printIncident(p.stdout, &shown, time.Now())
 			return nil
 		},
 	}
@@ -152,14 +161,18 @@ func printIncidents(w io.Writer, all []incident.Incident, now time.Time) {
 		return
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "ID\tSEVERITY\tSTATE\tOPENED\tCOMMANDER\tWHAT")
+	fmt.Fprintln(table, "ID\tSEVERITY\tSTATE\tOPENED\tANSWER BY\tCOMMANDER\tWHAT")
 	for i := range all {
 		in := &all[i]
 		commander := in.Commander
 		if commander == "" {
 			commander = "-"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", in.ID, in.Severity, lasted(in, now), in.OpenedAt.UTC().Format(time.RFC3339), commander, in.Title)
+		by := "-"
+		if in.Open() && in.Commander == "" && !in.RespondBy.IsZero() {
+			by = in.RespondBy.UTC().Format(time.RFC3339)
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", in.ID, in.Severity, lasted(in, now), in.OpenedAt.UTC().Format(time.RFC3339), by, commander, in.Title)
 	}
 	_ = table.Flush()
 }
@@ -172,11 +185,31 @@ func lasted(in *incident.Incident, now time.Time) string {
 	return "closed after " + in.ClosedAt.Sub(in.OpenedAt).Round(time.Second).String()
 }
 
-func printIncident(w io.Writer, got *agent.IncidentAnswer, now time.Time) {
+// shownIncident is what `incident show -o json` prints.
+type shownIncident struct {
+	agent.IncidentAnswer
+
+	Runbook runbookPage `json:"runbook"`
+}
+
+// runbookPage is where people read what to do.
+type runbookPage struct {
+	Branch runbook.Branch `json:"branch"`
+	Title  string         `json:"title"`
+	Page   string         `json:"page"` // a path below the repository's root, or the team's URL
+}
+
+func pageOf(in *incident.Incident, s runbook.Setting) runbookPage {
+	page := incident.BranchOf(in, nil).Page(s)
+	return runbookPage{page.Branch, page.Title, incident.PageAddress(s, page.Branch)}
+}
+
+func printIncident(w io.Writer, got *shownIncident, now time.Time) {
 	in := &got.Incident
 	fmt.Fprintf(w, "incident %s  %s  %s\n%s\n", in.ID, in.Severity, lasted(in, now), in.Title)
 	for _, more := range []struct{ word, text string }{
 		{"provider", in.Provider}, {"blame", string(in.Blame)}, {"commander", in.Commander}, {"note", in.Note}, {"answer by", deadline(in)},
+		{"closed by", closedBy(in)}, {"runbook", got.Runbook.Title + ": " + got.Runbook.Page},
 	} {
 		if more.text != "" {
 			fmt.Fprintf(w, "%-10s %s\n", more.word, more.text)
@@ -186,18 +219,15 @@ func printIncident(w io.Writer, got *agent.IncidentAnswer, now time.Time) {
 		fmt.Fprintf(w, "alert      %s\n", alertLine(&in.Alerts[i]))
 	}
 	fmt.Fprintln(w)
-	for i := range got.Timeline {
-		e := &got.Timeline[i]
-		mine := " "
-		if e.Incident != "" {
-			mine = "│"
-		}
-		fmt.Fprintf(w, "%s %s %-8s %s", e.At.UTC().Format("2006-01-02 15:04:05"), mine, e.Kind, e.Text)
-		if e.Kind == incident.EventMark && e.Subject != "" {
-			fmt.Fprintf(w, " (%s)", e.Subject)
-		}
-		fmt.Fprintln(w)
+	printEvents(w, got.Timeline)
+}
+
+// closedBy says who closed it by hand, and why.
+func closedBy(in *incident.Incident) string {
+	if in.Reason == "" {
+		return in.ClosedBy
 	}
+	return in.ClosedBy + ": " + in.Reason
 }
 
 func deadline(in *incident.Incident) string {

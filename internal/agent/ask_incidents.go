@@ -19,10 +19,10 @@ import (
 )
 
 const (
-	listBack   = 30 * 24 * time.Hour // how long ago incidents may have been closed that are listed
-	showBefore = 30 * time.Minute    // how long before an incident its timeline begins: what was deployed, what moved
-	longestID  = 26                  // of a ULID
-	longMark   = 300                 // bytes of a mark's text
+	listBack  = 30 * 24 * time.Hour // how long ago incidents may have been closed that are listed
+	findBack  = 90 * 24 * time.Hour // and that are found by their id: as long as the timeline is kept
+	longestID = 26                  // of a ULID
+	longMark  = 300                 // bytes of a mark's text
 )
 
 // IncidentsAnswer is what GET /v1/incidents answers.
@@ -42,12 +42,17 @@ type MarkRequest struct {
 	By   string `json:"by,omitempty"`
 }
 
+// Latest is the incident that was opened last, in the place of an id.
+const Latest = "latest"
+
 // errNoIncident is a question about an incident that nobody knows.
 var errNoIncident = errors.New("no such incident")
 
 func (a *Agent) incidentRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v1/incidents", a.listIncidents)
 	mux.HandleFunc("GET /v1/incidents/{id}", a.showIncident)
+	mux.HandleFunc("GET /v1/incidents/{id}/records", a.recordsOfIncident)
+	mux.HandleFunc("POST /v1/incidents/{id}/close", a.byHand(a.closeIncident))
 	mux.HandleFunc("POST /v1/marks", a.byHand(a.mark))
 }
 
@@ -73,9 +78,9 @@ func (a *Agent) history(ctx context.Context) (history, error) {
 	return h, err
 }
 
-// list is the incidents that are open or were closed lately. Of those that were closed it goes by the newest events.
-func (h history) list(ctx context.Context) (*IncidentsAnswer, error) {
-	events, err := h.timeline.Events(ctx, h.now.Add(-listBack), time.Time{}, "")
+// list is the incidents that are open or were closed since. Of those that were closed it goes by the newest events.
+func (h history) list(ctx context.Context, back time.Duration) (*IncidentsAnswer, error) {
+	events, err := h.timeline.Events(ctx, h.now.Add(-back), time.Time{}, "")
 	if err != nil {
 		return nil, err
 	}
@@ -91,13 +96,13 @@ func (h history) list(ctx context.Context) (*IncidentsAnswer, error) {
 	return out, nil
 }
 
-// show tells of one incident, by its id or the beginning of it.
+// show tells of one incident, by its id, the beginning of it, or the word latest.
 func (h history) show(ctx context.Context, id string) (*IncidentAnswer, error) {
 	one, err := h.find(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	from, to := one.OpenedAt.Add(-showBefore), time.Time{}
+	from, to := one.OpenedAt.Add(-incident.Before), time.Time{}
 	if !one.Open() {
 		to = one.ClosedAt.Add(time.Millisecond)
 	}
@@ -116,9 +121,12 @@ func (h history) show(ctx context.Context, id string) (*IncidentAnswer, error) {
 }
 
 func (h history) find(ctx context.Context, id string) (incident.Incident, error) {
-	known, err := h.list(ctx)
+	known, err := h.list(ctx, findBack)
 	if err != nil {
 		return incident.Incident{}, err
+	}
+	if id == Latest && len(known.Incidents) > 0 {
+		return slices.MaxFunc(known.Incidents, func(a, b incident.Incident) int { return a.OpenedAt.Compare(b.OpenedAt) }), nil
 	}
 	wanted := strings.ToUpper(id)
 	var found []incident.Incident
@@ -135,7 +143,7 @@ func (h history) find(ctx context.Context, id string) (incident.Incident, error)
 	case len(found) > 1:
 		return incident.Incident{}, fmt.Errorf("%w: %d begin with %q", errNoIncident, len(found), id)
 	case len(ids) == 0:
-		return incident.Incident{}, fmt.Errorf("%w as %q: there was none in the last 30 days", errNoIncident, id)
+		return incident.Incident{}, fmt.Errorf("%w as %q: there was none in the last 90 days", errNoIncident, id)
 	}
 	if near := nearest.Word(wanted, ids); near != "" {
 		return incident.Incident{}, fmt.Errorf("%w as %q; did you mean %q?", errNoIncident, id, near)
@@ -147,7 +155,7 @@ func (a *Agent) listIncidents(w http.ResponseWriter, r *http.Request) {
 	h, err := a.history(r.Context())
 	if err == nil {
 		var out *IncidentsAnswer
-		if out, err = h.list(r.Context()); err == nil {
+		if out, err = h.list(r.Context(), listBack); err == nil {
 			answer(w, http.StatusOK, out)
 			return
 		}
@@ -199,7 +207,7 @@ func (a *Agent) mark(w http.ResponseWriter, r *http.Request) {
 // SeenIncidents reads the incidents from the store, for when no agent answers. Nothing known is an empty answer.
 func SeenIncidents(ctx context.Context, cfg *config.Config, getenv func(string) string) (out *IncidentsAnswer, err error) {
 	err = withHistory(ctx, cfg, getenv, func(h history) error {
-		out, err = h.list(ctx)
+		out, err = h.list(ctx, listBack)
 		return err
 	})
 	return out, err
