@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -75,19 +74,15 @@ func newIncidentShow(p process) *cobra.Command {
 		Long:  "Show one incident, by its id, the beginning of it, or latest: its alerts, who commands it or by when somebody should, the page\nof the runbook, and what happened from half an hour before it to its end. Where no agent answers, it is\nread from the store.\nExit code 2: there is no such incident; 1: neither the agent nor the store could be read.",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var got *agent.IncidentAnswer
-			asJSON, err := f.look(cmd.Context(), p, "/v1/incidents/"+url.PathEscape(args[0]), &got, func(ctx context.Context, cfg *config.Config) (err error) {
-				got, err = agent.SeenIncident(ctx, cfg, p.getenv, args[0])
-				return err
-			})
+			asJSON, err := wantOutput(f.output)
 			if err != nil {
 				return err
 			}
-			cfg, err := readConfig(p, f.config)
+			d, err := openDossier(cmd.Context(), p, f.config, args[0], false)
 			if err != nil {
 				return err
 			}
-			shown := shownIncident{IncidentAnswer: *got, Runbook: pageOf(&got.Incident, cfg.Runbook)}
+			shown := shownIncident{IncidentAnswer: *d.got, Runbook: d.page()}
 			if asJSON {
 				return printJSON(p.stdout, shown)
 			}
@@ -199,9 +194,9 @@ type runbookPage struct {
 	Page   string         `json:"page"` // a path below the repository's root, or the team's URL
 }
 
-func pageOf(in *incident.Incident, s runbook.Setting) runbookPage {
-	page := incident.BranchOf(in, nil).Page(s)
-	return runbookPage{page.Branch, page.Title, incident.PageAddress(s, page.Branch)}
+func (d *dossier) page() runbookPage {
+	page := incident.BranchOf(&d.got.Incident, d.seen).Page(d.cfg.Runbook)
+	return runbookPage{page.Branch, page.Title, incident.PageAddress(d.cfg.Runbook, page.Branch)}
 }
 
 func printIncident(w io.Writer, got *shownIncident, now time.Time) {

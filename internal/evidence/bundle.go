@@ -94,11 +94,11 @@ func (b *Bundle) JSON(name string, value any) error {
 	if err != nil {
 		return fmt.Errorf("adding %s: %w", name, err)
 	}
-	data, err := json.MarshalIndent(clean, "", "  ")
+	data, err := encode(clean, "  ")
 	if err != nil {
 		return fmt.Errorf("adding %s: %w", name, err)
 	}
-	b.add(name, append(data, '\n'), b.redactor.take())
+	b.add(name, data, b.redactor.take())
 	return nil
 }
 
@@ -107,16 +107,28 @@ func (b *Bundle) Lines(name string, values []any) error {
 	b.redactor.take()
 	var out bytes.Buffer
 	for _, value := range values {
+		var line []byte
 		clean, err := b.clean(value)
 		if err == nil {
-			err = json.NewEncoder(&out).Encode(clean)
+			line, err = encode(clean, "")
 		}
 		if err != nil {
 			return fmt.Errorf("adding %s: %w", name, err)
 		}
+		out.Write(line)
 	}
 	b.add(name, out.Bytes(), b.redactor.take())
 	return nil
+}
+
+// encode is JSON for people as well: with a line's end, and without escapes of HTML.
+func encode(value any, indent string) ([]byte, error) {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", indent)
+	err := encoder.Encode(value)
+	return out.Bytes(), err
 }
 
 // Without notes that a part is not in the archive.
@@ -189,11 +201,10 @@ func (b *Bundle) Folder() string { return "windsock-evidence-" + b.Manifest.Inci
 // nothing says who made it.
 func (b *Bundle) WriteTo(w io.Writer) (int64, error) {
 	slices.SortFunc(b.Manifest.Files, func(x, y FileEntry) int { return bytes.Compare([]byte(x.Name), []byte(y.Name)) })
-	manifest, err := json.MarshalIndent(b.Manifest, "", "  ")
+	manifest, err := encode(b.Manifest, "  ")
 	if err != nil {
 		return 0, fmt.Errorf("writing the manifest: %w", err)
 	}
-	manifest = append(manifest, '\n')
 	counted := &counter{to: w}
 	zipped := gzip.NewWriter(counted)
 	archive := tar.NewWriter(zipped)

@@ -56,7 +56,7 @@ const (
 
 // NewRedactor makes a redactor of the values that a scrubber knows.
 func NewRedactor(known *secret.Scrubber) *Redactor {
-	const value = `("(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\s"',;&}\]]+)`
+	const value = `("(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\s"',;&}\]\[{][^\s"',;&}\]]*)`
 	return &Redactor{known: known, windows: map[string]bool{}, hits: map[string]int{}, patterns: []pattern{
 		{RuleKeyBlock, regexp.MustCompile(`(?s)-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|$)`), checks.Redacted},
 		{RuleHeader, regexp.MustCompile(`(?i)\b((?:proxy-)?authorization|x-api-key|api-key|(?:set-)?cookie|x-goog-api-key)(["']?\s*[:=]\s*).*`), "${1}${2}" + checks.Redacted},
@@ -101,7 +101,7 @@ func (r *Redactor) Know(value string) {
 func (r *Redactor) Known(text string) string {
 	if after := r.known.String(text); after != text {
 		r.hits[RuleKnown] += max(1, strings.Count(after, checks.Redacted)-strings.Count(text, checks.Redacted))
-		text = after
+		text = rests.ReplaceAllLiteralString(after, checks.Redacted)
 	}
 	return r.fragments(text)
 }
@@ -163,6 +163,7 @@ var (
 	words     = regexp.MustCompile(`[^\s"'<>,;()\[\]{}]{8,}`)
 	longWords = regexp.MustCompile(`(?:sha256:)?[A-Za-z0-9_+/=-]{20,}`)
 	harmless  = regexp.MustCompile(`^(?:[0-7][0-9A-HJKMNP-TV-Z]{25}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|sha256:[0-9a-f]{64}|[0-9T:_-]+Z?)$`)
+	rests     = regexp.MustCompile(`[A-Za-z0-9+/]*\[redacted\][A-Za-z0-9+/_=-]*`) // of an encoding, whose ends hold bits of what stood between
 	unseen    = strings.NewReplacer("\u200b", "", "\u00ad", "", "\u2060", "")
 )
 
@@ -177,7 +178,14 @@ func random(w string) bool {
 			return true
 		}
 	}
+	if strings.Contains(w, "/") && (strings.HasPrefix(w, "/") || strings.Count(w, "/")*20 > len(w) || !allCases(w)) { // a path
+		return false
+	}
 	return mixed(w) && entropy(w) >= 4.2
+}
+
+func allCases(w string) bool {
+	return strings.ToLower(w) != w && strings.ToUpper(w) != w
 }
 
 func mixed(w string) bool {

@@ -2,6 +2,7 @@ package incident
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -10,18 +11,33 @@ import (
 	"github.com/windsock-monitor/windsock/internal/runbook"
 )
 
-// BranchOf is the page of the runbook that an incident belongs to: that of the cause that most of its failed runs have, else
-// that of the rule of its worst alert.
+// BranchOf is the page of the runbook that an incident belongs to: that of the rule of its worst alert where the rule has a
+// page of its own, else that of the cause that most of its failed runs have, else that of the rule, else that of the blame.
 func BranchOf(in *Incident, seen *Seen) runbook.Branch {
-	if seen != nil && seen.Cause != checks.CauseNone {
+	var branch runbook.Branch
+	known := false
+	for i := 0; i < len(in.Alerts) && !known; i++ {
+		branch, known = runbook.ForRule(in.Alerts[i].Rule)
+	}
+	ofTree := slices.ContainsFunc(runbook.Pages(), func(p runbook.Page) bool { return p.Branch == branch })
+	switch {
+	case known && !ofTree:
+		return branch
+	case seen != nil && seen.Cause != checks.CauseNone:
 		return runbook.Of(seen.Cause, seen.Blame, seen.Kind)
+	case known:
+		return branch
 	}
-	for i := range in.Alerts {
-		if branch, known := runbook.ForRule(in.Alerts[i].Rule); known {
-			return branch
-		}
+	switch in.Blame {
+	case checks.BlameApplication:
+		return runbook.Application
+	case checks.BlameLocal:
+		return runbook.LocalNetwork
+	case checks.BlameOurs:
+		return runbook.Configuration
+	case checks.BlameNone, checks.BlameNetwork, checks.BlameAccount, checks.BlameProvider, checks.BlameConfig, checks.BlameSkipped:
 	}
-	return runbook.Of(checks.CauseNone, in.Blame, "")
+	return runbook.CannotTell
 }
 
 // Took is a time for a person: "4m30s"; "not known" where it is nil.
