@@ -1,0 +1,215 @@
+package triage
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/internal/runbook"
+)
+
+// Judge says what follows from a path.
+func Judge(w *Walk) Conclusion {
+	probe := w.decisive()
+	signals := w.signals(probe)
+	blame := checks.BlameNone
+	if probe != nil {
+		blame = w.blame(probe)
+	}
+	c := Conclusion{Signals: signals, Class: Matrix(signals, blame)}
+	alert := w.byAlert(c.Class)
+	switch {
+	case w.Interrupted:
+		c.Class = CannotTell
+		c.cannotTell("stopped before the end: what was not looked at is unknown")
+	case c.Class == Nobody && alert != nil, c.Class == CannotTell && alert != nil && signals.App != Bad:
+		c.ofAlert(alert)
+	case c.Class == Nobody:
+		c.Branch, c.Why = runbook.Nobody, w.wellWords()
+	case c.Class == CannotTell:
+		c.cannotTell(w.blindWords())
+		if signals.App == Bad {
+			c.Severity = checks.P2
+		}
+	case probe != nil && (signals.Probe == Bad || signals.App != Bad):
+		c.ofProbe(probe, blame)
+	default:
+		c.ofApp(w.appStep())
+	}
+	c.Also = w.also(&c, probe)
+	return c
+}
+
+func (c *Conclusion) cannotTell(why string) {
+	c.Branch, c.Severity, c.Why = runbook.CannotTell, checks.P3, why
+}
+
+func (c *Conclusion) ofProbe(probe *Step, blame checks.Blame) {
+	c.Cause, c.Blame = probe.Cause, blame
+	c.Branch = branch(probe.Name, c.Cause, blame)
+	c.Severity = severity(c, probe)
+	c.Why = fmt.Sprintf("%s: %s", words(probe.Name), probe.Detail)
+	switch {
+	case blame == checks.BlameLocal:
+		c.Why += "; the reference host cannot be reached either, so it is our own network"
+	case c.Signals.Page == Bad && c.Class == Provider:
+		c.Why += "; its status page says so too"
+	case c.Signals.Page == Good && c.Class == Provider:
+		c.Why += "; its status page does not say so, and lags by 10 to 30 minutes"
+	}
+}
+
+func (c *Conclusion) ofApp(step Step) {
+	c.Cause, c.Blame, c.Branch = step.Cause, checks.BlameApplication, runbook.Application
+	c.Severity = checks.P1
+	switch {
+	case step.Verdict == Degraded:
+		c.Severity = checks.P3
+	case step.Name == ErrorRate, step.Name == AppLog:
+		c.Severity = checks.P2
+	}
+	c.Why = fmt.Sprintf("%s: %s; the provider answers us", words(step.Name), step.Detail)
+	if c.Signals.Page == Bad {
+		c.Why += ", though its status page announces something: it may concern what only the application calls"
+	}
+}
+
+func (c *Conclusion) ofAlert(a *Alert) {
+	c.Class, c.Cause, c.Blame, c.Severity = ClassOf(a.Blame), a.Cause, a.Blame, a.Severity
+	if c.Class == CannotTell {
+		c.Class, c.Blame = Ours, checks.BlameOurs
+	}
+	if of, known := runbook.ForRule(a.Rule); known {
+		c.Branch = of
+	} else {
+		c.Branch = runbook.Of(a.Cause, c.Blame, "")
+	}
+	c.Why = fmt.Sprintf("the agent's alert %s fires: %s", a.Rule, a.Summary)
+}
+
+// decisive is the step that decides for the probe; nil where nothing is wrong with it. What keeps everybody from the
+// provider comes before what is wrong with the file or the key: those may be wrong in this shell only.
+func (w *Walk) decisive() *Step {
+	reached := w.Step(ModelsList).Verdict == OK || w.Step(Ping).Verdict == OK || w.Step(Ping).Verdict == Degraded
+	var order []Step
+	if !reached {
+		for _, name := range []Name{DNS, Connect, Proxy, TLS} {
+			order = append(order, w.Step(name))
+		}
+	}
+	list, ping, key := w.Step(ModelsList), w.Step(Ping), w.Step(Key)
+	if away(&list) {
+		order = append(order, list)
+	}
+	order = append(order, w.Step(Configuration))
+	if ping.Verdict != OK && ping.Verdict != Degraded { // which somebody had the key for
+		order = append(order, key)
+	}
+	order = append(order, list, ping)
+	for i := range order {
+		if order[i].Verdict == Wrong && order[i].Cause != checks.CauseNone {
+			return &order[i]
+		}
+	}
+	for _, name := range []Name{Ping, ModelsList, TLS, Key, Retirements} {
+		if step := w.Step(name); step.Verdict == Degraded && step.Cause != checks.CauseNone {
+			return &step
+		}
+	}
+	return nil
+}
+
+// away reports whether a step says that the provider or the way to it is down, whatever the key.
+func away(s *Step) bool {
+	by := s.Cause.Blame()
+	return s.Verdict == Wrong && (by == checks.BlameNetwork || by == checks.BlameProvider)
+}
+
+// blame is whose fault a step is: our own network's, where the reference host cannot be reached either and the other side
+// was never seen.
+func (w *Walk) blame(s *Step) checks.Blame {
+	notReached := []checks.Cause{checks.CauseDNS, checks.CauseConnect, checks.CauseTimeoutConnect, checks.CauseProxy}
+	switch {
+	case slices.Contains(notReached, s.Cause) && w.Step(OwnNetwork).Verdict == Wrong:
+		return checks.BlameLocal
+	case s.Blame != checks.BlameNone:
+		return s.Blame
+	}
+	return s.Cause.Blame()
+}
+
+// byAlert is the alert that decides where nothing else does. What our probes saw a while ago does not count against what
+// they see now.
+func (w *Walk) byAlert(class Class) *Alert {
+	for i := range w.Alerts {
+		a := &w.Alerts[i]
+		of := ClassOf(a.Blame)
+		probed := !a.Traffic && (of == Provider || of == Network || of == Account)
+		if class == Nobody && probed {
+			continue
+		}
+		if class == CannotTell && (of == CannotTell || w.Step(Ping).Cause != checks.CauseBreakerOpen) {
+			continue
+		}
+		return a
+	}
+	return nil
+}
+
+func (w *Walk) appStep() Step {
+	for _, verdict := range []Verdict{Wrong, Degraded} {
+		for _, name := range []Name{AppHealth, AppSmoke, ErrorRate, AppLog} {
+			if step := w.Step(name); step.Verdict == verdict {
+				return step
+			}
+		}
+	}
+	return Step{Name: AppHealth}
+}
+
+func branch(name Name, cause checks.Cause, blame checks.Blame) runbook.Branch {
+	switch {
+	case name == Configuration, name == Key && cause == checks.CauseConfig:
+		return runbook.Configuration
+	case blame == checks.BlameLocal:
+		return runbook.LocalNetwork
+	}
+	return runbook.Of(cause, blame, "")
+}
+
+// severity is the page's, less where users are seen to be served, and for what is not yet trouble.
+func severity(c *Conclusion, probe *Step) checks.Severity {
+	base := usual(c.Branch)
+	switch {
+	case probe.Verdict == Degraded && probe.Cause == checks.CauseSlow:
+		base = checks.P2
+	case probe.Verdict == Degraded:
+		return checks.P4
+	case c.Signals.Probe == Slow:
+		return checks.P3
+	}
+	if c.Signals.App == Good {
+		base = lower(base)
+	}
+	return base
+}
+
+func usual(b runbook.Branch) checks.Severity {
+	for _, page := range runbook.Pages() {
+		if page.Branch == b && page.Severity != "" {
+			return page.Severity
+		}
+	}
+	return checks.P2
+}
+
+func lower(s checks.Severity) checks.Severity {
+	switch s {
+	case checks.P1:
+		return checks.P2
+	case checks.P2, checks.P3:
+		return checks.P3
+	case checks.P4:
+	}
+	return checks.P4
+}
