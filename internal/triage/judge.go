@@ -21,13 +21,13 @@ func Judge(w *Walk) Conclusion {
 	switch {
 	case w.Interrupted:
 		c.Class = CannotTell
-		c.cannotTell("stopped before the end: what was not looked at is unknown")
+		c.cannotTell("stopped before the end: what was not looked at is unknown", checks.CauseNone)
 	case c.Class == Nobody && alert != nil, c.Class == CannotTell && alert != nil && signals.App != Bad:
 		c.ofAlert(alert)
 	case c.Class == Nobody:
 		c.Branch, c.Why = runbook.Nobody, w.wellWords()
 	case c.Class == CannotTell:
-		c.cannotTell(w.blindWords())
+		c.cannotTell(w.blindWords(), w.Step(Ping).Cause)
 		if signals.App == Bad {
 			c.Severity = checks.P2
 		}
@@ -40,13 +40,20 @@ func Judge(w *Walk) Conclusion {
 	return c
 }
 
-func (c *Conclusion) cannotTell(why string) {
+// cannotTell is the end where too little is known. Where the agent itself kept the ping from being made there is a page of that.
+func (c *Conclusion) cannotTell(why string, kept checks.Cause) {
 	c.Branch, c.Severity, c.Why = runbook.CannotTell, checks.P3, why
+	rules := map[checks.Cause]string{
+		checks.CauseBudget: "budget-exhausted", checks.CauseBreakerOpen: "circuit-open", checks.CauseHeadroom: "headroom-low",
+	}
+	if of, known := runbook.ForRule(rules[kept]); known {
+		c.Branch, c.Severity = of, usual(of)
+	}
 }
 
 func (c *Conclusion) ofProbe(probe *Step, blame checks.Blame) {
 	c.Cause, c.Blame = probe.Cause, blame
-	c.Branch = branch(probe.Name, c.Cause, blame)
+	c.Branch = branch(probe, blame)
 	c.Severity = severity(c, probe)
 	c.Why = fmt.Sprintf("%s: %s", words(probe.Name), probe.Detail)
 	switch {
@@ -167,14 +174,21 @@ func (w *Walk) appStep() Step {
 	return Step{Name: AppHealth}
 }
 
-func branch(name Name, cause checks.Cause, blame checks.Blame) runbook.Branch {
+func branch(s *Step, blame checks.Blame) runbook.Branch {
+	rule := ""
 	switch {
-	case name == Configuration, name == Key && cause == checks.CauseConfig:
+	case s.Name == Configuration, s.Name == Key && s.Cause == checks.CauseConfig:
 		return runbook.Configuration
-	case blame == checks.BlameLocal:
-		return runbook.LocalNetwork
+	case s.Verdict != Degraded:
+	case s.Cause == checks.CauseModelGone:
+		rule = "model-retiring"
+	case s.Cause == checks.CauseTLS:
+		rule = "certificate-expiring"
 	}
-	return runbook.Of(cause, blame, "")
+	if of, known := runbook.ForRule(rule); known {
+		return of
+	}
+	return runbook.Of(s.Cause, blame, "")
 }
 
 // severity is the page's, less where users are seen to be served, and for what is not yet trouble.
@@ -184,7 +198,7 @@ func severity(c *Conclusion, probe *Step) checks.Severity {
 	case probe.Verdict == Degraded && probe.Cause == checks.CauseSlow:
 		base = checks.P2
 	case probe.Verdict == Degraded:
-		return checks.P4
+		return base
 	case c.Signals.Probe == Slow:
 		return checks.P3
 	}
@@ -194,14 +208,8 @@ func severity(c *Conclusion, probe *Step) checks.Severity {
 	return base
 }
 
-func usual(b runbook.Branch) checks.Severity {
-	for _, page := range runbook.Pages() {
-		if page.Branch == b && page.Severity != "" {
-			return page.Severity
-		}
-	}
-	return checks.P2
-}
+// usual is what the page says when users are concerned.
+func usual(b runbook.Branch) checks.Severity { return b.Page(runbook.Setting{}).Severity }
 
 func lower(s checks.Severity) checks.Severity {
 	switch s {

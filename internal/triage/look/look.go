@@ -231,7 +231,7 @@ func StepOf(name triage.Name, lookedAt string, r *checks.Result) triage.Step {
 }
 
 func (l *looker) appLog(ctx context.Context) triage.Step {
-	found, err := applog.Read(ctx, l.AppLog, applog.Options{Scrub: l.Scrub, Getenv: l.Getenv})
+	found, err := applog.Read(ctx, l.AppLog, applog.Options{Scrub: l.Scrub})
 	step := triage.Step{LookedAt: l.AppLog}
 	if err != nil {
 		step.Verdict, step.Cause, step.Detail = triage.Unknown, checks.CauseConfig, err.Error()
