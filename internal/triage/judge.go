@@ -68,6 +68,9 @@ func (c *Conclusion) ofProbe(probe *Step, blame checks.Blame) {
 
 func (c *Conclusion) ofApp(step Step) {
 	c.Cause, c.Blame, c.Branch = step.Cause, checks.BlameApplication, runbook.Application
+	if step.Blame == checks.BlameConfig { // it was asked without what it wants
+		c.Blame = step.Blame
+	}
 	c.Severity = checks.P1
 	switch {
 	case step.Verdict == Degraded:

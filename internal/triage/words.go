@@ -71,7 +71,8 @@ func (w *Walk) also(c *Conclusion, probe *Step) []string {
 	for i := range w.Steps {
 		s := &w.Steps[i]
 		told := probe != nil && s.Name == probe.Name && strings.HasPrefix(c.Why, words(s.Name)) || strings.HasPrefix(c.Why, words(s.Name)+": "+s.Detail)
-		if (s.Verdict == Wrong || s.Verdict == Degraded) && !told && s.Name != Alerts {
+		told = told || s.Name == Ping && s.Cause == c.Cause || s.Name == Alerts
+		if (s.Verdict == Wrong || s.Verdict == Degraded) && !told {
 			out = append(out, fmt.Sprintf("%s: %s", words(s.Name), s.Detail))
 		}
 	}

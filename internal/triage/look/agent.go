@@ -98,30 +98,26 @@ func (r *Running) Firing() []triage.Alert {
 	return slices.Clone(r.firing)
 }
 
-func agentSteps() []triage.Name {
-	return []triage.Name{triage.Alerts, triage.Breaker, triage.Spend, triage.Headroom, triage.Retirements}
-}
+func agentNames() []triage.Name { return []triage.Name{triage.Alerts, triage.Breaker, triage.Spend} }
 
-// steps is what the agent tells, and what its store knows where none runs.
+func storeNames() []triage.Name { return []triage.Name{triage.Headroom, triage.Retirements} }
+
+// agentSteps are what the agent tells.
 func (l *looker) agentSteps(ctx context.Context) []triage.Step {
-	if l.Agent == nil {
-		return nil
-	}
 	client, health, err := l.Agent.Client(ctx)
-	steps := make([]triage.Step, 0, len(agentSteps()))
+	var steps []triage.Step
 	if err != nil {
 		verdict := triage.Skipped
 		if errors.Is(err, ErrSilent) {
 			verdict = triage.Unknown
 		}
 		text, _, _ := strings.Cut(err.Error(), "\n")
-		for _, name := range []triage.Name{triage.Alerts, triage.Breaker, triage.Spend} {
+		for _, name := range agentNames() {
 			steps = append(steps, triage.Step{Name: name, Verdict: verdict, Detail: text})
 		}
-	} else {
-		steps = append(steps, l.Agent.alerts(ctx, client), breakerOf(health, l.Provider.Name), spendOf(health))
+		return steps
 	}
-	return append(steps, l.seen(ctx)...)
+	return []triage.Step{l.Agent.alerts(ctx, client), breakerOf(health, l.Provider.Name), spendOf(health)}
 }
 
 // alerts are those that fire and are not muted.
@@ -194,8 +190,19 @@ func spendOf(health *status.Health) triage.Step {
 	return step
 }
 
-// seen is what the store knows of rate limits and of models that retire.
-func (l *looker) seen(ctx context.Context) []triage.Step {
+// storeSteps are what the store knows of rate limits and of models that retire, once what is paid for is over, which writes it.
+func (l *looker) storeSteps(ctx context.Context) []triage.Step {
+	over := make(chan struct{})
+	go func() {
+		l.paying.Wait()
+		close(over)
+	}()
+	select {
+	case <-over:
+	case <-ctx.Done():
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.Limit/20)
+	defer cancel()
 	headroom := triage.Step{Name: triage.Headroom, LookedAt: "the store", Verdict: triage.Skipped, Detail: "no rate limit was seen yet"}
 	retire := triage.Step{Name: triage.Retirements, LookedAt: "the store", Verdict: triage.Skipped, Detail: "no model was seen yet"}
 	view, err := agent.SeenModels(ctx, l.Config, l.Getenv)

@@ -23,7 +23,7 @@ const (
 	most5xx = 10.0 // a minute
 	most429 = 5.0  // a minute
 	mostP95 = 5.0  // seconds
-	isOpen  = 2.0  // of the application's breaker
+	notOpen = 1.0  // of the states of the application's breaker
 )
 
 // configured is the first check of a kind that is the provider's, or nobody's.
@@ -166,6 +166,10 @@ func (l *looker) errorRate(ctx context.Context) triage.Step {
 
 // weigh judges the numbers by the limits of the checklist. Without those of errors nobody can tell.
 func weigh(step *triage.Step, numbers map[string]float64) {
+	_, known := numbers[traffic.Errors5xx]
+	if known && (step.Verdict == triage.Unknown || step.Verdict == triage.Degraded) { // of something else: what was asked for is known
+		step.Verdict, step.Notes = triage.OK, append([]string{step.Detail}, step.Notes...)
+	}
 	var texts []string
 	for _, q := range []struct {
 		name, word string
@@ -173,11 +177,11 @@ func weigh(step *triage.Step, numbers map[string]float64) {
 		cause      checks.Cause
 		slow       bool
 	}{
-		{traffic.Errors401, "401 a minute", 0, checks.CauseAuth, false},
-		{traffic.Errors5xx, "5xx a minute", most5xx, checks.CauseServer, false},
-		{traffic.Errors429, "429 a minute", most429, checks.CauseRateLimited, false},
-		{traffic.LatencyP95, "seconds p95", mostP95, checks.CauseSlow, true},
-		{traffic.CircuitState, "state of its breaker", isOpen - 1, checks.CauseBreakerOpen, true},
+		{traffic.Errors401, "refused keys (401) a minute", 0, checks.CauseAuth, false},
+		{traffic.Errors5xx, "server errors (5xx) a minute", most5xx, checks.CauseServer, false},
+		{traffic.Errors429, "rate limited (429) a minute", most429, checks.CauseRateLimited, false},
+		{traffic.LatencyP95, "seconds at the 95th percentile", mostP95, checks.CauseSlow, true},
+		{traffic.CircuitState, "is the state of its breaker", notOpen, checks.CauseBreakerOpen, true},
 	} {
 		value, known := numbers[q.name]
 		if !known {
@@ -190,13 +194,11 @@ func weigh(step *triage.Step, numbers map[string]float64) {
 		}
 		texts = append(texts, text)
 	}
-	_, known := numbers[traffic.Errors5xx]
 	switch {
+	case len(numbers) == 0: // the server, not the application, is what is wrong
+		step.Verdict, step.Notes = triage.Unknown, nil
+		step.Detail = "the error rate is not known, which is not zero: " + step.Detail
 	case step.Verdict == triage.Wrong || step.Verdict == triage.Degraded && step.Cause != checks.CauseNone || known:
-		if step.Verdict == triage.Unknown { // of something else: what was asked for is known
-			step.Notes = append(step.Notes, step.Detail)
-			step.Verdict = triage.OK
-		}
 		if len(texts) > 0 {
 			step.Detail = strings.Join(texts, ", ")
 		}

@@ -23,6 +23,12 @@ import (
 // Limit is the most that all steps together may take.
 const Limit = 13 * time.Second
 
+// mostNotes is how much of what was seen on the way is told of a step.
+const mostNotes = 6
+
+// atTheStop is how long is waited for steps once the whole is stopped.
+const atTheStop = 250 * time.Millisecond
+
 // Options is what Run needs.
 type Options struct {
 	Config     *config.Config // what the probes go by: the file, or what stands in its place
@@ -67,6 +73,7 @@ type looker struct {
 	Options
 
 	client *mistral.Keyed // nil where the provider's address cannot be used
+	paying sync.WaitGroup // what costs money, which writes the store
 
 	mu   sync.Mutex // guards what follows
 	open string     // what the models list answers without a key: "status 401"
@@ -97,13 +104,15 @@ func (l *looker) tasks() []task {
 		single(triage.StatusPage, l.page),
 		single(triage.AppHealth, l.health),
 		single(triage.ErrorRate, l.errorRate),
-		{agentSteps(), l.agentSteps},
+	}
+	if l.Agent != nil {
+		list = append(list, task{agentNames(), l.agentSteps}, task{storeNames(), l.storeSteps})
 	}
 	if l.Ping != nil {
-		list = append(list, single(triage.Ping, l.Ping))
+		list = append(list, single(triage.Ping, l.paid(l.Ping)))
 	}
 	if l.Smoke != nil {
-		list = append(list, single(triage.AppSmoke, l.Smoke))
+		list = append(list, single(triage.AppSmoke, l.paid(l.Smoke)))
 	} else {
 		list = append(list, single(triage.AppSmoke, l.smoke))
 	}
@@ -111,6 +120,15 @@ func (l *looker) tasks() []task {
 		list = append(list, single(triage.AppLog, l.appLog))
 	}
 	return list
+}
+
+// paid tells when a paid call is over.
+func (l *looker) paid(do func(ctx context.Context) triage.Step) func(ctx context.Context) triage.Step {
+	l.paying.Add(1)
+	return func(ctx context.Context) triage.Step {
+		defer l.paying.Done()
+		return do(ctx)
+	}
 }
 
 // answer is what came of one task.
@@ -135,7 +153,7 @@ func (l *looker) together(ctx context.Context, tasks []task) []triage.Step {
 		open[i] = true
 	}
 	var steps []triage.Step
-	why := fmt.Sprintf("did not end within %s", l.Limit)
+	why, stopped := fmt.Sprintf("did not end within %s", l.Limit), ctx.Done()
 	for len(open) > 0 {
 		select {
 		case a := <-answers:
@@ -143,8 +161,10 @@ func (l *looker) together(ctx context.Context, tasks []task) []triage.Step {
 			delete(open, a.task)
 			continue
 		case <-over.C:
-		case <-ctx.Done():
-			why = "stopped before it had ended"
+		case <-stopped:
+			why, stopped = "stopped before it had ended", nil
+			over.Reset(atTheStop) // in which those that heard of it tell what they saw
+			continue
 		}
 		break
 	}
@@ -156,12 +176,26 @@ func (l *looker) together(ctx context.Context, tasks []task) []triage.Step {
 	return steps
 }
 
-// joined puts the steps in order, and tells of a list that was not asked for what the way there says of it.
+// joined puts the steps in order. A call that met what the way had met already was not reached, and a list that was not
+// asked for is told what the way there says of it.
 func (l *looker) joined(steps []triage.Step) []triage.Step {
+	blocked := slices.IndexFunc(steps, func(s triage.Step) bool {
+		return s.Verdict == triage.Wrong && slices.Contains([]triage.Name{triage.DNS, triage.Connect, triage.Proxy, triage.TLS}, s.Name)
+	})
 	for i := range steps {
+		if s := &steps[i]; blocked >= 0 && s.Verdict == triage.Wrong && s.Cause.Blame() == checks.BlameNetwork && (s.Name == triage.ModelsList || s.Name == triage.Ping) {
+			s.Verdict, s.Cause, s.Blame, s.Notes = triage.Skipped, checks.CauseNone, checks.BlameNone, nil
+			s.Detail = fmt.Sprintf("tried, and not reached: %s failed", steps[blocked].Words())
+		}
 		if s := &steps[i]; s.Name == triage.ModelsList && s.Verdict == triage.Skipped && l.status() != "" {
 			s.Detail += "; without one the way is open: " + l.status()
 		}
+	}
+	at := slices.IndexFunc(steps, func(s triage.Step) bool { return s.Name == triage.OwnNetwork && s.Verdict == triage.Wrong })
+	if at >= 0 && blocked < 0 {
+		s := &steps[at]
+		s.Verdict, s.Cause, s.Blame = triage.Unknown, checks.CauseNone, checks.BlameNone
+		s.Detail += "; the provider can, so that perhaps this host may not be asked from here"
 	}
 	order := triage.Names()
 	slices.SortStableFunc(steps, func(a, b triage.Step) int {
@@ -224,6 +258,9 @@ func StepOf(name triage.Name, lookedAt string, r *checks.Result) triage.Step {
 	}
 	for _, e := range r.Evidence {
 		if step.Verdict != triage.Skipped && !e.OK && e.Detail != "" && e.Detail != step.Detail {
+			if len(step.Notes) == mostNotes {
+				break
+			}
 			step.Notes = append(step.Notes, e.Name+": "+e.Detail)
 		}
 	}

@@ -178,13 +178,16 @@ func (w *walk) step(name triage.Name) triage.Step {
 			step.Verdict = triage.Skipped
 		case e.OK:
 		case w.result.Status == checks.Degraded:
-			step.Verdict, step.Cause, step.Blame = triage.Degraded, w.result.Cause, w.result.Blame
+			step.Verdict, step.Cause, step.Blame = triage.Degraded, w.result.Cause, w.result.Cause.Blame()
 			step.Detail = strings.TrimPrefix(w.result.Summary, w.label+": ")
 		default:
 			w.way.failed = name
 			step.Verdict, step.Cause, step.Blame = triage.Wrong, w.result.Cause, w.result.Blame
 			if w.result.Status != checks.Failed {
 				step.Verdict = triage.Unknown
+			}
+			if step.Blame == checks.BlameNone {
+				step.Blame = step.Cause.Blame()
 			}
 		}
 		return step
@@ -200,7 +203,8 @@ func (w *walk) notMade(name triage.Name) string {
 	})
 	switch {
 	case w.way.failed != "":
-		return fmt.Sprintf("not reached: %s failed", strings.ReplaceAll(string(w.way.failed), "_", " "))
+		failed := triage.Step{Name: w.way.failed}
+		return fmt.Sprintf("not reached: %s failed", failed.Words())
 	case name == triage.DNS:
 		return "an address, not a name"
 	case name == triage.Connect && proxied:
@@ -250,6 +254,9 @@ func (l *looker) models(ctx context.Context) triage.Step {
 		step.Verdict, step.Cause, step.Blame, step.Notes = triage.Skipped, checks.CauseNone, checks.BlameNone, nil
 		step.Detail = noKey
 		return step
+	}
+	if r.Status == checks.Degraded && slices.ContainsFunc(r.Evidence, func(e checks.Step) bool { return e.Name == "retirement" && e.Detail == r.Summary }) {
+		step.Cause, step.Blame = checks.CauseModelGone, checks.BlameConfig // who asks for it is who must move
 	}
 	if id := r.Facts["request_id"]; id != "" && step.Verdict == triage.Wrong {
 		step.Notes = append(step.Notes, "request id "+id)
