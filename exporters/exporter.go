@@ -55,6 +55,14 @@ type Selective interface {
 	Wants(t checks.RecordType) bool
 }
 
+// Routing is implemented by exporters that tell people of alerts: whom a deployment depends on must be reached before it.
+type Routing interface {
+	// Takes reports whether an alert would be told.
+	Takes(alert checks.Alert) bool
+	// Reach reads what the way needs, credentials too, and asks the backend for nothing. Nobody is told of anything.
+	Reach(ctx context.Context) error
+}
+
 // Handler is implemented by exporters that serve something on the agent's listener. Pattern is a path: "/metrics".
 type Handler interface {
 	Handler() (pattern string, handler http.Handler)

@@ -32,6 +32,21 @@ var traces = regexp.MustCompile(strings.Join([]string{
 	`\bin [^\n]+\.cs:line \d+`, `#\d+ [^\s(]+\.php\(\d+\)`, `\.rb:\d+:in `,
 }, "|"))
 
+// Shows names what an application's words to strangers must not show, what looks like a key or a stack trace; "" for neither.
+// It is for texts that no check asked for: error pages.
+func Shows(text string) string {
+	if what := shows(&fetch.Answer{}, credential.Scrubber{}, text); what != "" {
+		return what
+	}
+	if showsBare(text) {
+		return "what looks like a key"
+	}
+	if traces.MatchString(text) {
+		return "a stack trace"
+	}
+	return ""
+}
+
 // shows names the credential that a text shows, "" for none.
 func shows(a *fetch.Answer, watch credential.Scrubber, text string) string {
 	switch {

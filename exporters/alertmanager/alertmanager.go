@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -109,6 +110,22 @@ func (s *sender) Keep(ctx context.Context, open []checks.Alert) error {
 		open = open[some:]
 	}
 	return nil
+}
+
+// Knock implements notify.Knocker: one replica is enough.
+func (s *sender) Knock(ctx context.Context) error {
+	if _, _, err := s.header(ctx); err != nil {
+		return exporters.Hold(err)
+	}
+	var faults []error
+	for _, address := range s.params.URLs {
+		err := s.Way.Knock(ctx, notify.Request{Doing: "knocking at Alertmanager", URL: address, TLS: s.params.tls()})
+		if err == nil {
+			return nil
+		}
+		faults = append(faults, err)
+	}
+	return errors.Join(faults...)
 }
 
 func (s *sender) alert(a *checks.Alert, ends time.Time) alert {

@@ -84,6 +84,15 @@ func (p *pager) Send(ctx context.Context, m notify.Message) ([]byte, error) {
 	return nil, taken(&answer, key)
 }
 
+// Knock implements notify.Knocker.
+func (p *pager) Knock(ctx context.Context) error {
+	const doing = "knocking at PagerDuty"
+	if _, err := credential.Token(ctx, p.params.RoutingKey); err != nil {
+		return exporters.Hold(fmt.Errorf("%s: routing_key: %w", doing, err))
+	}
+	return p.way.Knock(ctx, notify.Request{Doing: doing, URL: p.params.URL})
+}
+
 // refused is the error for an answer that is no 2xx. A routing key that nobody knows is answered with 400 like a bad event,
 // and is the operator's to change: nothing may be dropped for it. (developer.pagerduty.com/docs/events-api-v2, read
 // November 2026)

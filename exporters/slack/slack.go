@@ -81,6 +81,28 @@ func (w *webhook) Send(ctx context.Context, m notify.Message) ([]byte, error) {
 	return nil, taken(doing, answer.Body, target)
 }
 
+// Knock implements notify.Knocker.
+func (w *webhook) Knock(ctx context.Context) error {
+	const doing = "knocking at the Slack webhook"
+	target, err := credential.Token(ctx, w.params.WebhookURL)
+	if err == nil {
+		err = notify.SafeURL(target)
+	}
+	if err != nil {
+		return exporters.Hold(fmt.Errorf("%s: webhook_url: %w", doing, err))
+	}
+	return w.way.Knock(ctx, notify.Request{Doing: doing, URL: target, Secret: true, Secrets: []string{target}})
+}
+
+// Knock implements notify.Knocker.
+func (b *bot) Knock(ctx context.Context) error {
+	const doing = "knocking at Slack"
+	if _, err := credential.Token(ctx, b.params.Token); err != nil {
+		return exporters.Hold(fmt.Errorf("%s: token: %w", doing, err))
+	}
+	return b.way.Knock(ctx, notify.Request{Doing: doing, URL: b.params.APIURL})
+}
+
 func jsonHeader() http.Header {
 	return http.Header{"Content-Type": {"application/json; charset=utf-8"}}
 }

@@ -93,6 +93,15 @@ func (h *hook) Send(ctx context.Context, m notify.Message) ([]byte, error) {
 	return nil, err
 }
 
+// Knock implements notify.Knocker.
+func (h *hook) Knock(ctx context.Context) error {
+	request, err := h.request(ctx, nil)
+	if err != nil {
+		return exporters.Hold(fmt.Errorf("%s: %w", doing, err))
+	}
+	return h.Way.Knock(ctx, request)
+}
+
 // request resolves the secrets and signs the body.
 func (h *hook) request(ctx context.Context, body []byte) (notify.Request, error) {
 	url, err := credential.Text(ctx, h.params.URL)

@@ -322,7 +322,7 @@ func (d *drill) routes(a *checks.Alert) []DrillRoute {
 			continue
 		}
 		if n, ok := built.(notifier); ok {
-			r.People, r.Wants, r.ends = true, n.Takes(a), n.TellsEnds()
+			r.People, r.Wants, r.ends = true, n.Takes(*a), n.TellsEnds()
 		}
 		all = append(all, r)
 	}
@@ -332,7 +332,7 @@ func (d *drill) routes(a *checks.Alert) []DrillRoute {
 // notifier is implemented by exporters that tell people.
 type notifier interface {
 	teller
-	Takes(a *checks.Alert) bool
+	Takes(alert checks.Alert) bool
 	TellsEnds() bool
 }
 

@@ -144,7 +144,7 @@ func presetPreflight() preflightOf {
 		Headroom: 20, Log: logSource{Settle: 2 * time.Second}, Documents: documents{MaxAge: 90 * 24 * time.Hour},
 		Commands: preflightCommands{Timeout: 10 * time.Minute},
 		Staging: stagingOf{
-			Variables:   stagingVariables{BaseURL: "MISTRAL_BASE_URL", APIKey: "MISTRAL_API_KEY", FallbackAPIKey: "MISTRAL_FALLBACK_API_KEY"},
+			Variables:   stagingVariables{BaseURL: "MISTRAL_BASE_URL", APIKey: "MISTRAL_API_KEY", FallbackAPIKey: "MISTRAL_FALLBACK_API_KEY"}, //nolint:gosec // names of variables
 			StartWithin: 30 * time.Second, AnswerWithin: 30 * time.Second, Watch: 3 * time.Second, RetryAfter: 2 * time.Second,
 			MinBackoff: 100 * time.Millisecond, MaxRequests: 6,
 		},

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,7 +67,7 @@ func begin(c Command, files []*os.File) (*os.Process, error) {
 	defer release()
 	closeOnExec()
 	attr := &os.ProcAttr{
-		Dir: "/", Env: c.Env, Files: files,
+		Dir: cmp.Or(c.Dir, "/"), Env: c.Env, Files: files,
 		Sys: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
 	}
 	for try := 0; ; try++ {

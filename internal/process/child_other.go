@@ -16,7 +16,7 @@ type child struct {
 }
 
 func start(_ context.Context, c Command, files []*os.File) (*child, error) {
-	p, err := os.StartProcess(c.Path, c.Argv, &os.ProcAttr{Env: c.Env, Files: files})
+	p, err := os.StartProcess(c.Path, c.Argv, &os.ProcAttr{Dir: c.Dir, Env: c.Env, Files: files})
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,7 @@ type Command struct {
 	Confine *sandbox.Policy
 	Argv    []string // the name that the program sees, and its arguments
 	Env     []string // NAME=value, all of it
+	Dir     string   // its folder, of one that is not confined; "" is /
 	Stdout  Bounds
 	Stderr  Bounds
 	Grace   time.Duration // from SIGTERM to SIGKILL when the context ends; 0 kills at once

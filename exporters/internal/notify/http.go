@@ -101,6 +101,21 @@ func (w *Way) Post(ctx context.Context, r Request) (Answer, error) {
 	return Answer{answer.Status, answer.Header, body}, nil
 }
 
+// Knock asks the root of a request's host for its head: any answer shows that somebody is there. Nothing of the request
+// goes out, neither its path nor its headers.
+func (w *Way) Knock(ctx context.Context, r Request) error {
+	u, err := url.Parse(r.URL)
+	if err != nil || u.Host == "" {
+		return exporters.Hold(errors.New(r.Doing + ": the address is none"))
+	}
+	root := url.URL{Scheme: u.Scheme, Host: u.Host, Path: "/"}
+	answer, err := w.exchanger.Open(ctx, outbound.Request{Method: http.MethodHead, URL: root.String(), MaxBody: mostAnswer, TLS: r.TLS})
+	if err != nil {
+		return failed(r.Doing, r.scrubber(), err)
+	}
+	return answer.Body.Close()
+}
+
 func (r Request) scrubber() credential.Scrubber {
 	secrets := r.Secrets
 	if u, err := url.Parse(r.URL); r.Secret && err == nil {

@@ -47,6 +47,11 @@ type Keeper interface {
 	Keep(ctx context.Context, open []checks.Alert) error
 }
 
+// Knocker is a Sender that can find out whether its backend is there, without a message. The error holds no secret.
+type Knocker interface {
+	Knock(ctx context.Context) error
+}
+
 // Notifier is an exporter that tells people of alerts. It is not safe for concurrent use.
 type Notifier struct {
 	params Params
@@ -62,6 +67,7 @@ var (
 	_ exporters.Exporter  = (*Notifier)(nil)
 	_ exporters.Refresher = (*Notifier)(nil)
 	_ exporters.Selective = (*Notifier)(nil)
+	_ exporters.Routing   = (*Notifier)(nil)
 )
 
 // New makes a notifier that goes on from env.State. Nothing is sent. Where s is an io.Closer too, Close closes it.
@@ -90,11 +96,19 @@ func (n *Notifier) Tells(fingerprint string) bool {
 	return told
 }
 
-// Takes reports whether people are told of such an alert when it opens. It may be called at any time by anyone.
-func (n *Notifier) Takes(a *checks.Alert) bool { return a.Muted == "" && n.route.takes(a) }
+// Takes implements exporters.Routing. It may be called at any time by anyone.
+func (n *Notifier) Takes(alert checks.Alert) bool { return alert.Muted == "" && n.route.takes(&alert) }
 
 // TellsEnds reports whether people are told of ends too. It may be called at any time by anyone.
 func (n *Notifier) TellsEnds() bool { return n.params.SendResolved }
+
+// Reach implements exporters.Routing.
+func (n *Notifier) Reach(ctx context.Context) error {
+	if knocker, ok := n.sender.(Knocker); ok {
+		return knocker.Knock(ctx)
+	}
+	return nil
+}
 
 // Wants implements exporters.Selective.
 func (n *Notifier) Wants(t checks.RecordType) bool { return t == checks.TypeAlert }
