@@ -23,7 +23,7 @@ import (
 
 // TestMain makes the binary available to the scripts as `windsock`, and an application for it to watch as `app`.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"windsock": main, "app": application})
+	testscript.Main(m, map[string]func(){"windsock": main, "app": application, "staging": staging})
 }
 
 // TestScripts runs testdata/script/*.txtar: what a user types, and what a user sees.
