@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -45,6 +46,24 @@ type Options struct {
 	Notify   Notifier // systemd; nil where nobody listens
 	// DevPlugins runs plugins that are not what was locked, and says so every minute.
 	DevPlugins bool
+	// Drill is what a drill changes of the road; nil: nothing.
+	Drill *Drilled
+}
+
+// Drilled is an agent whose world is a drill's.
+type Drilled struct {
+	// Dial makes every connection of checks, and of exporters that are not given another network. It is never nil.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Speed is by how much the configuration was compressed: delivery's waits after errors are divided by it.
+	Speed float64
+}
+
+// speed is that of the drill, 0 where there is none.
+func (d *Drilled) speed() float64 {
+	if d == nil {
+		return 0
+	}
+	return d.Speed
 }
 
 // Agent is a running agent.
@@ -135,7 +154,7 @@ func (a *Agent) assemble(ctx context.Context) error {
 		Scrub: a.o.Config.Scrubber.String, Counted: addsUp,
 	})
 	a.scheduler, err = schedule.New(a.entries(ctx, gen.cfg), schedule.Options{
-		Run: a.pipeline.Run, Skip: a.skip, Location: gen.cfg.Location, MaxConcurrent: gen.cfg.Concurrency.Global,
+		Run: a.run, Skip: a.skip, Location: gen.cfg.Location, MaxConcurrent: gen.cfg.Concurrency.Global,
 		PerHost: gen.cfg.Concurrency.PerHost, Log: a.o.Log.With("part", "schedule"), Watch: schedule.WatchClocks,
 	})
 	if err != nil {
@@ -219,6 +238,14 @@ func (a *Agent) verdicts() []*checks.Report {
 
 // has reports whether the configuration has the check. The caller holds the lock.
 func (a *Agent) has(check string) bool { return a.gen.names[check] }
+
+// run makes the run of one slot; those of a drill say so.
+func (a *Agent) run(ctx context.Context, slot schedule.Slot) {
+	if a.o.Drill != nil {
+		slot.Trigger = checks.TriggerDrill
+	}
+	a.pipeline.Run(ctx, slot)
+}
 
 func (a *Agent) skip(name string, cause checks.Cause, from time.Time, slots int, why string) {
 	a.pipeline.Skip(context.Background(), name, from, slots, checks.Skip(cause, why))

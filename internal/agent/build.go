@@ -47,7 +47,7 @@ func (a *Agent) build(ctx context.Context, cfg *config.Config) (_ *generation, e
 	if err != nil {
 		return nil, err
 	}
-	network, err := networkOf(cfg, a.o.Version)
+	network, err := networkOf(cfg, a.o.Version, a.o.Drill)
 	if err != nil {
 		return nil, err
 	}

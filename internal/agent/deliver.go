@@ -61,7 +61,7 @@ func (a *Agent) exporters(gen *generation) error {
 		d := &delivering{name: e.Name, kind: e.Kind, replay: e.Replay}
 		d.worker = delivery.New(delivery.Options{
 			Name: e.Name, Queue: a.store, MaxAge: e.MaxAge, Steady: a.steady, BatchSize: e.BatchSize, Timeout: e.Timeout, Replay: e.Replay,
-			Log: a.o.Log.With("exporter", e.Name), Alerts: a.openAlerts, WayOut: a.exportWayOut,
+			Speed: a.o.Drill.speed(), Log: a.o.Log.With("exporter", e.Name), Alerts: a.openAlerts, WayOut: a.exportWayOut,
 			Took: func(alert *checks.Alert, ok bool) { a.drills.took(d, alert, ok) },
 			Open: func(ctx context.Context, state []byte) (exporters.Exporter, error) {
 				built, err := open(a.exporterEnv(ctx, gen, e, state))

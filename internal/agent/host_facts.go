@@ -44,5 +44,5 @@ type NamedSecret struct {
 // NetworkOf is the way out that a configuration gives, for a verb that asks something else than a provider. It is closed by
 // who asked for it.
 func NetworkOf(cfg *config.Config, version string) (*outbound.Network, error) {
-	return networkOf(cfg, version)
+	return networkOf(cfg, version, nil)
 }

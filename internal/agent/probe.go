@@ -40,7 +40,7 @@ func buildOnly(check *config.Check, registry config.Registry, env checks.Env) (c
 // Buildable builds every check and checks every exporter's page, starts nothing and reads no secret. The error
 // carries the places in the file.
 func Buildable(cfg *config.Config, registry config.Registry) error {
-	network, err := networkOf(cfg, "validate")
+	network, err := networkOf(cfg, "validate", nil)
 	if err != nil {
 		return err
 	}
@@ -60,12 +60,16 @@ func Buildable(cfg *config.Config, registry config.Registry) error {
 	return checkPages(cfg, registry)
 }
 
-func networkOf(cfg *config.Config, version string) (*outbound.Network, error) {
-	network, err := outbound.New(outbound.Options{
+func networkOf(cfg *config.Config, version string, drill *Drilled) (*outbound.Network, error) {
+	options := outbound.Options{
 		HTTPProxy: cfg.Network.HTTPProxy, HTTPSProxy: cfg.Network.HTTPSProxy, NoProxy: cfg.Network.NoProxy,
 		CAFile: cfg.Network.CAFile, AllowAddresses: cfg.Network.AllowAddresses,
 		UserAgent: "windsock/" + version + " (synthetic)",
-	})
+	}
+	if drill != nil {
+		options.Dial = drill.Dial
+	}
+	network, err := outbound.New(options)
 	switch {
 	case err == nil:
 		return network, nil
@@ -125,7 +129,7 @@ type try struct {
 // with one record of the agent's own. All of it goes on at the same time and ends within ten seconds; the order of what was
 // found is always the same. Rights are judged for the user of the unit that runs this configuration, whoever asks.
 func Probe(ctx context.Context, cfg *config.Config, o ProbeOptions) []Finding {
-	network, err := networkOf(cfg, o.Version)
+	network, err := networkOf(cfg, o.Version, nil)
 	if err != nil {
 		return []Finding{{Subject: "network", Detail: err.Error()}}
 	}

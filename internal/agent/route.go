@@ -53,7 +53,7 @@ func TryRoute(ctx context.Context, cfg *config.Config, t RouteTest) (Finding, bo
 
 // tryRoute says what became of the test; hint is "" where all is well.
 func tryRoute(ctx context.Context, cfg *config.Config, e *config.Exporter, t RouteTest) (detail, hintText string) {
-	network, err := networkOf(cfg, t.Version)
+	network, err := networkOf(cfg, t.Version, nil)
 	if err != nil {
 		return err.Error(), "look at `network:`"
 	}

@@ -26,7 +26,7 @@ func (r *round) look() {
 		r.wants = s.Wants
 	}
 	if e, ok := r.exporter.(exporters.Refresher); ok && r.w.o.Alerts != nil {
-		r.again = refresher{exporter: e, due: time.Now().Add(refreshEvery)}
+		r.again = refresher{exporter: e, due: time.Now().Add(r.w.o.shorter(refreshEvery))}
 	}
 }
 
@@ -64,7 +64,7 @@ func (r *round) refresh(ctx context.Context) {
 	if r.again.exporter == nil || r.again.paused || r.draining() || time.Now().Before(r.again.due) || ctx.Err() != nil {
 		return
 	}
-	r.again.due = time.Now().Add(refreshEvery)
+	r.again.due = time.Now().Add(r.w.o.shorter(refreshEvery))
 	open, known := r.w.o.Alerts()
 	if !known {
 		return
@@ -79,7 +79,7 @@ func (r *round) refresh(ctx context.Context) {
 		r.err = err
 		return
 	}
-	r.again.due = time.Now().Add(refreshEvery)
+	r.again.due = time.Now().Add(r.w.o.shorter(refreshEvery))
 	r.again.heard = err == nil && outcome.State != nil && !bytes.Equal(outcome.State, r.cursor.State)
 	if outcome.State != nil {
 		r.commit(ctx, r.cursor.Pos, outcome.State, Counts{})

@@ -283,7 +283,7 @@ func (r *round) pauseOf(ctx context.Context, err error) bool {
 	if held {
 		wait = max(r.hold.NextBackOff(), holdFirst)
 	}
-	wait = min(wait, holdMost)
+	wait = r.w.o.shorter(min(wait, holdMost))
 	text, way := clean(err), ""
 	if r.w.o.WayOut != nil {
 		way = r.w.o.WayOut(err)

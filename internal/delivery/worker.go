@@ -48,7 +48,16 @@ type Options struct {
 	BatchSize int                    // the most records of one Export; 0 is 200
 	Timeout   time.Duration          // of one Export; 0 is 10 s
 	Replay    bool                   // a new exporter starts with all that is stored, not with what comes
+	Speed     float64                // the waits after errors and between refreshes are divided by it, for drills; 0 is 1
 	Log       *slog.Logger
+}
+
+// shorter is a wait at the speed.
+func (o *Options) shorter(wait time.Duration) time.Duration {
+	if o.Speed <= 1 {
+		return wait
+	}
+	return max(time.Duration(float64(wait)/o.Speed), min(wait, retryLeast))
 }
 
 // Worker delivers to one exporter. Run does the work; the other methods are safe for concurrent use.

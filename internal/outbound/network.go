@@ -34,6 +34,7 @@ const (
 type Network struct {
 	userAgent string
 	resolver  *net.Resolver
+	instead   func(ctx context.Context, network, address string) (net.Conn, error) // of the dialer; nil: the network itself
 	guard     guard
 	proxy     func(*url.URL) (*url.URL, error)
 	tls       *tls.Config
@@ -68,6 +69,7 @@ func New(o Options) (*Network, error) {
 	n := &Network{
 		userAgent: o.UserAgent,
 		resolver:  o.Resolver,
+		instead:   o.Dial,
 		guard:     guard{allow: unmapped(o.AllowAddresses)},
 		proxy:     proxies.ProxyFunc(),
 		tls:       &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
@@ -150,10 +152,17 @@ func (n *Network) dialOnce(ctx context.Context, network, address string) (net.Co
 	if dialled, ok := ctx.Value(dialledKey{}).(*atomic.Bool); ok && dialled.Swap(true) {
 		return nil, errRepeated
 	}
-	if n.detour != nil {
+	return n.connect(ctx, n.dialer(n.guard.control), network, address)
+}
+
+func (n *Network) connect(ctx context.Context, d *net.Dialer, network, address string) (net.Conn, error) {
+	switch {
+	case n.detour != nil:
 		return n.detour.dial(ctx, network, address)
+	case n.instead != nil:
+		return n.instead(ctx, network, address)
 	}
-	return n.dialer(n.guard.control).DialContext(ctx, network, address)
+	return d.DialContext(ctx, network, address)
 }
 
 // single is a transport that nobody else uses: its connections and dials are those of one exchange.
@@ -183,11 +192,7 @@ func (n *Network) DialUnguarded(ctx context.Context, network, address string) (n
 
 func (n *Network) dial(ctx context.Context, d *net.Dialer, network, address string) (net.Conn, error) {
 	f := newFlight(address, "", "")
-	connect := d.DialContext
-	if n.detour != nil {
-		connect = n.detour.dial
-	}
-	conn, err := connect(httptrace.WithClientTrace(ctx, f.trace()), network, address)
+	conn, err := n.connect(httptrace.WithClientTrace(ctx, f.trace()), d, network, address)
 	if err != nil {
 		return nil, f.fail(ctx, err)
 	}

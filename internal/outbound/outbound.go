@@ -21,6 +21,9 @@ type Options struct {
 	UserAgent                      string         // "windsock/1.2.3 (synthetic)"; "" is "windsock (synthetic)"
 	Resolver                       *net.Resolver  // nil is the system's
 	Detour                         *Detour        // where everything goes in place of the network; nil: to the network
+	// Dial, where it is not nil, makes every connection in the place of the network and its names: the world of a drill. It is
+	// given the address as it was asked for, and tells the httptrace of ctx what it does.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Request is one HTTP exchange.
