@@ -73,9 +73,9 @@ func newStage(ctx context.Context, g staging, o *Options) (_ *stage, err error) 
 		return nil, err
 	}
 	st.world = newWorld(authority)
-	defer func() {
+	defer func() { //nolint:contextcheck // it ends though ctx has
 		if err != nil {
-			st.close() //nolint:contextcheck // it ends though ctx has
+			st.close()
 		}
 	}()
 	ca := filepath.Join(dir, "ca.pem")
