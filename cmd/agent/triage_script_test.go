@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -51,12 +52,10 @@ func TestTriageScripts(t *testing.T) {
 		"other": ca.Config(t, outboundtest.Valid(), "other.example"),
 	}}
 	all := commands()
-	for name, do := range map[string]func(*testscript.TestScript, bool, []string){
+	maps.Copy(all, map[string]func(*testscript.TestScript, bool, []string){
 		"triage": w.triage, "setup": w.setup, "fault": fault, "answer": answerWith, "metrics": metrics, "way": w.way, "silent": silent,
 		"interrupt": w.interrupt, "socket": silentSocket,
-	} {
-		all[name] = do
-	}
+	})
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/triage", Cmds: all, RequireExplicitExec: true, UpdateScripts: *updateTriage,
 		Setup: setup(t, func(env *testscript.Env) error {
@@ -88,10 +87,9 @@ network:
 // triage CODE ARGS… wants an exit code, and leaves in the file told what is said as JSON: a line for the whole and one for
 // each step, without what differs from run to run. The key is nowhere in it.
 func (w *triageWorld) triage(ts *testscript.TestScript, _ bool, args []string) {
-	var exited *exec.ExitError
 	code := 0
 	err := ts.Exec("windsock", append([]string{"triage", "-o", "json"}, args[1:]...)...)
-	if errors.As(err, &exited) {
+	if exited, ok := errors.AsType[*exec.ExitError](err); ok {
 		code = exited.ExitCode()
 	}
 	stdout, stderr := ts.ReadFile("stdout"), ts.ReadFile("stderr")
@@ -148,10 +146,16 @@ func normalised(ts *testscript.TestScript, text string) ([]byte, error) {
 	}
 	said = strings.ReplaceAll(said, ts.Getenv("WORK"), "WORK")
 	for _, r := range []struct{ what, by string }{
-		{`\d{4}-\d\d-\d\dT[0-9:.]+Z`, "TIMESTAMP"}, {`\b\d+(\.\d+)?(ns|µs|ms|s)\b`, "TIME"}, {`request id [0-9a-zA-Z-]+`, "request id ID"}, {`\d{4}-\d\d-\d\d`, "DATE"},
-		{`tokens \d+ in, \d+ out; \$[0-9.]+`, "tokens N in, N out; COST"}, {`127\.0\.0\.1:(3|4|5)\d{4}->`, "127.0.0.1:PORT->"},
+		{`\d{4}-\d\d-\d\dT[0-9:.]+Z`, "TIMESTAMP"},
+		{`\b\d+(\.\d+)?(ns|µs|ms|s)\b`, "TIME"},
+		{`request id [0-9a-zA-Z-]+`, "request id ID"},
+		{`\d{4}-\d\d-\d\d`, "DATE"},
+		{`tokens \d+ in, \d+ out; \$[0-9.]+`, "tokens N in, N out; COST"},
+		{`127\.0\.0\.1:(3|4|5)\d{4}->`, "127.0.0.1:PORT->"},
 		{`(the name does not exist, or has no A+ record|no DNS answer in TIME|the system's resolver failed)`, "DNS FAILURE"},
-		{`\d+ of \d+ (requests|tokens) left`, "N of N $1 left"}, {`\d+ models listed`, "N models listed"}, {`uid \d+|root( or uid \d+)?`, "USER"},
+		{`\d+ of \d+ (requests|tokens) left`, "N of N $1 left"},
+		{`\d+ models listed`, "N models listed"},
+		{`uid \d+|root( or uid \d+)?`, "USER"},
 	} {
 		said = regexp.MustCompile(r.what).ReplaceAllString(said, r.by)
 	}
@@ -214,7 +218,7 @@ func metrics(ts *testscript.TestScript, _ bool, args []string) {
 // refuses, or leads every connection to one place.
 func (w *triageWorld) way(ts *testscript.TestScript, _ bool, args []string) {
 	if args[1] == "tls" {
-		handler := http.Handler(http.NotFoundHandler())
+		handler := http.NotFoundHandler()
 		if len(args) > 3 {
 			handler = httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: args[3]})
 		}
@@ -303,7 +307,7 @@ func (w *triageWorld) interrupt(ts *testscript.TestScript, _ bool, args []string
 			program = path
 		}
 	}
-	cmd := exec.Command(cmp.Or(program, "windsock"), append([]string{"triage"}, args[1:]...)...) //nolint:gosec,noctx // the test's own
+	cmd := exec.Command(cmp.Or(program, "windsock"), append([]string{"triage"}, args[1:]...)...) //nolint:noctx // the test's own
 	cmd.Dir = ts.Getenv("WORK")
 	for _, name := range []string{"PATH", "HOME", "MISTRAL_API_KEY", "WORK"} {
 		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))

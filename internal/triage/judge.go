@@ -138,7 +138,7 @@ func away(s *Step) bool {
 // blame is whose fault a step is: our own network's, where the reference host cannot be reached either and the other side
 // was never seen.
 func (w *Walk) blame(s *Step) checks.Blame {
-	notReached := []checks.Cause{checks.CauseDNS, checks.CauseConnect, checks.CauseTimeoutConnect, checks.CauseProxy}
+	notReached := []checks.Cause{checks.CauseDNS, checks.CauseConnect, checks.CauseTimeoutConnect}
 	switch {
 	case slices.Contains(notReached, s.Cause) && w.Step(OwnNetwork).Verdict == Wrong:
 		return checks.BlameLocal

@@ -186,7 +186,7 @@ func (w *walk) step(name triage.Name) triage.Step {
 			if w.result.Status != checks.Failed {
 				step.Verdict = triage.Unknown
 			}
-			if step.Blame == checks.BlameNone {
+			if step.Blame == checks.BlameNone || step.Cause == checks.CauseProxy { // the reference host may need no proxy
 				step.Blame = step.Cause.Blame()
 			}
 		}
