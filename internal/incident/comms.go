@@ -110,11 +110,7 @@ const someFeatures = "some of our features"
 // external fills the public text. Nothing of the incident but its times goes into it; the words are these and the team's own.
 func (b *Brief) external(m *Message) {
 	affected := b.affected(m)
-	since := b.Incident.OpenedAt
-	if began := b.Course.at(StepBegan); !began.IsZero() && began.Before(since) {
-		since = began
-	}
-	when := since.UTC().Format("2006-01-02 15:04 UTC")
+	when := b.since().UTC().Format("2006-01-02 15:04 UTC")
 	var text string
 	switch m.State {
 	case Investigating:
@@ -134,6 +130,14 @@ func (b *Brief) external(m *Message) {
 		text += "\n\nNext update by " + m.NextUpdate.Format("2006-01-02 15:04 UTC") + "."
 	}
 	m.Text = text + "\n"
+}
+
+// since is when it began, as far as that is known, else when it was noticed.
+func (b *Brief) since() time.Time {
+	if began := b.Course.at(StepBegan); !began.IsZero() && began.Before(b.Incident.OpenedAt) {
+		return began
+	}
+	return b.Incident.OpenedAt
 }
 
 // affected is what users notice, in the team's own words.
@@ -203,7 +207,7 @@ func (b *Brief) publicCause() string {
 
 func (b *Brief) publicRemedy() string {
 	if b.side() == "reach" {
-		return "We are in touch with them and work on reducing the effect."
+		return "We are working on reducing the effect."
 	}
 	return "We are working on a fix."
 }
@@ -217,7 +221,7 @@ func (b *Brief) internal(m *Message) {
 		fmt.Fprintf(&out, "*%s:* %s\n", word, fmt.Sprintf(format, args...))
 	}
 	fmt.Fprintf(&out, "*%s %s* %s\n", in.Severity, m.State, slackCode(in.Title))
-	line("Incident", "%s, since %s (%s)%s", slackCode(in.ID), clock(in.OpenedAt, b.Zone), Took(&b.Course.Duration), b.ours())
+	line("Incident", "%s, since %s (%s)%s", slackCode(in.ID), clock(b.since(), b.Zone), Took(&b.Course.Duration), b.ours())
 	line("Cause", "%s", b.cause())
 	line("Impact", "%s", b.impact())
 	for i := range in.Alerts[:min(len(in.Alerts), 5)] {

@@ -2,7 +2,6 @@ package incident
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -11,22 +10,19 @@ import (
 	"github.com/windsock-monitor/windsock/internal/runbook"
 )
 
-// BranchOf is the page of the runbook that an incident belongs to: that of the rule of its worst alert where the rule has a
-// page of its own, else that of the cause that most of its failed runs have, else that of the rule, else that of the blame.
+// BranchOf is the page of the runbook that an incident belongs to: that of the cause that most of its failed runs have, where
+// it is blamed as the incident is, else that of the rule of its worst alert, else that of the blame.
 func BranchOf(in *Incident, seen *Seen) runbook.Branch {
-	var branch runbook.Branch
-	known := false
-	for i := 0; i < len(in.Alerts) && !known; i++ {
-		branch, known = runbook.ForRule(in.Alerts[i].Rule)
-	}
-	ofTree := slices.ContainsFunc(runbook.Pages(), func(p runbook.Page) bool { return p.Branch == branch })
-	switch {
-	case known && !ofTree:
-		return branch
-	case seen != nil && seen.Cause != checks.CauseNone:
+	if seen != nil && seen.Cause != checks.CauseNone && (in.Blame == checks.BlameNone || side(in.Blame) == side(seen.Blame)) {
 		return runbook.Of(seen.Cause, seen.Blame, seen.Kind)
-	case known:
-		return branch
+	}
+	for i := range in.Alerts {
+		if branch, known := runbook.ForRule(in.Alerts[i].Rule); known {
+			return branch
+		}
+	}
+	if seen != nil && seen.Cause != checks.CauseNone {
+		return runbook.Of(seen.Cause, seen.Blame, seen.Kind)
 	}
 	switch in.Blame {
 	case checks.BlameApplication:
