@@ -28,14 +28,15 @@ type keys struct {
 
 // known is a form that needs no surroundings.
 type known struct {
-	kind, begin string
-	form        *regexp.Regexp
-	random      bool // what follows must look drawn by lot
+	kind   string
+	begin  []byte
+	form   *regexp.Regexp
+	random bool // what follows must look drawn by lot
 }
 
 func newKeys() *keys {
 	form := func(kind, begin, rest string, random bool) known {
-		return known{kind, begin, regexp.MustCompile(`^` + regexp.QuoteMeta(begin) + rest), random}
+		return known{kind, []byte(begin), regexp.MustCompile(`^` + regexp.QuoteMeta(begin) + rest), random}
 	}
 	const end = `(?:[^A-Za-z0-9_]|$)`
 	return &keys{
@@ -87,11 +88,17 @@ func newKeys() *keys {
 func (k *keys) find(src *source, s *seen) {
 	secretDocs := k.kubernetesSecret(src)
 	previous := lines{}
+	var known []*known
+	for i := range k.known {
+		if bytes.Contains(src.text, k.known[i].begin) {
+			known = append(known, &k.known[i])
+		}
+	}
 	for start := 0; start < len(src.text); {
 		end := start + lineEnd(src.text[start:])
 		line := src.text[start:end]
 		l := &look{keys: k, src: src, seen: s, start: start, line: line, previous: &previous}
-		l.forms()
+		l.forms(known)
 		l.values()
 		l.passwords()
 		l.addresses()
@@ -146,11 +153,10 @@ func (l *look) report(column int, kind, why string) {
 }
 
 // forms looks for what needs no surroundings.
-func (l *look) forms() {
-	for i := range l.keys.known {
-		k := &l.keys.known[i]
+func (l *look) forms(of []*known) {
+	for _, k := range of {
 		for from := 0; ; {
-			at := bytes.Index(l.line[from:], []byte(k.begin))
+			at := bytes.Index(l.line[from:], k.begin)
 			if at < 0 {
 				break
 			}
@@ -172,7 +178,7 @@ func (l *look) form(k *known, at int) bool {
 		return false
 	}
 	m := string(k.form.Find(text[:min(len(text), 400)]))
-	return m != "" && !placeholder(m) && (!k.random || likely(strings.TrimPrefix(m, k.begin)))
+	return m != "" && !placeholder(m) && (!k.random || likely(strings.TrimPrefix(m, string(k.begin))))
 }
 
 func word(c byte) bool { return letter(c) || digit(c) || c == '_' }

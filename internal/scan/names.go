@@ -20,11 +20,11 @@ func kindOf(name string) string {
 		before = words[len(words)-2]
 	}
 	switch last {
-	case "apikey", "appkey":
+	case "apikey", "appkey", "apikeys":
 		return apiKey
 	case "secretkey", "accesskey", "privatekey", "authkey":
 		return "secret key"
-	case "key":
+	case "key", "keys":
 		return kindOfKey(before)
 	case "token", "authtoken", "accesstoken", "pat":
 		if last == "pat" && before == "" || before != "" && strings.Contains(" page next cursor continuation cancellation sync csrf xsrf stop eos bos pad unk mask sep cls max min num device push id registration invalidation resume ", " "+before+" ") {

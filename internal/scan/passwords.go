@@ -70,7 +70,7 @@ func (l *look) addresses() {
 
 // kubernetesSecret says whether a text holds a manifest of a Secret.
 func (k *keys) kubernetesSecret(src *source) bool {
-	return (src.lang == yaml || src.lang == jsonText) && k.secretKind.Match(src.text)
+	return (src.lang == yaml || src.lang == jsonText) && bytes.Contains(src.text, []byte("Secret")) && k.secretKind.Match(src.text)
 }
 
 // encoded looks at a value of a Secret's data, which is base64 of the credential.

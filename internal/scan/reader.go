@@ -8,17 +8,24 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf16"
 )
 
-// reader looks at one file after another. It keeps a buffer and the patterns; two goroutines need two.
+// reader looks at one file after another. It keeps a buffer: two goroutines need two.
 type reader struct {
 	buffer []byte
 	keys   *keys
 	calls  *callFinder
 }
 
-func newReader() *reader { return &reader{keys: newKeys(), calls: newCallFinder()} }
+func newReader() *reader { return &reader{keys: keyPatterns(), calls: callPatterns()} }
+
+//nolint:gochecknoglobals // patterns that never change, compiled when first used
+var (
+	keyPatterns  = sync.OnceValue(newKeys)
+	callPatterns = sync.OnceValue(newCallFinder)
+)
 
 // load reads a file's beginning. The text is nil where it is none; it is the reader's, until the next load.
 func (r *reader) load(f *os.File, most int64) (text []byte, more bool, err error) {
@@ -229,12 +236,12 @@ func isTest(name string) bool {
 	parts := strings.Split(strings.ToLower(name), "/")
 	for _, p := range parts[:len(parts)-1] {
 		switch p {
-		case "test", "tests", "testdata", "__tests__", "spec", "specs", "fixtures", "__fixtures__", "__mocks__", "mocks", "e2e", "example", "examples":
+		case "test", "tests", "testdata", "testutil", "testutils", "testing", "__tests__", "spec", "specs", "fixtures", "__fixtures__", "__mocks__", "mocks", "e2e", "example", "examples":
 			return true
 		}
 	}
 	base := parts[len(parts)-1]
 	stem := strings.TrimSuffix(base, path.Ext(base))
-	return strings.HasPrefix(base, "test_") || base == "conftest.py" ||
+	return strings.HasPrefix(base, "test_") || strings.Contains(stem, "_test_") || base == "conftest.py" ||
 		slices.ContainsFunc([]string{"_test", ".test", ".spec", "_spec", "_tests"}, func(end string) bool { return strings.HasSuffix(stem, end) })
 }
