@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -27,21 +28,22 @@ func newModels(p process) *cobra.Command {
 		Short: "Show the models that are watched: what they stand for, cost, and when they retire",
 		Long: `Show what checks of the kinds models and usable saw last, from the store: what each id stands for,
 when it moved, its price, its retirement, whether it answers, what changed, and the rate limits that
-paid answers told last. It works beside a running agent and asks nobody.
+paid answers told last. It works beside a running agent and asks nobody. As markdown it is the page of limits
+that a team keeps: with the prices of all models that checks call, the budget, and what was never observed.
 Exit code 0: well; 3: a model is not listed, refuses to answer, has retired, or moved within 24 hours;
 4: nothing was seen yet.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return showModels(cmd.Context(), p, f) },
 	}
 	cmd.Flags().StringVarP(&f.config, "config", "c", "", "the configuration (default ./schedules.yaml, then /etc/windsock/schedules.yaml)")
-	outputFlag(cmd, &f.output)
+	cmd.Flags().StringVarP(&f.output, "output", "o", "text", "text, json or markdown")
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json", "markdown"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
 func showModels(ctx context.Context, p process, f modelsFlags) error {
-	asJSON, err := wantOutput(f.output)
-	if err != nil {
-		return err
+	if !slices.Contains([]string{"text", "json", "markdown"}, f.output) {
+		return exit(exitUsage, fmt.Errorf("--output is %q, want text, json or markdown", f.output))
 	}
 	cfg, err := readConfig(p, f.config)
 	if err != nil {
@@ -52,13 +54,19 @@ func showModels(ctx context.Context, p process, f modelsFlags) error {
 		return exit(exitCannot, err)
 	}
 	now := time.Now()
-	if asJSON {
+	switch f.output {
+	case "json":
 		_ = json.NewEncoder(p.stdout).Encode(view)
-	} else {
+	case "markdown":
+		var text strings.Builder
+		page := limitsPageOf(ctx, p, cfg, view, now)
+		page.write(&text)
+		fmt.Fprint(p.stdout, p.scrubber.String(text.String()))
+	default:
 		printModels(p.stdout, view, now)
 	}
 	if len(view.Models) == 0 {
-		if !asJSON {
+		if f.output != "json" {
 			fmt.Fprintln(p.stderr, "hint: run the agent, or `windsock check` with the name of a check of the kind models or usable")
 		}
 		return exit(exitUndecided, nil)
