@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -139,7 +140,7 @@ func (r *limitsRow) context() string {
 	if r.seen == nil || r.seen.Context == 0 {
 		return "unknown"
 	}
-	return fmt.Sprint(r.seen.Context)
+	return strconv.FormatInt(r.seen.Context, 10)
 }
 
 func (r *limitsRow) answers() string {
@@ -226,23 +227,31 @@ func (l *limitsPage) writeBudget(w io.Writer) {
 func (l *limitsPage) writeUnknown(w io.Writer) {
 	fmt.Fprint(w, "\n## What is not known here\n\n* The account's spending limit and plan, which no answer tells: see the provider's console.\n")
 	for _, r := range l.rows() {
-		name := "* " + limitsCell(r.model+ofProvider(r.provider)) + ": "
-		if !slices.ContainsFunc(l.View.Limits, func(s agent.LimitSeen) bool { return s.Provider == r.provider && s.Model == r.model }) {
-			fmt.Fprintln(w, name+"its rate limits. No answer to a paid call for it has told one, which does not mean that there is none.")
-		}
-		if r.price != nil && !r.price.Known {
-			fmt.Fprintln(w, name+"its price. It counts as the dearest.")
-		}
-		if r.seen == nil || r.seen.SeenAt.IsZero() {
-			fmt.Fprintln(w, name+"what it stands for now, and when it retires. It was never seen in a list: watch it with a check of the kind `models`.")
-		}
-		if r.seen == nil || r.seen.Usable == nil {
-			fmt.Fprintln(w, name+"whether this key may use it. Ask it with a check of the kind `usable`.")
+		for _, gap := range r.gaps(l.View.Limits) {
+			fmt.Fprintf(w, "* %s: %s\n", limitsCell(r.model+ofProvider(r.provider)), gap)
 		}
 	}
 	for _, id := range l.View.LeftOut {
 		fmt.Fprintf(w, "* %s: everything. Its check watches too many others.\n", limitsCell(id))
 	}
+}
+
+// gaps are what nobody has observed of a model.
+func (r *limitsRow) gaps(limits []agent.LimitSeen) []string {
+	var all []string
+	if !slices.ContainsFunc(limits, func(s agent.LimitSeen) bool { return s.Provider == r.provider && s.Model == r.model }) {
+		all = append(all, "its rate limits. No answer to a paid call for it has told one, which does not mean that there is none.")
+	}
+	if r.price != nil && !r.price.Known {
+		all = append(all, "its price. It counts as the dearest.")
+	}
+	if r.seen == nil || r.seen.SeenAt.IsZero() {
+		all = append(all, "what it stands for now, and when it retires. It was never seen in a list: watch it with a check of the kind `models`.")
+	}
+	if r.seen == nil || r.seen.Usable == nil {
+		all = append(all, "whether this key may use it. Ask it with a check of the kind `usable`.")
+	}
+	return all
 }
 
 // limitsAfter is text with a word before it; "" where there is none.
