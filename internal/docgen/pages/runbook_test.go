@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/windsock-monitor/windsock/exporters"
 	"github.com/windsock-monitor/windsock/internal/alerts"
 	"github.com/windsock-monitor/windsock/internal/docgen/pages"
 	"github.com/windsock-monitor/windsock/internal/runbook"
@@ -56,7 +57,7 @@ func TestEveryAlertAndEveryBranchHasAPageThatExists(t *testing.T) {
 	t.Parallel()
 	names := []string{}
 	for _, r := range alerts.Builtin() {
-		names = append(names, r.Runbook)
+		names = append(names, strings.TrimSuffix(strings.TrimPrefix(exporters.RunbookURL(r.Runbook, ""), exporters.Runbooks), ".md"))
 	}
 	for _, p := range slices.Concat(runbook.Pages(), runbook.RulePages()) {
 		names = append(names, string(p.Branch))
