@@ -46,3 +46,38 @@ budget: {per_hour: 0.05}
 		})
 	}
 }
+
+// TestTheRunbookNamesVerbsAndFlagsThatExist: each `windsock …` of docs/runbook is one that the binary takes.
+func TestTheRunbookNamesVerbsAndFlagsThatExist(t *testing.T) {
+	paths, err := filepath.Glob(filepath.Join("..", "..", "docs", "runbook", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := map[string]bool{}
+	for _, path := range paths {
+		page, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range regexp.MustCompile("(?m)(?:^ *|`)(windsock [a-z][^`\n>]*)").FindAllStringSubmatch(string(page), -1) {
+			named[strings.TrimSpace(found[1])] = true
+		}
+	}
+	if len(named) < 20 {
+		t.Fatalf("only %d commands in docs/runbook: %v", len(named), named)
+	}
+	for line := range named {
+		root := newRoot(process{getenv: func(string) string { return "" }})
+		verb, rest, err := root.Find(strings.Fields(line)[1:])
+		if err != nil || verb == root {
+			t.Errorf("%s: no such verb: %v", line, err)
+			continue
+		}
+		if verb.Hidden {
+			continue // it is being built
+		}
+		if err := verb.ParseFlags(rest); err != nil {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+}
