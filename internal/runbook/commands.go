@@ -26,7 +26,7 @@ func (s Setting) Rotation() []Command {
 	all = append(all, s.Store.keep()...)
 	all = append(all,
 		Command{"Say where the two keys are", "printf '%s\\n' '" + trial + "' >" + keyTrial, true},
-		Command{"Try the new key before anything depends on it: exit code 0, the key is accepted", "windsock check new-key -c " + keyTrial, false},
+		Command{"Try both before anything depends on the new one: new-key must be accepted, and old-key too, unless it is refused already; else the file does not hold the key alone, and proves nothing later", "windsock check new-key old-key -c " + keyTrial, false},
 	)
 	all = append(all, s.Store.put()...)
 	if s.restarts() {
@@ -35,7 +35,7 @@ func (s Setting) Rotation() []Command {
 	all = append(
 		all,
 		Command{"The application works with the new key", "windsock gate --once --app APPLICATION_URL", false},
-		Command{"Revoke the old key in the provider's console; then see that it is refused: exit code 3, cause auth, 401", "windsock check old-key -c " + keyTrial, false},
+		Command{"Revoke the old key in the provider's console, give it a minute, and see that it is refused: exit code 3, cause auth, 401", "windsock check old-key -c " + keyTrial, false},
 	)
 	all = append(all, s.Store.retire()...)
 	return append(all, Command{"Remove the files", "rm -rf " + newKey + " " + oldKey + " " + keyTrial + " key-trial", true})
@@ -134,7 +134,7 @@ func (s Setting) Rollback() []Command {
 	verify := Command{"See that it is well: health, smoke test, errors before and after", "windsock gate --once --app APPLICATION_URL", false}
 	if u := s.Deployment.Systemd; u != nil {
 		return []Command{
-			{"Since when does it run?", "systemctl show --property=ActiveEnterTimestamp,ExecStart -- " + word(u.Unit), false},
+			{"Since when does it run?", "systemctl show --property=ActiveEnterTimestamp -- " + word(u.Unit), false},
 			{"Which versions are there? (of a Debian package; else where your releases are)", "apt-cache madison PACKAGE", false},
 			{"Install the version before", "apt-get install --allow-downgrades PACKAGE=VERSION_BEFORE", true},
 			{"Restart it", "systemctl restart -- " + word(u.Unit), true},

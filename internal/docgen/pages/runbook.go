@@ -6,6 +6,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -263,7 +264,8 @@ func rollbacks() map[string]string {
 func numbered(commands []runbook.Command) string {
 	var b strings.Builder
 	for i, c := range commands {
-		fmt.Fprintf(&b, "%d. %s\n%s", i+1, linked(sentence(c.What)), shell("   ", c.Line))
+		number := strconv.Itoa(i+1) + ". "
+		b.WriteString(number + linked(sentence(c.What)) + "\n" + shell(strings.Repeat(" ", len(number)), c.Line))
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }
