@@ -55,7 +55,7 @@ func (c *callFinder) find(src *source, s *seen) {
 		return
 	}
 	m := mask(src.lang, src.text)
-	f := &finding{callFinder: c, masked: m, src: src, seen: s, ours: bytes.Contains(bytes.ToLower(src.text), []byte("mistral")), taken: map[int]bool{}}
+	f := &finding{callFinder: c, masked: m, src: src, seen: s, ours: src.ours(), taken: map[int]bool{}}
 	if src.lang.code() {
 		f.sdk()
 		f.libraries()
@@ -167,21 +167,23 @@ func (f *finding) request(open, end int) (a arguments, object bool) {
 	return a, false
 }
 
-// objectAt is the brace of an object that a value is: {…}, &Request{…}, JSON.stringify({…}), array(…); or -1.
+// objectAt is the brace of the object that a value is, all of it: {…}, {…} as Request, &Request{…}; or -1.
 func (f *finding) objectAt(v span) int {
-	for i := v.from; i < v.to; i++ {
-		switch c := f.code[i]; {
-		case c == '{':
-			if f.match(i) >= v.to || f.match(i) < 0 {
-				return -1
-			}
-			return i
-		case word(c), space(c), c == '&', c == '.', c == '(', c == '[', c == ']':
-		default:
-			return -1
-		}
+	i := v.from
+	for i < v.to && (word(f.code[i]) || f.code[i] == '&' || f.code[i] == '.') {
+		i++
 	}
-	return -1
+	if i >= v.to || f.code[i] != '{' {
+		return -1
+	}
+	end := f.match(i)
+	if end < 0 || end >= v.to {
+		return -1
+	}
+	if rest := strings.TrimSpace(string(f.code[end+1 : v.to])); rest != "" && !strings.HasPrefix(rest, "as ") && !strings.HasPrefix(rest, "satisfies ") {
+		return -1
+	}
+	return i
 }
 
 // arguments reports the call whose arguments begin at a bracket. A generic name counts only where the text, or the model,

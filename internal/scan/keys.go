@@ -70,9 +70,9 @@ func newKeys() *keys {
 			`([?!]?\\?["'\x60]?[\])]{0,2})\s*` + // the end of its quotes
 			`(?::\s*[A-Za-z&*][A-Za-z0-9_&?\[\]<>.| ]{0,24}\s|\{\s*get;[^}]{0,20}\}|\s(?:string|\[\]byte|String)\s)?\s*` + // its type
 			`(=>|:=|={1,3}|:-?|,|\(|>|\|\|=?|\?\??=?|\bor\b)\s*` + // what assigns
-			`(?:(?:new |&|await )?([A-Za-z_][A-Za-z0-9_.:]{0,40})?\(\s*|\[\](?:byte|string)[({]|[\[{]\s*)?[fFbBrRuU@$]?(?:\\?["'\x60]|<!\[CDATA\[)?$`),
+			`(?:[|>][+-]?\s+)?(?:(?:new |&|await )?([A-Za-z_][A-Za-z0-9_.:]{0,40})?\(\s*|\[\](?:byte|string)[({]|[\[{]\s*)?[fFbBrRuU@$]?(?:\\?["'\x60]|<!\[CDATA\[)?$`),
 		flag:      regexp.MustCompile(`(?:^|[\s"'])(?:--?([A-Za-z][A-Za-z0-9-]*)|(?:ENV|ARG|env)\s+([A-Za-z_][A-Za-z0-9_]*))[\s=]+["']?$`),
-		bearer:    regexp.MustCompile(`(?i)(?:^|[^a-z])(?:bearer|basic|authorization:\s*token)\s+$`),
+		bearer:    regexp.MustCompile(`(?i)(?:^|[^a-z])(?:bearer|basic|authorization:\s*token)(?:\s+|\s+["'\x60]\s*[+.]\s*["'\x60])$`),
 		named:     regexp.MustCompile(`(?:\bname["']?\s*[:=]|\bvariable\s|\bkey["']?\s*[:=])\s*["']?([A-Za-z_][A-Za-z0-9_.-]*)["']?`),
 		valueName: regexp.MustCompile(`(?:^|[^A-Za-z0-9_])["']?(?:value|default)["']?\s*[:=]\s*["']?$`),
 		password:  regexp.MustCompile(`([A-Za-z_$@][A-Za-z0-9_$.-]*)["'\x60]?\]?\s*(?::\s*[A-Za-z]{1,12}\s*)?(?:=>|:=|=|:|,)\s*(?:["'\x60]([^"'\x60\s]{10,100})["'\x60]|([^"'\x60\s,;]{10,100}))`),
@@ -105,12 +105,16 @@ func (k *keys) find(src *source, s *seen) {
 		if secretDocs {
 			l.encoded()
 		}
+		if start = end + 1; end < len(src.text) && src.text[end] != '\n' {
+			start = end - 1024
+			continue
+		}
 		previous.push(line)
-		start = end + 1
 	}
 }
 
-// lineEnd is where the first line ends. A line of more than 64 KiB is looked at in pieces.
+// lineEnd is where the first line ends. A line of more than 64 KiB is looked at in pieces, each of which begins with the last
+// KiB of the one before.
 func lineEnd(text []byte) int {
 	const long = 64 << 10
 	if i := bytes.IndexByte(text[:min(len(text), long)], '\n'); i >= 0 {
@@ -229,20 +233,27 @@ func (l *look) value(from, to int) {
 	if !l.src.lang.words() && !quoted(before) {
 		return
 	}
-	kind := ""
-	for _, name := range l.namesOf(before) {
-		if kind = kindOf(name); kind == "" && shape == mixed && mistralCall(name) && len(v) == 32 {
-			kind = apiKey
-		}
-		if kind != "" {
-			break
-		}
-	}
+	kind := l.kindBefore(before, v, shape)
 	// A checksum looks like a key of hexadecimal digits: only a name that says key makes it one.
 	if kind == "" || shape == hexadecimal && !strings.HasSuffix(kind, "key") {
 		return
 	}
 	l.report(from, kind, "a literal is assigned to a name of such a credential")
+}
+
+// kindBefore is the kind of credential that a value is, by the names before it; "" is none. A name that says little does
+// where the value has the form of the provider's keys: 32 letters and digits.
+func (l *look) kindBefore(before, v string, shape shape) string {
+	form := shape == mixed && len(v) == 32
+	for _, name := range l.namesOf(before) {
+		if kind := kindOf(name); kind != "" {
+			return kind
+		}
+		if form && (mistralCall(name) || strings.EqualFold(name, "key") && l.src.ours()) {
+			return apiKey
+		}
+	}
+	return ""
 }
 
 // goesOn says whether a run is only the beginning of something that is put together: a template, a call.

@@ -1,6 +1,7 @@
 package scan_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/windsock-monitor/windsock/internal/scan"
@@ -89,6 +90,16 @@ func TestPlantedKeys(t *testing.T) {
 		"Windows ends":      {".env", "A=b\r\nMISTRAL_API_KEY=" + key + "\r\n", "API key"},
 		"secret":            {"a.ts", `clientSecret: "` + lot(40, base62) + `"`, "secret"},
 
+		"compose":     {"compose.yaml", "    - MISTRAL_API_KEY=" + key, "API key"},
+		"unit":        {"orders.service", `Environment="MISTRAL_API_KEY=` + key + `"`, "API key"},
+		"Spring":      {"A.java", `@Value("${mistral.api-key:` + key + `}")`, "API key"},
+		"plus":        {"a.js", `headers.Authorization = "Bearer " + "` + key + `"`, "bearer token"},
+		"PHP setter":  {"a.php", `$client->setApiKey('` + key + `');`, "API key"},
+		"block":       {"a.yaml", "api_key: >-\n  " + key, "API key"},
+		"bare key":    {"a.py", "import mistralai\nKEY = '" + key + "'", "API key"},
+		"list":        {"a.ts", `const apiKeys = ["` + key + `"]`, "API key"},
+		"notebook":    {"a.ipynb", `"client = Mistral(api_key=\"` + key + `\")\n"`, "API key"},
+		"minified":    {"a.js", strings.Repeat("x", 65530) + `,apiKey:"` + key + `",` + strings.Repeat("y", 70000), "API key"},
 		"AWS":         {"a.txt", "id " + "AK" + "IA" + lot(16, "ABCDEFGHJKLMNPQRSTUVWXYZ234567"), "AWS access key"},
 		"GitHub":      {"a.txt", "gh" + "p_" + lot(36, base62), "GitHub token"},
 		"Slack":       {"a.txt", "xo" + "xb-" + lot(12, "0123456789") + "-" + lot(24, base62), "Slack token"},

@@ -112,7 +112,17 @@ type source struct {
 	lang language
 	text []byte
 
-	from, line int // the beginning of a line, and how many are before it: where place was asked last
+	from, line int   // the beginning of a line, and how many are before it: where place was asked last
+	names      *bool // what ours has found
+}
+
+// ours says whether the text names the provider.
+func (s *source) ours() bool {
+	if s.names == nil {
+		names := hasFold(s.text, "mistral")
+		s.names = &names
+	}
+	return *s.names
 }
 
 // place is where an offset stands in the text. Asked in rising order, it goes through the text once.

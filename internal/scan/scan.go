@@ -165,6 +165,7 @@ func (s *seen) stand(name string) {
 		each(&s.models[i].Place)
 	}
 	slices.SortStableFunc(s.secrets, func(a, b Finding) int { return a.before(b.Place) })
+	s.secrets = slices.CompactFunc(s.secrets, func(a, b Finding) bool { return a.Place == b.Place })
 	slices.SortStableFunc(s.calls, func(a, b Call) int { return a.before(b.Place) })
 	slices.SortStableFunc(s.models, func(a, b Mention) int { return a.before(b.Place) })
 }

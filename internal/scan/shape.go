@@ -121,7 +121,7 @@ func placeholder(v string) bool {
 	lower := strings.ToLower(v)
 	for _, word := range []string{
 		"example", "placeholder", "changeme", "change-me", "change_me", "your", "insert", "replace", "dummy", "fake", "sample", "redacted",
-		"xxxx", "****", "....", "0000", "1111", "aaaa", "todo", "fixme", "test", "mock", "demo", "foobar", "canary", "lorem", "notreal",
+		"xxxx", "****", "....", "0000", "1111", "aaaa", "todo", "fixme", "test", "mock", "demo", "foobar", "lorem", "notreal",
 		"not-real", "not-a-", "not_a_", "invalid", "invented", "process.env", "secretkeyref", "deadbeef",
 	} {
 		if strings.Contains(lower, word) {
@@ -131,7 +131,7 @@ func placeholder(v string) bool {
 	return ascending(lower)*2 >= len(lower)
 }
 
-// ascending is how many characters stand in runs of at least four that follow each other: abcd, 1234, 9876.
+// ascending is how many characters stand in runs of at least six that follow each other: abcdef, 123456, 987654.
 func ascending(v string) int {
 	total := 0
 	for i := 0; i < len(v); {
@@ -143,7 +143,7 @@ func ascending(v string) int {
 			}
 			step = d
 		}
-		if j-i >= 4 {
+		if j-i >= 6 {
 			total += j - i
 		}
 		i = j
