@@ -282,7 +282,8 @@ func quoted(before string) bool {
 
 // namesOf are the names that a value is assigned to: a variable, and the function that it is given to.
 func (l *look) namesOf(before string) []string {
-	if blank := strings.Trim(before, " \t\"'`fFbBrRuU@$"); blank == "" && l.previous.last[0] != nil {
+	joined := strings.Trim(before, " \t\"'`fFbBrRuU@$") == "" && l.previous.last[0] != nil
+	if joined {
 		before = strings.TrimSpace(string(lastOf(l.previous.last[0]))) + " " + strings.TrimLeft(before, " \t")
 	}
 	if l.keys.valueName.MatchString(before) {
@@ -294,7 +295,8 @@ func (l *look) namesOf(before string) []string {
 		return []string{m[1] + m[2]}
 	}
 	m := l.keys.assigned.FindStringSubmatch(before)
-	if m == nil || m[3] == "," && m[2] == "" { // two arguments: the first is no name
+	// Two arguments, of which the first is no name; or two words of a list.
+	if m == nil || m[3] == "," && (m[2] == "" || joined && m[1] != strings.ToUpper(m[1])) {
 		return nil
 	}
 	return []string{m[1], m[4]}

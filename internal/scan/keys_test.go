@@ -41,6 +41,7 @@ func TestPlantedKeys(t *testing.T) {
 
 		"Python argument":   {"a.py", `client = Mistral(api_key="` + key + `")`, "API key"},
 		"Python default":    {"a.py", `key = os.environ.get("MISTRAL_API_KEY", "` + key + `")`, "API key"},
+		"Python, two lines": {"a.py", "key = os.environ.get(\n    \"MISTRAL_API_KEY\",\n    \"" + key + "\",\n)", "API key"},
 		"Python environ":    {"a.py", `os.environ["MISTRAL_API_KEY"] = '` + key + `'`, "API key"},
 		"Python brackets":   {"a.py", "API_KEY = (\n    \"" + key + "\"\n)", "API key"},
 		"Python SecretStr":  {"a.py", `mistral_api_key=SecretStr("` + key + `")`, "API key"},
@@ -160,6 +161,7 @@ func TestLookAlikes(t *testing.T) {
 		"identifier":               {"a.ts", `const apiKey = buildApiKeyFromEnvironment2026(config1, config2)`},
 		"public key":               {"a.yaml", `public_key: ` + lot(44, base62)},
 		"argument beside a key":    {"a.ts", `hash(apiKey, "` + lot(32, base62) + `")`},
+		"words of a list":          {"a.py", "    'crypto_secretkey',\n    '" + lot(32, base62) + "',"},
 		"PEM header in code":       {"a.go", `strings.Contains(text, "-----BEGIN PRIVATE KEY-----")`},
 		"PEM of a certificate":     {"a.pem", "-----BEGIN CERTIFICATE-----\n" + lot(64, base62)},
 		"weak password":            {"a.yaml", `POSTGRES_PASSWORD: postgres`},

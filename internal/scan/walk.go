@@ -232,16 +232,30 @@ func (s *seen) count() int {
 	return len(s.secrets) + len(s.allowed) + len(s.calls) + len(s.models)
 }
 
-// prune forgets what is beyond the bound of findings already: those of the last files.
+// prune forgets what is beyond the bound of findings: those of the last files. What a reader brings late from an earlier
+// file finds its place, as each file's findings keep the file's order.
 func (w *walk) prune() {
-	all := w.gather()
-	w.found = []seen{{order: -1, secrets: all.secrets, allowed: all.allowed, calls: all.calls, models: all.models}}
-	w.held = w.found[0].count()
+	slices.SortFunc(w.found, func(a, b seen) int { return a.order - b.order })
+	left := [4]int{w.o.Findings, w.o.Findings, w.o.Findings, w.o.Findings}
+	w.held = 0
+	over := false
+	for i := range w.found {
+		s := &w.found[i]
+		before := s.count()
+		s.secrets, s.allowed = first(s.secrets, &left[0]), first(s.allowed, &left[1])
+		s.calls, s.models = first(s.calls, &left[2]), first(s.models, &left[3])
+		over = over || s.count() < before
+		w.held += s.count()
+	}
+	w.found = slices.DeleteFunc(w.found, func(s seen) bool { return s.count() == 0 })
+	if over {
+		w.cutLocked(fmt.Sprintf("of each sort of findings the first %d are kept", w.o.Findings))
+	}
 }
 
 // gather is all that was found, in the order of the files, each sort up to the bound.
 func (w *walk) gather() seen {
-	slices.SortFunc(w.found, func(a, b seen) int { return a.order - b.order })
+	w.prune()
 	var all seen
 	for _, s := range w.found {
 		all.secrets = append(all.secrets, s.secrets...)
@@ -249,16 +263,17 @@ func (w *walk) gather() seen {
 		all.calls = append(all.calls, s.calls...)
 		all.models = append(all.models, s.models...)
 	}
-	most := w.o.Findings
-	if max(len(all.secrets), len(all.allowed), len(all.calls), len(all.models)) > most {
-		w.cutLocked(fmt.Sprintf("of each sort of findings the first %d are kept", most))
-	}
-	all.secrets, all.allowed = first(all.secrets, most), first(all.allowed, most)
-	all.calls, all.models = first(all.calls, most), first(all.models, most)
 	return all
 }
 
-func first[T any](all []T, n int) []T { return slices.Clip(all[:min(n, len(all))]) }
+// first is the beginning of a list, as much as is left of a bound.
+func first[T any](all []T, left *int) []T {
+	if *left < len(all) {
+		all = slices.Clone(all[:*left]) // the rest is let go
+	}
+	*left -= len(all)
+	return all
+}
 
 // full says that the bound of files is reached.
 func (w *walk) full() bool {
