@@ -28,6 +28,11 @@ type played struct {
 	slow    bool // this machine may be the reason
 }
 
+// silent reports whether something that was wanted did not fire as it should.
+func (p *played) silent() bool {
+	return slices.ContainsFunc(p.alerts, func(t Told) bool { return t.ToDetect == nil })
+}
+
 // play waits for a good day, breaks it, waits for what must follow, mends it, and waits for the end.
 func (st *stage) play(ctx context.Context, want *plan) (*played, error) {
 	lag := newLag()

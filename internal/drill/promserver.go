@@ -25,14 +25,14 @@ type question struct {
 // counter is tokens that a spend check reads and prices. What it reads and is no counter of tokens is dollars.
 type counter struct{ metric, model, direction, output string } // name, labels, and the value for tokens of the answer
 
-// dollarsPerToken is what the tokens of the answer cost of the model that the drill spends on, mistral-medium-3-5: 7.50 a
-// million (Mistral's price page of 2026-08-21).
-const dollarsPerToken = 7.50 / 1e6
+// dollarsPerToken is what a token of the answer costs of the model that the drill spends on: 0.60 a million (Mistral's price
+// page of 2026-08-21).
+const dollarsPerToken = 0.60 / 1e6
 
 const (
 	goodHour     = 0.5 // US dollars
 	costHour     = traffic.CostHour
-	spendOnModel = "mistral-medium-latest"
+	spendOnModel = "mistral-small-2603"
 )
 
 // promServer is a Prometheus that knows the answers to the configuration's own questions.

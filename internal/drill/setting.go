@@ -277,6 +277,11 @@ func boundCondition(c alerts.Condition, bound func(string, *time.Duration, time.
 // at is the configuration with its time running n times faster, each alert of which carries the mark of the drill.
 func (s *setting) at(n float64, mark string) *config.Config {
 	cfg := config.Compress(s.cfg, n)
+	for i := range cfg.Checks {
+		if c := &cfg.Checks[i]; c.Kind == "prometheus" || c.Kind == "spend" { // whose spans are of other systems' data
+			c.With = s.cfg.Checks[i].With
+		}
+	}
 	cfg.Alerts.Rules = slices.Clone(cfg.Alerts.Rules)
 	for i := range cfg.Alerts.Rules {
 		r := &cfg.Alerts.Rules[i]
