@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -27,7 +26,7 @@ import (
 func TestDrillInPlaceScripts(t *testing.T) {
 	t.Parallel()
 	cmds := commands()
-	cmds["hear"], cmds["inplace"], cmds["drills"], cmds["unchanged"] = hear, inPlaceByScript, drillsByScript, unchanged
+	cmds["hear"], cmds["inplace"], cmds["drills"], cmds["unchanged"], cmds["heardend"] = hear, inPlaceByScript, drillsByScript, unchanged, heardEnd
 	testscript.Run(t, testscript.Params{Dir: "testdata/drill_in_place", Setup: setup(t), Cmds: cmds, RequireExplicitExec: true})
 }
 
@@ -128,7 +127,7 @@ func drillsByScript(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	status, text := call(args[0], body)
 	ts.Check(os.WriteFile(ts.MkAbs("body"), []byte(text+"\n"), 0o600))
-	if fmt.Sprint(status) != args[1] {
+	if strconv.Itoa(status) != args[1] {
 		ts.Fatalf("status %d, want %s:\n%s", status, args[1], text)
 	}
 }
@@ -149,4 +148,19 @@ func unchanged(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("%s was %s and is %s", key, before, now[key])
 		}
 	}
+}
+
+// heardEnd SCENARIO waits until the webhook of the script was told that an alert of the drill is over; with !, it was not.
+func heardEnd(ts *testscript.TestScript, neg bool, args []string) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		data, _ := os.ReadFile(ts.MkAbs("heard/hook.jsonl"))
+		over := false
+		for line := range strings.Lines(string(data)) {
+			over = over || strings.Contains(line, `"status":"resolved"`) && strings.Contains(line, `"drill":"`+args[0]+`"`)
+		}
+		if over != neg {
+			return
+		}
+	}
+	ts.Fatalf("the end of %s: told is %t", args[0], neg)
 }

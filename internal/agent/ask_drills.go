@@ -30,10 +30,10 @@ func (a *Agent) beginDrill(w http.ResponseWriter, r *http.Request) {
 // refuseDrill answers 400 to what was asked wrongly, 409 to what cannot be at this moment, and 422 where no check could see it.
 func refuseDrill(w http.ResponseWriter, err error) {
 	status := http.StatusInternalServerError
-	if _, wrong := errors.AsType[*errAsked](err); wrong {
+	if _, wrong := errors.AsType[*askedError](err); wrong {
 		status = http.StatusBadRequest
 	}
-	if _, busy := errors.AsType[*errNotNow](err); busy {
+	if _, busy := errors.AsType[*notNowError](err); busy {
 		status = http.StatusConflict
 	}
 	if errors.Is(err, errUnseen) {

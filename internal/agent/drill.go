@@ -118,9 +118,8 @@ type DrillRoute struct {
 	Wants      bool      `json:"wants"`            // its own match takes the alert
 	ToldAt     time.Time `json:"told_at,omitzero"`
 	ResolvedAt time.Time `json:"resolved_at,omitzero"`
+	TellsEnds  bool      `json:"tells_ends,omitempty"`
 	Why        string    `json:"why,omitempty"` // it was not told
-
-	ends bool // it tells ends
 }
 
 // drills is the drill that goes on, and the last one. Its methods are safe for concurrent use.
@@ -132,17 +131,17 @@ type drills struct {
 	last    *drill
 }
 
-// errNotNow is why no drill can begin at this moment.
-type errNotNow struct{ text string }
+// notNowError is why no drill can begin at this moment.
+type notNowError struct{ text string }
 
-func (e *errNotNow) Error() string { return e.text }
+func (e *notNowError) Error() string { return e.text }
 
-// errAsked is a drill that was asked for wrongly.
-type errAsked struct{ text string }
+// askedError is a drill that was asked for wrongly.
+type askedError struct{ text string }
 
-func (e *errAsked) Error() string { return e.text }
+func (e *askedError) Error() string { return e.text }
 
-func askedWrongly(format string, args ...any) error { return &errAsked{fmt.Sprintf(format, args...)} }
+func askedWrongly(format string, args ...any) error { return &askedError{fmt.Sprintf(format, args...)} }
 
 // begin begins a drill and returns its state.
 func (d *drills) begin(ctx context.Context, asked *DrillRequest, by string) (DrillState, error) {
@@ -156,7 +155,7 @@ func (d *drills) begin(ctx context.Context, asked *DrillRequest, by string) (Dri
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.running != nil {
-		return DrillState{}, &errNotNow{fmt.Sprintf("the drill %s goes on until %s: one at a time", d.running.plan.scenario, d.running.plan.until.Format(time.TimeOnly))}
+		return DrillState{}, &notNowError{fmt.Sprintf("the drill %s goes on until %s: one at a time", d.running.plan.scenario, d.running.plan.until.Format(time.TimeOnly))}
 	}
 	made, err := d.a.newDrill(ctx, plan)
 	if err != nil {
@@ -184,15 +183,15 @@ func (a *Agent) drillable(ctx context.Context, plan *drillPlan) error {
 	}
 	for i := range incidents.open {
 		if one := &incidents.open[i]; !plan.force && !strings.HasPrefix(one.Title, "DRILL ") {
-			return &errNotNow{fmt.Sprintf("an incident is open: %s, %s, %s; --force drills all the same", one.ID, one.Severity, one.Title)}
+			return &notNowError{fmt.Sprintf("an incident is open: %s, %s, %s; --force drills all the same", one.ID, one.Severity, one.Title)}
 		}
 	}
 	if state := a.breakers.States()[plan.provider]; plan.provider != "" && state != breaker.Closed {
-		return &errNotNow{fmt.Sprintf("the breaker of %s is %s: see what is wrong first", plan.provider, state)}
+		return &notNowError{fmt.Sprintf("the breaker of %s is %s: see what is wrong first", plan.provider, state)}
 	}
 	for _, window := range a.budget(ctx, time.Now()) {
 		if window.LimitUSD > 0 && window.SpentUSD >= window.LimitUSD {
-			return &errNotNow{"the budget " + window.Window + " is used up: see what is wrong first"}
+			return &notNowError{"the budget " + window.Window + " is used up: see what is wrong first"}
 		}
 	}
 	return nil
@@ -313,7 +312,7 @@ func (d *drill) told(a checks.Alert) {
 func (d *drill) routes(a *checks.Alert) []DrillRoute {
 	var all []DrillRoute
 	for _, e := range d.rig.deliveries {
-		r := DrillRoute{Exporter: e.name, Kind: e.kind, Wants: true, ends: true}
+		r := DrillRoute{Exporter: e.name, Kind: e.kind, Wants: true, TellsEnds: true}
 		built := e.get()
 		if s, ok := built.(exporters.Selective); ok && !s.Wants(checks.TypeAlert) {
 			continue
@@ -322,7 +321,7 @@ func (d *drill) routes(a *checks.Alert) []DrillRoute {
 			continue
 		}
 		if n, ok := built.(notifier); ok {
-			r.People, r.Wants, r.ends = true, n.Takes(*a), n.TellsEnds()
+			r.People, r.Wants, r.TellsEnds = true, n.Takes(*a), n.TellsEnds()
 		}
 		all = append(all, r)
 	}
@@ -341,7 +340,7 @@ func (d *drill) want(known *DrillAlert, a *checks.Alert) {
 	for _, fresh := range d.routes(a) {
 		for i := range known.Routes {
 			if r := &known.Routes[i]; r.Exporter == fresh.Exporter {
-				r.Wants, r.People, r.ends = r.Wants || fresh.Wants, fresh.People, fresh.ends
+				r.Wants, r.People, r.TellsEnds = r.Wants || fresh.Wants, fresh.People, fresh.TellsEnds
 			}
 		}
 	}
@@ -371,7 +370,7 @@ func (r *DrillRoute) note(now time.Time, a *checks.Alert, o outcome) {
 		r.Why = "the message was refused"
 	case a.State.Open() && o.told && r.ToldAt.IsZero():
 		r.ToldAt, r.Why = now, ""
-	case a.State == checks.AlertResolved && (!o.people || !o.told) && !r.ToldAt.IsZero() && r.ends:
+	case a.State == checks.AlertResolved && (!o.people || !o.told) && !r.ToldAt.IsZero() && r.TellsEnds:
 		r.ResolvedAt = now
 	}
 }

@@ -44,7 +44,7 @@ func (p *drillPlan) lasts(rule string) bool {
 	return slices.ContainsFunc(p.expect, func(e DrillExpectation) bool { return e.Rule == rule && e.Lasting })
 }
 
-// planDrill reads a request. Its error is an *errAsked.
+// planDrill reads a request. Its error is an *askedError.
 func (a *Agent) planDrill(asked *DrillRequest, by string) (*drillPlan, error) {
 	p := &drillPlan{scenario: asked.Scenario, by: by, faults: asked.Faults, expect: asked.Expect, force: asked.Force, every: drillPace}
 	length := drillLongest
@@ -161,9 +161,9 @@ func (r *drillRig) reason(exporter string) string {
 // newDrill builds a drill and begins it in the timeline.
 func (a *Agent) newDrill(ctx context.Context, plan *drillPlan) (_ *drill, err error) {
 	a.mu.Lock()
-	real := a.gen
+	live := a.gen
 	a.mu.Unlock()
-	cfg, err := a.drillConfig(real, plan)
+	cfg, err := a.drillConfig(live, plan)
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +171,7 @@ func (a *Agent) newDrill(ctx context.Context, plan *drillPlan) (_ *drill, err er
 		plan: plan, a: a, done: make(chan struct{}), news: make(chan struct{}, 1), asked: time.Now(),
 		now: DrillState{Scenario: plan.scenario, Phase: DrillBaseline, By: plan.by, BeganAt: time.Now().Round(0).UTC(), Until: plan.until.Round(0).UTC()},
 	}
-	if d.rig, err = a.rig(cfg, real, d); err != nil {
+	if d.rig, err = a.rig(ctx, cfg, live, d); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -197,7 +197,7 @@ func (a *Agent) newDrill(ctx context.Context, plan *drillPlan) (_ *drill, err er
 	}
 	d.keep, err = a.alerts.BeginDrill(ctx, setup, fmt.Sprintf("drill %s began, by %s, until %s at the latest", plan.scenario, plan.by, plan.until.UTC().Format(time.TimeOnly)))
 	if err != nil {
-		return nil, &errNotNow{err.Error()}
+		return nil, &notNowError{err.Error()}
 	}
 	a.o.Log.Warn("drill began", "scenario", plan.scenario, "by", plan.by, "until", plan.until)
 	return d, nil
@@ -205,24 +205,24 @@ func (a *Agent) newDrill(ctx context.Context, plan *drillPlan) (_ *drill, err er
 
 // drillConfig is the configuration of the running agent with the checks that the drill concerns, and with keys that mean
 // nothing. The parameters of checks are read from the file again, which must be as it was.
-func (a *Agent) drillConfig(real *generation, plan *drillPlan) (*config.Config, error) {
+func (a *Agent) drillConfig(live *generation, plan *drillPlan) (*config.Config, error) {
 	if a.o.Reload == nil {
-		return nil, &errNotNow{"there is no file that the checks could be read from"}
+		return nil, &notNowError{"there is no file that the checks could be read from"}
 	}
 	loaded := a.config()
 	if info, err := os.Stat(loaded.Path); err != nil || info.ModTime().After(loaded.LoadedAt) {
-		return nil, &errNotNow{fmt.Sprintf("%s is not what the agent has read: reload it first", loaded.Path)}
+		return nil, &notNowError{loaded.Path + " is not what the agent has read: reload it first"}
 	}
 	file, err := a.o.Reload()
 	if err != nil {
-		return nil, &errNotNow{"the configuration cannot be read: " + err.Error()}
+		return nil, &notNowError{"the configuration cannot be read: " + err.Error()}
 	}
-	cfg := *real.cfg
+	cfg := *live.cfg
 	cfg.Checks = nil
 	for i := range file.Checks {
 		c := file.Checks[i]
-		if !real.names[c.Name] {
-			return nil, &errNotNow{fmt.Sprintf("%s is not what the agent has read: reload it first", loaded.Path)}
+		if !live.names[c.Name] {
+			return nil, &notNowError{loaded.Path + " is not what the agent has read: reload it first"}
 		}
 		if c.Foreign.Plugin == "" && plan.concerns(&c) {
 			cfg.Checks = append(cfg.Checks, c)
@@ -249,10 +249,10 @@ func (p *drillPlan) concerns(c *config.Check) bool {
 }
 
 // rig builds the second instances.
-func (a *Agent) rig(cfg *config.Config, real *generation, d *drill) (_ *drillRig, err error) {
+func (a *Agent) rig(ctx context.Context, cfg *config.Config, live *generation, d *drill) (_ *drillRig, err error) {
 	log := a.o.Log.With("drill", d.plan.scenario)
 	quiet := slog.New(slog.DiscardHandler)
-	r := &drillRig{deliveries: real.deliveries, location: cfg.Location}
+	r := &drillRig{deliveries: live.deliveries, location: cfg.Location}
 	if r.world, err = mirage.New(hostsOf(cfg, d.plan.provider), quiet); err != nil {
 		return nil, err
 	}
@@ -292,7 +292,7 @@ func (a *Agent) rig(cfg *config.Config, real *generation, d *drill) (_ *drillRig
 		s.Reset = min(s.Reset, 3*d.plan.every) // a drill does not wait as long as the real one
 		settings[name] = s
 	}
-	r.breakers.Configure(context.Background(), settings)
+	r.breakers.Configure(ctx, settings)
 	r.pipeline = pipeline.New(r.gen.plan, pipeline.Options{
 		Store: d, Ledger: free{}, Breakers: r.breakers, Log: log, Scrub: cfg.Scrubber.String, Counted: addsUp,
 	})
@@ -376,7 +376,7 @@ func modelFault(model, how string) (mirage.Fault, bool) {
 		return mirage.Fault{}, false
 	}
 	if how == modelRetired {
-		return mirage.Fault{API: &retired}, true
+		return mirage.Fault{API: &mirage.API{Fault: retired}}, true
 	}
 	if !strings.HasSuffix(model, "-latest") {
 		return mirage.Fault{}, false
@@ -384,7 +384,7 @@ func modelFault(model, how string) (mirage.Fault, bool) {
 	for _, other := range []string{"mistral-medium-latest", "mistral-small-latest"} {
 		moved := simulator.Fault{AliasMoved: &simulator.AliasMoved{Alias: model, To: other}}
 		if other != model && moved.Validate() == nil {
-			return mirage.Fault{API: &moved}, true
+			return mirage.Fault{API: &mirage.API{Fault: moved}}, true
 		}
 	}
 	return mirage.Fault{}, false

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -221,7 +222,7 @@ func (d *drill) ended() bool {
 	defer d.mu.Unlock()
 	for i := range d.now.Alerts {
 		for _, r := range d.now.Alerts[i].Routes {
-			if r.ends && r.Why == "" && !r.ToldAt.IsZero() && r.ResolvedAt.IsZero() {
+			if r.TellsEnds && r.Why == "" && !r.ToldAt.IsZero() && r.ResolvedAt.IsZero() {
 				return false
 			}
 		}
@@ -254,7 +255,7 @@ func (d *drill) conclude(ctx context.Context, why error) {
 	d.blame()
 	d.now.EndedAt = time.Now().Round(0).UTC()
 	d.mu.Unlock()
-	d.a.o.Log.Info("drill ended", "scenario", d.plan.scenario, "why", text)
+	d.a.o.Log.Info("drill ended", "scenario", d.plan.scenario, "what", text)
 }
 
 // blame says why routes did not tell what they should. The caller holds the lock.
@@ -276,9 +277,7 @@ func (d *drill) Append(ctx context.Context, record checks.Record) error {
 	report := *record.Report
 	report.Usage = nil
 	report.Facts = map[string]string{checks.LabelDrill: d.plan.scenario}
-	for name, value := range record.Report.Facts {
-		report.Facts[name] = value
-	}
+	maps.Copy(report.Facts, record.Report.Facts)
 	d.mu.Lock()
 	for i := range d.now.Checks {
 		if c := &d.now.Checks[i]; c.Name == report.Check {

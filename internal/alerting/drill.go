@@ -132,9 +132,7 @@ func (d *Drill) keep(now time.Time, changed []alerts.Transition, said ...inciden
 	along := store.Along{States: map[string][]byte{}}
 	var records []checks.Record
 	for _, a := range moved {
-		if a.State.Open() {
-			d.open[a.Fingerprint] = *a
-		} else {
+		if d.open[a.Fingerprint] = *a; !a.State.Open() {
 			delete(d.open, a.Fingerprint)
 		}
 		records = append(records, d.k.told(a))
@@ -143,13 +141,10 @@ func (d *Drill) keep(now time.Time, changed []alerts.Transition, said ...inciden
 		for i := range out.Reminders {
 			records = append(records, d.k.told(&out.Reminders[i]))
 		}
-		for key, state := range out.States {
-			if d.states[key] = state; state == nil {
-				delete(d.states, key)
-			}
-		}
+		maps.Copy(d.states, out.States)
 		along.Events = append(along.Events, out.Events...)
 	}
+	maps.DeleteFunc(d.states, func(_ string, state []byte) bool { return state == nil })
 	if len(records) == 0 && len(along.Events) == 0 {
 		return func(context.Context) error { return nil }
 	}

@@ -1,6 +1,7 @@
 package drill
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,11 +34,11 @@ func (f *Fault) inPlace() (agent.DrillFault, error) {
 	out := agent.DrillFault{UsedModel: f.UsedModel}
 	switch {
 	case f.Prometheus != nil:
-		return out, fmt.Errorf("the application's spend is read over hours, which the running agent does not make shorter")
+		return out, errors.New("the application's spend is read over hours, which the running agent does not make shorter")
 	case f.Exporter != nil:
-		return out, fmt.Errorf("the running agent's own exporters would have to fail, and tell nothing that is real meanwhile")
+		return out, errors.New("the running agent's own exporters would have to fail, and tell nothing that is real meanwhile")
 	case f.API != nil:
-		out.API = f.API
+		out.API = &mirage.API{Fault: *f.API}
 	case f.DNS != nil:
 		out.DNS = &mirage.Unresolved{Hosts: f.DNS.Hosts, Answer: f.DNS.Answer}
 	case f.Connect != nil:
@@ -111,7 +112,7 @@ func (e *Expectation) judgeInPlace(state *agent.DrillState) (told Told, missing 
 	case a == nil && slices.Contains(state.Missing, e.Rule):
 		return told, []string{fmt.Sprintf("there is no rule %s, or it is disabled", e.Rule)}
 	case a == nil:
-		return told, []string{fmt.Sprintf("%s did not fire", e.Rule)}
+		return told, []string{e.Rule + " did not fire"}
 	}
 	told.Fired, told.Severity, told.Blame = true, a.Severity, a.Blame
 	told.ToDetect = new(state.ToDetect(a).Seconds())
@@ -143,43 +144,57 @@ func (e *Expectation) find(state *agent.DrillState) *agent.DrillAlert {
 
 // routes notes who told the alert, and says what is missing.
 func (t *Told) routes(e *Expectation, a *agent.DrillAlert) (missing []string) {
-	people, reached := false, false
 	var last time.Time
 	for i := range a.Routes {
 		r := &a.Routes[i]
-		people = people || r.People
-		named := slices.Contains(e.Routes, r.Exporter)
-		if !r.Wants && !named {
+		if !r.Wants && !slices.Contains(e.Routes, r.Exporter) {
 			continue
 		}
-		route := Route{Exporter: r.Exporter, Kind: r.Kind, People: r.People, Told: !r.ToldAt.IsZero(), Resolved: !r.ResolvedAt.IsZero(), Why: r.Why}
-		route.Marked = route.Told // what is told of an alert of a drill says so first
-		t.Routes = append(t.Routes, route)
-		switch {
-		case route.Told:
-			reached = reached || r.People
-			if r.ToldAt.After(last) {
-				last = r.ToldAt
-			}
-		case a.Muted == "":
-			missing = append(missing, strings.TrimSuffix(r.Exporter+" did not tell "+t.Rule+": "+r.Why, ": "))
+		told := !r.ToldAt.IsZero()
+		// what is told of an alert of a drill says so first: whoever was told was told the mark
+		t.Routes = append(t.Routes, Route{Exporter: r.Exporter, Kind: r.Kind, People: r.People, Told: told, Resolved: !r.ResolvedAt.IsZero(), Marked: told, Why: r.Why})
+		if why := untold(r, a, t.Rule); why != "" {
+			missing = append(missing, why)
+		}
+		if r.ToldAt.After(last) {
+			last = r.ToldAt
 		}
 	}
-	switch {
-	case a.Muted != "" && !reached:
-		missing = append(missing, t.Rule+" was told nobody: "+a.Muted)
-	case people && !reached:
-		missing = append(missing, t.Rule+" was told nobody: no route to people takes it")
+	if !last.IsZero() {
+		t.ToNotify = new(max(last.Sub(a.FiredAt), 0).Seconds())
 	}
 	for _, name := range e.Routes {
 		if !slices.ContainsFunc(t.Routes, func(r Route) bool { return r.Exporter == name }) {
 			missing = append(missing, "there is no exporter "+name)
 		}
 	}
-	if !last.IsZero() {
-		t.ToNotify = new(max(last.Sub(a.FiredAt), 0).Seconds())
+	return append(missing, t.nobody(a)...)
+}
+
+// untold says what a route did not tell, "" where it told all.
+func untold(r *agent.DrillRoute, a *agent.DrillAlert, rule string) string {
+	switch {
+	case r.ToldAt.IsZero() && a.Muted == "":
+		return strings.TrimSuffix(r.Exporter+" did not tell "+rule+": "+r.Why, ": ")
+	case !r.ToldAt.IsZero() && r.TellsEnds && r.ResolvedAt.IsZero():
+		return r.Exporter + " did not tell that " + rule + " is over"
 	}
-	return missing
+	return ""
+}
+
+// nobody says why nobody was told, where there are routes to people.
+func (t *Told) nobody(a *agent.DrillAlert) []string {
+	reached := slices.ContainsFunc(t.Routes, func(r Route) bool { return r.People && r.Told })
+	people := slices.ContainsFunc(a.Routes, func(r agent.DrillRoute) bool { return r.People })
+	switch {
+	case reached:
+		return nil
+	case a.Muted != "":
+		return []string{t.Rule + " was told nobody: " + a.Muted}
+	case people && !slices.ContainsFunc(t.Routes, func(r Route) bool { return r.People }):
+		return []string{t.Rule + " was told nobody: no route to people takes it"}
+	}
+	return nil
 }
 
 // wanted is the expectation in words. How long it may take is not part of it: in place checks run faster than they do else.

@@ -6,17 +6,15 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-
-	"github.com/windsock-monitor/windsock/internal/simulator"
 )
 
 // Fault is one thing that goes wrong. Exactly one key is given.
 type Fault struct {
-	API     *simulator.Fault `json:"api,omitempty"`     // what the provider's API does; key "primary" and "fallback" are those of the drill
-	DNS     *Unresolved      `json:"dns,omitempty"`     // names do not resolve
-	Connect *Unreachable     `json:"connect,omitempty"` // hosts cannot be connected to
-	TLS     *Distrusted      `json:"tls,omitempty"`     // certificates are not good
-	App     *SickApp         `json:"app,omitempty"`     // what the application answers
+	API     *API         `json:"api,omitempty"`     // what the provider's API does; key "primary" and "fallback" are those of the drill
+	DNS     *Unresolved  `json:"dns,omitempty"`     // names do not resolve
+	Connect *Unreachable `json:"connect,omitempty"` // hosts cannot be connected to
+	TLS     *Distrusted  `json:"tls,omitempty"`     // certificates are not good
+	App     *SickApp     `json:"app,omitempty"`     // what the application answers
 }
 
 // Hosts that a fault may name beside names of hosts.
@@ -89,7 +87,7 @@ func (f *Fault) Validate() error {
 	}
 	switch {
 	case f.API != nil:
-		fault := *f.API
+		fault := f.API.Fault
 		if fault.Key == "primary" || fault.Key == "fallback" {
 			fault.Key = "drill"
 		}

@@ -87,7 +87,7 @@ func (w *World) Break(faults []Fault) error {
 		if faults[i].API == nil {
 			continue
 		}
-		fault := *faults[i].API
+		fault := faults[i].API.Fault
 		switch fault.Key {
 		case "primary":
 			fault.Key = w.keys.Primary

@@ -2,10 +2,12 @@ package mirage_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -129,8 +131,8 @@ func TestAnswersOfFaults(t *testing.T) {
 		fault            mirage.Fault
 		primary, app, ok int // statuses: with the primary key, of the application, with the fallback key
 	}{
-		"the key is refused":    {mirage.Fault{API: &simulator.Fault{KeyRevoked: true, Key: "primary"}}, 401, 200, 200},
-		"the service is down":   {mirage.Fault{API: &simulator.Fault{Error: "unavailable"}}, 503, 200, 503},
+		"the key is refused":    {mirage.Fault{API: &mirage.API{Fault: simulator.Fault{KeyRevoked: true, Key: "primary"}}}, 401, 200, 200},
+		"the service is down":   {mirage.Fault{API: &mirage.API{Fault: simulator.Fault{Error: "unavailable"}}}, 503, 200, 503},
 		"the application fails": {mirage.Fault{App: &mirage.SickApp{Health: "unhealthy"}}, 200, 503, 200},
 	} {
 		if err := w.Break([]mirage.Fault{tt.fault}); err != nil {
@@ -159,8 +161,8 @@ func TestWhatAFaultMayBe(t *testing.T) {
 	}{
 		"nothing":            {mirage.Fault{}, false},
 		"two things":         {mirage.Fault{App: &mirage.SickApp{}, DNS: &mirage.Unresolved{}}, false},
-		"the primary key":    {mirage.Fault{API: &simulator.Fault{KeyRevoked: true, Key: "primary"}}, true},
-		"an unknown error":   {mirage.Fault{API: &simulator.Fault{Error: "nonsense"}}, false},
+		"the primary key":    {mirage.Fault{API: &mirage.API{Fault: simulator.Fault{KeyRevoked: true, Key: "primary"}}}, true},
+		"an unknown error":   {mirage.Fault{API: &mirage.API{Fault: simulator.Fault{Error: "nonsense"}}}, false},
 		"an unknown word":    {mirage.Fault{DNS: &mirage.Unresolved{Answer: "maybe"}}, false},
 		"an unknown way":     {mirage.Fault{Connect: &mirage.Unreachable{How: "gone"}}, false},
 		"an unknown paper":   {mirage.Fault{TLS: &mirage.Distrusted{How: "old"}}, false},
@@ -172,5 +174,30 @@ func TestWhatAFaultMayBe(t *testing.T) {
 		if err := tt.fault.Validate(); (err == nil) != tt.good {
 			t.Errorf("%s: got %v, want good %t", name, err, tt.good)
 		}
+	}
+}
+
+func TestAFaultOfTheAPIIsWrittenAsInAFile(t *testing.T) {
+	t.Parallel()
+	after := 1
+	for want, api := range map[string]simulator.Fault{
+		`{"api":{"error":"capacity"}}`:                            {Error: "capacity"},
+		`{"api":{"route":"chat","time_to_first_token":"7s"}}`:     {Route: "chat", TimeToFirstToken: 7 * time.Second},
+		`{"api":{"stall_after":1}}`:                               {StallAfter: &after},
+		`{"api":{"key":"primary","key_revoked":true}}`:            {KeyRevoked: true, Key: "primary"},
+		`{"api":{"model_retired":{"id":"mistral-small-latest"}}}`: {ModelRetired: &simulator.ModelID{ID: "mistral-small-latest"}},
+	} {
+		got, err := json.Marshal(mirage.Fault{API: &mirage.API{Fault: api}})
+		if err != nil || string(got) != want {
+			t.Errorf("got %s, %v, want %s", got, err, want)
+		}
+		var back mirage.Fault
+		if err := json.Unmarshal(got, &back); err != nil || !reflect.DeepEqual(back.API.Fault, api) {
+			t.Errorf("%s came back as %+v, %v", got, back.API, err)
+		}
+	}
+	var fault mirage.Fault
+	if err := json.Unmarshal([]byte(`{"api":{"eror":"capacity"}}`), &fault); err == nil {
+		t.Error("a word that nobody knows was taken")
 	}
 }
