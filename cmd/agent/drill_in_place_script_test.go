@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,7 +27,7 @@ import (
 func TestDrillInPlaceScripts(t *testing.T) {
 	t.Parallel()
 	cmds := commands()
-	cmds["hear"], cmds["inplace"], cmds["drills"], cmds["unchanged"], cmds["heardend"] = hear, inPlaceByScript, drillsByScript, unchanged, heardEnd
+	cmds["hear"], cmds["inplace"], cmds["drills"], cmds["unchanged"], cmds["heardend"], cmds["heardtext"] = hear, inPlaceByScript, drillsByScript, unchanged, heardEnd, heardText
 	testscript.Run(t, testscript.Params{Dir: "testdata/drill_in_place", Setup: setup(t), Cmds: cmds, RequireExplicitExec: true})
 }
 
@@ -152,15 +153,23 @@ func unchanged(ts *testscript.TestScript, _ bool, args []string) {
 
 // heardEnd SCENARIO waits until the webhook of the script was told that an alert of the drill is over; with !, it was not.
 func heardEnd(ts *testscript.TestScript, neg bool, args []string) {
+	heardLine(ts, neg, `"status":"resolved"`, `"drill":"`+args[0]+`"`)
+}
+
+// heardText TEXT waits until the webhook was told something that holds the text.
+func heardText(ts *testscript.TestScript, neg bool, args []string) { heardLine(ts, neg, args...) }
+
+func heardLine(ts *testscript.TestScript, neg bool, texts ...string) {
+	var data []byte
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		data, _ := os.ReadFile(ts.MkAbs("heard/hook.jsonl"))
-		over := false
+		data, _ = os.ReadFile(ts.MkAbs("heard/hook.jsonl"))
+		heard := false
 		for line := range strings.Lines(string(data)) {
-			over = over || strings.Contains(line, `"status":"resolved"`) && strings.Contains(line, `"drill":"`+args[0]+`"`)
+			heard = heard || !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) })
 		}
-		if over != neg {
+		if heard != neg {
 			return
 		}
 	}
-	ts.Fatalf("the end of %s: told is %t", args[0], neg)
+	ts.Fatalf("%q was to be told: %t; what was told:\n%s", texts, !neg, data)
 }

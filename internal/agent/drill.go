@@ -189,10 +189,8 @@ func (a *Agent) drillable(ctx context.Context, plan *drillPlan) error {
 	if state := a.breakers.States()[plan.provider]; plan.provider != "" && state != breaker.Closed {
 		return &notNowError{fmt.Sprintf("the breaker of %s is %s: see what is wrong first", plan.provider, state)}
 	}
-	for _, window := range a.budget(ctx, time.Now()) {
-		if window.LimitUSD > 0 && window.SpentUSD >= window.LimitUSD {
-			return &notNowError{"the budget " + window.Window + " is used up: see what is wrong first"}
-		}
+	if n := stoppedByBudget(a.checkStates(time.Now())); n > 0 {
+		return &notNowError{fmt.Sprintf("the budget keeps %d checks from running: see what is wrong first", n)}
 	}
 	return nil
 }
