@@ -57,6 +57,15 @@ func CostOf(cfg *config.Config, registry config.Registry) Cost {
 	return cost
 }
 
+// PaidChecks are the names of the checks whose runs cost money.
+func PaidChecks(cfg *config.Config, registry config.Registry) map[string]bool {
+	paid := map[string]bool{}
+	for i, built := range costed(cfg, registry) {
+		_, paid[cfg.Checks[i].Name] = built.(checks.Paid)
+	}
+	return paid
+}
+
 func (c *Cost) add(runs fullest, worst, typical checks.PicoUSD, confirmed bool) {
 	times := int64(1)
 	if confirmed { // a failure is looked at twice

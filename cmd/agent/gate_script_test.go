@@ -1,0 +1,114 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestGateScripts runs testdata/gate/*.txtar: rollouts that are promoted, rolled back and not decided.
+func TestGateScripts(t *testing.T) {
+	cmds := maps.Clone(commands())
+	cmds["rollout"], cmds["metrics"], cmds["masked"] = deployment, metricsOf, masked
+	testscript.Run(t, testscript.Params{Dir: "testdata/gate", Setup: setup(t), Cmds: cmds, RequireExplicitExec: true})
+}
+
+// deployment PORT FILE is an application: what FILE holds is its health answer, and what FILE.chat holds is its chat answer. The first line is a
+// status, or one of `basic`, `login` and `hang`, and a delay; the rest is the body. It is read again at each request.
+func deployment(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: rollout PORT FILE")
+	}
+	over := make(chan struct{})
+	ts.Defer(func() { close(over) })
+	listenOn(ts, args[0], http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		file := ts.MkAbs(args[1])
+		if r.URL.Path == "/chat" {
+			file += ".chat"
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			http.NotFound(w, r)
+			return
+		}
+		first, body, _ := strings.Cut(string(text), "\n")
+		word, delay, _ := strings.Cut(first, " ")
+		if d, err := time.ParseDuration(delay); err == nil {
+			await(over, d)
+		}
+		switch word {
+		case "hang":
+			await(over, patience)
+		case "login":
+			http.Redirect(w, r, "/login?next=/health", http.StatusMovedPermanently)
+		case "basic":
+			if user, password, _ := r.BasicAuth(); user == "probe" && password == "app-password-0123" {
+				_, _ = fmt.Fprint(w, body)
+				return
+			}
+			w.Header().Set("WWW-Authenticate", `Basic realm="shop"`)
+			http.Error(w, "who is there?", http.StatusUnauthorized)
+		default:
+			status, _ := strconv.Atoi(word)
+			w.WriteHeader(status)
+			_, _ = fmt.Fprint(w, body)
+		}
+	}))
+}
+
+// await waits for d, or until the script is over.
+func await(over <-chan struct{}, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-over:
+	}
+}
+
+// metricsOf PORT FILE is a Prometheus: the lines of FILE, `errors 0.02`, `errors-before 0.01`, `spend 0.001` and `spend-before 0.001`, are its
+// answers; what has no line has no series.
+func metricsOf(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: metrics PORT FILE")
+	}
+	listenOn(ts, args[0], http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		query, name := r.FormValue("query"), "errors"
+		if strings.Contains(query, "mistral_cost_usd_total") && !strings.Contains(query, "mistral_errors_total") {
+			name = "spend"
+		}
+		if strings.HasPrefix(query, "last_over_time(") {
+			name += "-before"
+		}
+		text, _ := os.ReadFile(ts.MkAbs(args[1]))
+		result := []any{}
+		for line := range strings.Lines(string(text)) {
+			if value, ok := strings.CutPrefix(strings.TrimSpace(line), name+" "); ok {
+				result = append(result, map[string]any{"metric": map[string]string{}, "value": []any{time.Now().Unix(), value}})
+			}
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(map[string]any{"status": "success", "data": map[string]any{"resultType": "vector", "result": result}})
+	}))
+}
+
+// masked FILE puts fixed values in the place of ids, times, ports and durations, for goldens.
+func masked(ts *testscript.TestScript, _ bool, args []string) {
+	text := ts.ReadFile(args[0])
+	for pattern, with := range map[string]string{
+		`"01[0-9A-Z]{24}"`: `"ID"`, `"20\d\d-\d\d-\d\dT[0-9:.]+Z"`: `"TIME"`, `127\.0\.0\.1:\d+`: "127.0.0.1:PORT",
+		`"took":[0-9.e-]+`: `"took":0.5`, `("name":"p95[^}]*?"value":)[0-9.e-]+`: "${1}0.5", `p95 \d\.\d+s`: "p95 0.500s",
+	} {
+		text = regexp.MustCompile(pattern).ReplaceAllString(text, with)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
+}
