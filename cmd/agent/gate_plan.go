@@ -47,6 +47,7 @@ type gatePlan struct {
 	setting      runbook.Setting
 	shared       bool // the money of the gate's own checks is counted with that of base
 	length       string
+	appOnly      bool
 }
 
 // subject is what is watched, in one line.
@@ -64,7 +65,7 @@ func (g *gatePlan) subject() string {
 
 func planGate(ctx context.Context, p process, f *gateFlags, names []string) (*gatePlan, error) {
 	load := loader{path: f.config, getenv: p.getenv, log: slog.New(slog.DiscardHandler), scrubber: p.scrubber}
-	g := &gatePlan{window: f.window, length: "once"}
+	g := &gatePlan{window: f.window, length: "once", appOnly: f.appOnly}
 	if !f.once {
 		g.length = fmt.Sprintf("for %s every %s", f.length, f.every)
 	}
@@ -393,7 +394,11 @@ func (g *gatePlan) traffic(own *config.Config) error {
 
 // trafficSource is the check that says where the metrics are; nil where none does.
 func (g *gatePlan) trafficSource() *config.Check {
-	for _, cfg := range []*config.Config{g.own, g.base} {
+	places := []*config.Config{g.own}
+	if !g.appOnly {
+		places = append(places, g.base)
+	}
+	for _, cfg := range places {
 		for i := 0; cfg != nil && i < len(cfg.Checks); i++ {
 			c := &cfg.Checks[i]
 			if c.Kind != "prometheus" {

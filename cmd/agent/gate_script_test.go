@@ -6,20 +6,31 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/goccy/go-yaml"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // TestGateScripts runs testdata/gate/*.txtar: rollouts that are promoted, rolled back and not decided.
 func TestGateScripts(t *testing.T) {
 	cmds := maps.Clone(commands())
-	cmds["rollout"], cmds["metrics"], cmds["masked"] = deployment, metricsOf, masked
-	testscript.Run(t, testscript.Params{Dir: "testdata/gate", Setup: setup(t), Cmds: cmds, RequireExplicitExec: true})
+	cmds["rollout"], cmds["metrics"], cmds["masked"], cmds["pipeline"] = deployment, metricsOf, masked, pastedScript
+	page, err := filepath.Abs("../../docs/gate.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	withPage := func(env *testscript.Env) error {
+		env.Setenv("PAGE", page)
+		return nil
+	}
+	testscript.Run(t, testscript.Params{Dir: "testdata/gate", Setup: setup(t, withPage), Cmds: cmds, RequireExplicitExec: true})
 }
 
 // deployment PORT FILE is an application: what FILE holds is its health answer, and what FILE.chat holds is its chat answer. The first line is a
@@ -111,4 +122,66 @@ func masked(ts *testscript.TestScript, _ bool, args []string) {
 		text = regexp.MustCompile(pattern).ReplaceAllString(text, with)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
+}
+
+// pastedScript is pipeline FILE: it writes the script of docs/gate.md, which people paste.
+func pastedScript(ts *testscript.TestScript, _ bool, args []string) {
+	page, err := os.ReadFile(ts.Getenv("PAGE"))
+	ts.Check(err)
+	_, text, _ := strings.Cut(string(page), "```sh\n#!/bin/sh\n")
+	text, _, found := strings.Cut(text, "```")
+	if !found {
+		ts.Fatalf("the page has no script")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte("#!/bin/sh\n"+text), 0o600))
+}
+
+// TestThePageOfTheGateNamesFlagsThatExist: every command of docs/gate.md is one that the verb takes, and its pipelines are YAML.
+func TestThePageOfTheGateNamesFlagsThatExist(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/gate.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands := regexp.MustCompile(`(?m)^windsock gate (.*)$`).FindAllStringSubmatch(string(page), -1)
+	if len(commands) < 7 {
+		t.Fatalf("%d commands in docs/gate.md", len(commands))
+	}
+	for _, command := range commands {
+		argv, err := shellWords(strings.NewReplacer(`"${FOR:-10m}"`, "10m", `"${EVERY:-60s}"`, "60s", `"$CANARY"`, "http://a", `"$STABLE"`, "http://b").Replace(command[1]))
+		if err == nil {
+			err = newGate(process{}).ParseFlags(argv)
+		}
+		if err != nil {
+			t.Errorf("windsock gate %s: %v", command[1], err)
+		}
+	}
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(page), -1)
+	if len(blocks) != 2 {
+		t.Fatalf("%d pipelines in docs/gate.md", len(blocks))
+	}
+	for _, block := range blocks {
+		var file map[string]any
+		if err := yaml.Unmarshal([]byte(block[1]), &file); err != nil || !strings.Contains(block[1], "sh gate.sh") {
+			t.Errorf("%v\n%s", err, block[1])
+		}
+	}
+	for name := range flagsOf(t) {
+		if !strings.Contains(string(page), "--"+name) && !slices.Contains([]string{"config", "output", "service", "timeout", "bearer", "help"}, name) {
+			t.Errorf("the page does not name --%s", name)
+		}
+	}
+}
+
+// flagsOf are the flags of the verb.
+func flagsOf(t *testing.T) map[string]bool {
+	t.Helper()
+	all := map[string]bool{}
+	for _, found := range regexp.MustCompile(`(?m)^ +(?:-\w, |    )--([a-z0-9-]+)`).FindAllStringSubmatch(newGate(process{}).Flags().FlagUsages(), -1) {
+		all[found[1]] = true
+	}
+	if len(all) < 20 {
+		t.Fatalf("%d flags", len(all))
+	}
+	return all
 }
