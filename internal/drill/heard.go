@@ -96,7 +96,7 @@ func (e *ear) ended(rule string) bool {
 
 func ends(body string) bool { return strings.Contains(strings.ToLower(body), "resolved") }
 
-func marked(body string) bool { return strings.Contains(strings.ToLower(body), Mark) }
+func marked(body string) bool { return strings.Contains(strings.ToLower(body), checks.LabelDrill) }
 
 // hear takes a message.
 func (e *ear) hear(body []byte) {
@@ -139,7 +139,7 @@ type posted struct {
 
 func (p *posted) heard(open bool, now time.Time) heard {
 	return heard{
-		rule: p.Labels["alertname"], severity: checks.Severity(p.Labels["severity"]), open: open, marked: p.Labels[Mark] != "", at: now,
+		rule: p.Labels["alertname"], severity: checks.Severity(p.Labels["severity"]), open: open, marked: p.Labels[checks.LabelDrill] != "", at: now,
 	}
 }
 
@@ -198,7 +198,7 @@ func (e *ear) lines(body []byte, now time.Time) {
 		}
 		if json.Unmarshal([]byte(line), &record) == nil {
 			if record.Type == string(checks.TypeAlert) && record.State != checks.AlertPending {
-				e.heard = append(e.heard, heard{record.Rule, record.Severity, record.State.Open(), record.Labels[Mark] != "", now})
+				e.heard = append(e.heard, heard{record.Rule, record.Severity, record.State.Open(), record.Labels[checks.LabelDrill] != "", now})
 			}
 			continue
 		}
@@ -235,7 +235,7 @@ func (e *ear) statsd(packet string, now time.Time) {
 
 // gauge takes a value of windsock.alert.state; 2 and above is open. The caller holds mu.
 func (e *ear) gauge(labels map[string]string, v float64, now time.Time) {
-	h := heard{rule: labels["rule"], severity: checks.Severity(labels["severity"]), open: v >= 2, marked: labels[Mark] != "", at: now}
+	h := heard{rule: labels["rule"], severity: checks.Severity(labels["severity"]), open: v >= 2, marked: labels[checks.LabelDrill] != "", at: now}
 	key := h.rule + "/" + string(h.severity)
 	_, was := e.series[key]
 	switch {

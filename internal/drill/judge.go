@@ -58,8 +58,8 @@ func (a *act) done(st *stage) bool {
 	if time.Since(a.fired.At) > toTell {
 		return true
 	}
-	for name := range st.sinks {
-		if _, ok := a.told[name]; !ok && !a.dead(name) {
+	for name, s := range st.sinks {
+		if _, ok := a.told[name]; !ok && !a.dead(name) && s.takes(a.fired) {
 			return false
 		}
 	}
@@ -76,7 +76,7 @@ func (a *act) over(st *stage) bool {
 		return false
 	}
 	for name := range a.told {
-		if st.tellsEnds(name) && !st.sinks[name].ended(a.want.Rule) {
+		if st.sinks[name].tellsEnds() && !st.sinks[name].ended(a.want.Rule) {
 			return false
 		}
 	}
@@ -221,7 +221,7 @@ func (a *act) route(st *stage, name string) (r Route, wrong string) {
 	switch {
 	case told:
 		r.Told, r.Marked, r.Resolved = true, h.marked, s.ended(a.want.Rule)
-		if !r.Resolved && !a.want.Lasting && st.tellsEnds(name) {
+		if !r.Resolved && !a.want.Lasting && st.sinks[name].tellsEnds() {
 			wrong = fmt.Sprintf("the end of %s was not told by %s (%s)", a.want.Rule, name, s.kind)
 		}
 	case a.dead(name):
@@ -240,12 +240,12 @@ func (a *act) unheard(st *stage, name string) (why string, wrong bool) {
 	named := slices.Contains(a.want.Routes, name)
 	problem := st.problems[name]
 	switch {
+	case st.sinks[name].people && a.fired.Muted != "":
+		return "muted: " + a.fired.Muted, true
+	case !st.sinks[name].takes(a.fired):
+		return fmt.Sprintf("its match does not select %s of severity %s", a.want.Rule, a.fired.Severity), named
 	case problem != "":
 		return problem, true
-	case !st.sinks[name].people:
-		return "nothing came", true
-	case a.fired.Muted != "":
-		return "muted: " + a.fired.Muted, true
 	}
-	return fmt.Sprintf("its match does not select %s of severity %s", a.want.Rule, a.fired.Severity), named
+	return "nothing came", true
 }

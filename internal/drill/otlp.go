@@ -144,7 +144,7 @@ func (e *ear) otlpEvent(name string, attrs []*commonpb.KeyValue, now time.Time) 
 	if name != "windsock.alert" || state == checks.AlertPending {
 		return
 	}
-	e.heard = append(e.heard, heard{said["rule"], checks.Severity(said["severity"]), state.Open(), said["windsock.alert.label."+Mark] != "", now})
+	e.heard = append(e.heard, heard{said["rule"], checks.Severity(said["severity"]), state.Open(), said["windsock.alert.label."+checks.LabelDrill] != "", now})
 }
 
 func words(attrs []*commonpb.KeyValue) map[string]string {

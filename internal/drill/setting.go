@@ -289,15 +289,12 @@ func (s *setting) at(n float64, mark string) *config.Config {
 		if labels == nil {
 			labels = map[string]string{}
 		}
-		labels[Mark] = mark
+		labels[checks.LabelDrill] = mark
 		r.Labels = labels
 		r.When = fasterQueue(r.When, n)
 	}
 	return cfg
 }
-
-// Mark is the label of alerts that says which drill they are of.
-const Mark = "drill"
 
 // fasterQueue divides what the rule says of how long records wait, which Compress leaves: in a drill they cannot wait for
 // minutes.

@@ -28,6 +28,8 @@ type sink struct {
 	site    *site
 	socket  *statsdSocket // nil but of the kind datadog
 	page    func() http.Handler
+	routing exporters.Routing // of the exporter, where it tells people; guarded by mu, as what follows
+	ending  interface{ TellsEnds() bool }
 }
 
 // newSink opens the other side of an exporter. ca is the file of the drill's authority, socket the path of a DogStatsD one.
@@ -168,6 +170,13 @@ func (s *sink) scrape(ctx context.Context) {
 	}
 }
 
+// tellsEnds reports whether the exporter tells the end of what it told.
+func (s *sink) tellsEnds() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ending == nil || s.ending.TellsEnds()
+}
+
 // page is an answer that stays here.
 type page struct {
 	header http.Header
@@ -197,9 +206,24 @@ func wrap(kind exporters.Kind, sinks map[string]*sink) exporters.Kind {
 			return nil, fmt.Errorf("exporter %q has no other side in this drill", env.Name)
 		}
 		env.Network, env.Stdout, env.Getenv = s.network, s, func(string) string { return "" }
-		return build(d, env)
+		built, err := build(d, env)
+		if err != nil {
+			return nil, err
+		}
+		s.mu.Lock()
+		s.routing, _ = built.(exporters.Routing)
+		s.ending, _ = built.(interface{ TellsEnds() bool })
+		s.mu.Unlock()
+		return s.unmarked(built), nil
 	}
 	return kind
+}
+
+// takes reports whether the exporter would tell an alert.
+func (s *sink) takes(a *checks.Alert) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.routing == nil || s.routing.Takes(*a)
 }
 
 // statsdSocket is a Datadog agent's socket.

@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -292,26 +291,6 @@ func (st *stage) natural(d time.Duration) time.Duration { return time.Duration(f
 // compressed is a natural time in the drill.
 func (st *stage) compressed(d time.Duration) time.Duration {
 	return time.Duration(float64(d) / st.speed)
-}
-
-// tellsEnds reports whether an exporter tells the end of what it told.
-func (st *stage) tellsEnds(name string) bool {
-	for i := range st.setting.cfg.Exporters {
-		e := &st.setting.cfg.Exporters[i]
-		for _, kind := range st.setting.registry.Exporters {
-			if e.Name != name || kind.Name != e.Kind {
-				continue
-			}
-			params := reflect.New(reflect.TypeOf(kind.Defaults))
-			params.Elem().Set(reflect.ValueOf(kind.Defaults))
-			if e.With.Decode(params.Interface()) != nil {
-				return true
-			}
-			field := params.Elem().FieldByName("SendResolved")
-			return !field.IsValid() || field.Kind() != reflect.Bool || field.Bool()
-		}
-	}
-	return true
 }
 
 // lag is by how much a timer came too late at the worst: what a busy machine does to everybody.
