@@ -203,8 +203,13 @@ func printIncident(w io.Writer, got *shownIncident, now time.Time) {
 	in := &got.Incident
 	fmt.Fprintf(w, "incident %s  %s  %s\n%s\n", in.ID, in.Severity, lasted(in, now), in.Title)
 	for _, more := range []struct{ word, text string }{
-		{"provider", in.Provider}, {"blame", string(in.Blame)}, {"commander", in.Commander}, {"note", in.Note}, {"answer by", deadline(in)},
-		{"closed by", closedBy(in)}, {"runbook", got.Runbook.Title + ": " + got.Runbook.Page},
+		{"provider", in.Provider},
+		{"blame", string(in.Blame)},
+		{"commander", in.Commander},
+		{"note", in.Note},
+		{"answer by", deadline(in)},
+		{"closed by", closedBy(in)},
+		{"runbook", got.Runbook.Title + ": " + got.Runbook.Page},
 	} {
 		if more.text != "" {
 			fmt.Fprintf(w, "%-10s %s\n", more.word, more.text)

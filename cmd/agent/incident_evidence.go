@@ -78,9 +78,11 @@ func keepEvidence(ctx context.Context, p process, f evidenceFlags, id string) er
 	}
 	c := &collecting{dossier: d, p: p, f: f, programs: evidence.Programs{Getenv: p.getenv, Most: f.patience}}
 	c.begin(ctx, keep)
-	err = c.collect(ctx)
+	if err = c.collect(ctx); err == nil {
+		err = ctx.Err()
+	}
 	if ctx.Err() != nil {
-		return exit(exitCannot, errors.New("interrupted; nothing was written"))
+		err = errors.New("interrupted; nothing was written")
 	}
 	if err != nil {
 		return exit(exitCannot, err)
@@ -136,13 +138,12 @@ func (c *collecting) begin(ctx context.Context, keep time.Duration) {
 	var unknown []string
 	for _, s := range agent.SecretsOf(c.cfg) {
 		bounded, cancel := context.WithTimeout(ctx, 3*time.Second)
-		value, err := s.Secret.Reveal(bounded)
-		cancel()
-		if err != nil {
+		if value, err := s.Secret.Reveal(bounded); err == nil {
+			redactor.Know(value)
+		} else {
 			unknown = append(unknown, s.Of)
-			continue
 		}
-		redactor.Know(value)
+		cancel()
 	}
 	for _, name := range secretVariables() {
 		if value := c.p.getenv(name); len(value) >= 8 {
@@ -201,8 +202,8 @@ func (c *collecting) collect(ctx context.Context) error {
 }
 
 func (c *collecting) records() error {
-	if c.lack != nil {
-		c.bundle.Without("records", c.lack.Error())
+	if c.seen == nil {
+		c.bundle.Without("records", fmt.Sprint(c.lack))
 		return nil
 	}
 	var reports, transitions []any

@@ -100,15 +100,9 @@ func printComms(ctx context.Context, p process, f commsFlags, id string) error {
 	if err != nil {
 		return err
 	}
-	audiences := []incident.Audience{incident.Internal, incident.External}
-	if f.audience != "" {
-		if !slices.Contains(audiences, incident.Audience(f.audience)) {
-			return exit(exitUsage, fmt.Errorf("--for is %q, want internal or external", f.audience))
-		}
-		audiences = []incident.Audience{incident.Audience(f.audience)}
-	}
-	if f.state != "" && !slices.Contains(incident.Phases(), incident.Phase(f.state)) {
-		return exit(exitUsage, fmt.Errorf("--state is %q, want one of %v", f.state, incident.Phases()))
+	audiences, err := f.audiences()
+	if err != nil {
+		return err
 	}
 	d, err := openDossier(ctx, p, f.config, id, false)
 	if err != nil {
@@ -129,15 +123,33 @@ func printComms(ctx context.Context, p process, f commsFlags, id string) error {
 			fmt.Fprintf(p.stderr, "hint: %s\n", note)
 		}
 		if len(answer.Messages) > 1 {
-			to := ""
-			if m.To != "" {
-				to = ", for " + m.To
-			}
-			fmt.Fprintf(out, "--- %s, %s%s\n", m.For, m.State, to)
+			fmt.Fprintf(out, "--- %s, %s%s\n", m.For, m.State, addressee(m.To))
 		}
 		fmt.Fprint(out, m.Text)
 	}
 	return nil
+}
+
+func addressee(to string) string {
+	if to == "" {
+		return ""
+	}
+	return ", for " + to
+}
+
+// audiences are those that are asked for.
+func (f *commsFlags) audiences() ([]incident.Audience, error) {
+	all := []incident.Audience{incident.Internal, incident.External}
+	if f.state != "" && !slices.Contains(incident.Phases(), incident.Phase(f.state)) {
+		return nil, exit(exitUsage, fmt.Errorf("--state is %q, want one of %v", f.state, incident.Phases()))
+	}
+	switch one := incident.Audience(f.audience); {
+	case f.audience == "":
+		return all, nil
+	case slices.Contains(all, one):
+		return []incident.Audience{one}, nil
+	}
+	return nil, exit(exitUsage, fmt.Errorf("--for is %q, want internal or external", f.audience))
 }
 
 type postmortemFlags struct {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/windsock-monitor/windsock/internal/traffic"
 )
@@ -67,9 +68,15 @@ func traps() map[string]trap {
 			change: func(m *traffic.Metrics) { m.LatencyKind = traffic.Gauge },
 			series: map[string]string{"mistral_request_duration_ms": "1000x60"}, ask: traffic.LatencyP95, at: "10m", want: "1",
 		},
-		"the breaker of an instance": {series: map[string]string{`mistral_circuit_state{instance="a",model="x"}`: "0x60", `mistral_circuit_state{instance="a",model="y"}`: "2x60"}, ask: traffic.CircuitState, at: "10m", want: "2", by: `{instance="a"}`},
-		"dollars of an hour":         {series: map[string]string{`mistral_cost_usd_total{instance="a"}`: "5+0.01x400"}, ask: traffic.CostHour, at: "90m", want: "2.4"},
-		"no dollars are not zero":    {series: map[string]string{requests: "0+1x60"}, ask: traffic.CostHour, at: "10m"},
+		"the breaker of an instance":                 {series: map[string]string{`mistral_circuit_state{instance="a",model="x"}`: "0x60", `mistral_circuit_state{instance="a",model="y"}`: "2x60"}, ask: traffic.CircuitState, at: "10m", want: "2", by: `{instance="a"}`},
+		"dollars of an hour":                         {series: map[string]string{`mistral_cost_usd_total{instance="a"}`: "5+0.01x400"}, ask: traffic.CostHour, at: "90m", want: "2.4"},
+		"no dollars are not zero":                    {series: map[string]string{requests: "0+1x60"}, ask: traffic.CostHour, at: "10m"},
+		"what failed in a time that is over":         {series: map[string]string{requests: "0+1x60", failed("500", "a"): "0+1x60"}, ask: traffic.FailedOver, at: "10m", want: "20"},
+		"what failed first in a time that is over":   {series: map[string]string{requests: "0+1x60", failed("500", "a"): "_x8 1+1x60"}, ask: traffic.FailedOver, at: "10m", want: "13"},
+		"what failed after a time that is over":      {series: map[string]string{requests: "0+1x60", failed("500", "a"): "_x30 1+1x60"}, ask: traffic.FailedOver, at: "10m", want: "0"},
+		"nothing is known of a time that is over":    {ask: traffic.FailedOver, at: "10m"},
+		"requests of a time that is over":            {series: map[string]string{requests: "5+2x60"}, ask: traffic.RequestsOver, at: "10m", want: "40"},
+		"no dollars of a time that is over are none": {series: map[string]string{requests: "0+1x60"}, ask: traffic.CostOver, at: "10m"},
 		"another job": {
 			change: func(m *traffic.Metrics) { m.Matchers = `job="shop"` },
 			series: map[string]string{requests: "0+1x60", failed("500", "a"): "0+9x60", `mistral_errors_total{status_code="500",job="shop"}`: "0+1x60"}, ask: traffic.Errors5xx, at: "10m", want: "4",
@@ -87,6 +94,11 @@ func TestPrometheusAnswersEachTrapRightly(t *testing.T) {
 			tc.change(&m)
 		}
 		q, ok := traffic.Find(m, tc.ask)
+		for _, over := range m.Over(5*time.Minute, 5*time.Minute) {
+			if over.Name == tc.ask {
+				q, ok = over, true
+			}
+		}
 		if !ok {
 			t.Fatalf("%s: no question %s", name, tc.ask)
 		}
