@@ -66,7 +66,8 @@ func openDossier(ctx context.Context, p process, path, id string, keep bool) (*d
 // read views the records of the incident's time and checks.
 func (d *dossier) read(ctx context.Context, p process, keep bool) {
 	in := &d.got.Incident
-	viewer := incident.NewViewer(d.now, in, incident.Concerned(in, d.got.Timeline, agent.TargetsOf(d.cfg)))
+	targets := agent.TargetsOf(d.cfg)
+	viewer := incident.NewViewer(d.now, in, incident.Concerned(in, d.got.Timeline, targets), incident.Beside(in, targets))
 	each := func(r *checks.Record) {
 		viewer.Add(r)
 		if keep && viewer.Wants(r) && len(d.took) < mostRecords {

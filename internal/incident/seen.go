@@ -70,15 +70,20 @@ type Viewer struct {
 	in      *Incident
 	now     time.Time
 	names   map[string]bool // of checks; empty: all
+	beside  map[string]bool // of checks that see something of it, and are none that failed
 	read    int
 	reports []*checks.Report
 }
 
-// NewViewer views the records of an incident. names are the checks that concern it; none are all.
-func NewViewer(now time.Time, in *Incident, names []string) *Viewer {
-	v := &Viewer{in: in, now: now, names: map[string]bool{}}
+// NewViewer views the records of an incident. names are the checks that concern it; none are all. Of those in beside only what
+// they measured counts, and not how they fared.
+func NewViewer(now time.Time, in *Incident, names, beside []string) *Viewer {
+	v := &Viewer{in: in, now: now, names: map[string]bool{}, beside: map[string]bool{}}
 	for _, name := range names {
 		v.names[name] = true
+	}
+	for _, name := range beside {
+		v.beside[name] = !v.names[name]
 	}
 	return v
 }
@@ -89,7 +94,7 @@ func (v *Viewer) Wants(r *checks.Record) bool {
 	case r.Alert != nil:
 		return r.Alert.Incident == v.in.ID
 	case r.Report != nil:
-		return len(v.names) == 0 || v.names[r.Report.Check]
+		return len(v.names) == 0 || v.names[r.Report.Check] || v.beside[r.Report.Check]
 	}
 	return false
 }
@@ -100,7 +105,7 @@ func (v *Viewer) Add(r *checks.Record) {
 		return
 	}
 	v.read++
-	if r.Report != nil && r.Report.Final && r.Report.Trigger != checks.TriggerDrill {
+	if r.Report != nil && r.Report.Trigger != checks.TriggerDrill {
 		v.reports = append(v.reports, r.Report)
 	}
 }
@@ -115,18 +120,25 @@ func (v *Viewer) Seen() *Seen {
 	}
 	by, told := map[string]*CheckSeen{}, map[string]bool{}
 	for _, r := range v.reports {
-		if r.At().Before(from) || r.At().After(to) {
+		if r.At().Before(from) || r.At().After(to) || v.beside[r.Check] {
 			continue
 		}
-		s.count(r, by)
 		s.refer(r, told)
+		if r.Usage != nil {
+			s.Spend = s.Spend.Plus(r.Usage.Cost)
+		}
+		if r.Final {
+			s.count(r, by)
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(by)) {
 		s.Checks = append(s.Checks, *by[name])
 	}
 	s.SpendUSD = s.Spend.USD()
 	s.Traffic = v.traffic(from, to)
-	s.blame(v.reports, from, to)
+	s.blame(slices.DeleteFunc(slices.Clone(v.reports), func(r *checks.Report) bool {
+		return r.Status != checks.Failed || r.Cause == checks.CauseNone || r.At().Before(from) || r.At().After(to) || v.beside[r.Check]
+	}))
 	return s
 }
 
@@ -142,7 +154,7 @@ func (v *Viewer) began() (first time.Time) {
 	streaks := map[string]time.Time{}
 	for _, r := range v.reports {
 		switch {
-		case r.At().After(v.in.OpenedAt):
+		case r.At().After(v.in.OpenedAt), v.beside[r.Check]:
 		case well(r.Status):
 			delete(streaks, r.Check)
 		case r.Status == checks.Failed && streaks[r.Check].IsZero():
@@ -158,9 +170,6 @@ func (v *Viewer) began() (first time.Time) {
 }
 
 func (s *Seen) count(r *checks.Report, by map[string]*CheckSeen) {
-	if r.Usage != nil {
-		s.Spend = s.Spend.Plus(r.Usage.Cost)
-	}
 	if r.Status == checks.Skipped {
 		s.Skipped++
 		return
@@ -207,13 +216,10 @@ func refOf(r *checks.Report) Ref {
 	return Ref{r.ID, r.At().UTC(), r.Check, r.Status, r.Cause, r.Summary}
 }
 
-// blame takes the cause that most failed runs have; of two, the one that was seen first.
-func (s *Seen) blame(reports []*checks.Report, from, to time.Time) {
+// blame takes the cause that most of the failed runs have; of two, the one that was seen first.
+func (s *Seen) blame(failed []*checks.Report) {
 	counts, first := map[checks.Cause]int{}, map[checks.Cause]*checks.Report{}
-	for _, r := range reports {
-		if r.Status != checks.Failed || r.Cause == checks.CauseNone || r.At().Before(from) || r.At().After(to) {
-			continue
-		}
+	for _, r := range failed {
 		counts[r.Cause]++
 		if first[r.Cause] == nil {
 			first[r.Cause] = r
@@ -248,7 +254,7 @@ func (v *Viewer) traffic(from, to time.Time) *Traffic {
 	last := map[string]time.Time{}
 	for _, r := range v.reports {
 		rate, cost := ratesOf(r)
-		if r.At().After(to) || rate == nil && cost == nil {
+		if r.At().After(to) || !r.Final || rate == nil && cost == nil {
 			continue
 		}
 		since := last[r.Check]
@@ -330,4 +336,18 @@ func Concerned(in *Incident, timeline []Event, targets []Target) []string {
 		}
 	}
 	return slices.Sorted(maps.Keys(names))
+}
+
+// Beside is the checks that see something of an incident without being concerned by it, sorted: the application's metrics, what
+// the provider says of itself, and the way there. Those of another provider see nothing of it.
+func Beside(in *Incident, targets []Target) []string {
+	var names []string
+	for _, t := range targets {
+		sees := slices.Contains([]string{"prometheus", "spend", "status_page", "egress", "models"}, t.Kind)
+		if sees && (t.Provider == "" || in.Provider == "" || t.Provider == in.Provider) {
+			names = append(names, t.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }

@@ -76,7 +76,7 @@ func runs() []checks.Record {
 }
 
 func seenOf(in *incident.Incident, records []checks.Record) *incident.Seen {
-	v := incident.NewViewer(at(50, 0), in, []string{"hello", "emb", "metrics"})
+	v := incident.NewViewer(at(50, 0), in, []string{"hello", "emb"}, []string{"metrics"})
 	for i := range records {
 		v.Add(&records[i])
 	}
@@ -186,6 +186,34 @@ func TestDrillsAndOtherAttemptsAreNotCounted(t *testing.T) {
 	}
 	if s := seenOf(in, records); s.Runs != 0 || s.Failed != 0 {
 		t.Errorf("a drill's runs were counted: %+v", s)
+	}
+}
+
+func TestAFirstTryThatFailedIsWhenItBegan(t *testing.T) {
+	t.Parallel()
+	in, timeline := outage()
+	records := runs()
+	try := *records[0].Report
+	try.ID, try.Final, try.StartedAt, try.Result = "R-try", false, at(-2, -10), checks.Fail(checks.CauseServer, "500")
+	records = append(records, checks.OfReport(&try))
+	s := seenOf(in, records)
+	if !s.Began.Equal(try.StartedAt) || s.Failed != 33 {
+		t.Errorf("began at %s with %d failed runs, want %s and 33: the try is none of them", s.Began, s.Failed, try.StartedAt)
+	}
+	if m := incident.CourseOf(at(50, 0), in, timeline, s).Milestones[0]; m.Record != "R-try" {
+		t.Errorf("got %+v, want the try named", m)
+	}
+}
+
+func TestWhichChecksAnIncidentIsAbout(t *testing.T) {
+	t.Parallel()
+	in, timeline := outage()
+	targets := append(targets(), incident.Target{Name: "way", Kind: "egress"}, incident.Target{Name: "theirs", Kind: "status_page", Provider: "other"}, incident.Target{Name: "disk", Kind: "exec"})
+	if got, want := incident.Concerned(in, timeline, targets), []string{"app", "emb", "hello"}; !slices.Equal(got, want) {
+		t.Errorf("concerned: %v, want %v", got, want)
+	}
+	if got, want := incident.Beside(in, targets), []string{"query", "way"}; !slices.Equal(got, want) {
+		t.Errorf("beside: %v, want %v", got, want)
 	}
 }
 
