@@ -29,7 +29,7 @@ type dossier struct {
 }
 
 // mostRecords is how many records of an incident are kept to be written; all are counted.
-const mostRecords = 50_000
+const mostRecords = 20_000
 
 // openDossier asks the running agent for an incident, and where none answers the store. keep keeps its records.
 func openDossier(ctx context.Context, p process, path, id string, keep bool) (*dossier, error) {

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/secret"
@@ -39,12 +40,19 @@ type Redactor struct {
 	windows  map[string]bool // of the secrets that were made known to it
 	patterns []pattern
 	hits     map[string]int
+	clean    map[string]bool // texts in which there is nothing
 }
 
 type pattern struct {
 	rule    string
 	regexp  *regexp.Regexp
 	replace string
+	needs   []string // one of which is in every text that it finds something in, in lower case
+}
+
+// may reports whether the pattern may find something.
+func (p *pattern) may(folded string) bool {
+	return slices.ContainsFunc(p.needs, func(need string) bool { return strings.Contains(folded, need) })
 }
 
 // fragment and wordFragment are how many bytes of a secret must stand in a text to be taken out: fewer where a digit is among
@@ -57,22 +65,23 @@ const (
 // NewRedactor makes a redactor of the values that a scrubber knows.
 func NewRedactor(known *secret.Scrubber) *Redactor {
 	const value = `("(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\s"',;&}\]\[{][^\s"',;&}\]]*)`
-	return &Redactor{known: known, windows: map[string]bool{}, hits: map[string]int{}, patterns: []pattern{
-		{RuleKeyBlock, regexp.MustCompile(`(?s)-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|$)`), checks.Redacted},
-		{RuleHeader, regexp.MustCompile(`(?i)\b((?:proxy-)?authorization|x-api-key|api-key|(?:set-)?cookie|x-goog-api-key)(["']?\s*[:=]\s*).*`), "${1}${2}" + checks.Redacted},
-		{RuleBearer, regexp.MustCompile(`(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}`), "${1} " + checks.Redacted},
-		{RuleAssignment, regexp.MustCompile(`(?i)([\w.-]*(?:api[_-]?key|access[_-]?key|secret|token|passwd|password|credential)(?:[_-]\w+)*)(["']?\s*[:=]\s*)` + value), "${1}${2}" + checks.Redacted},
-		{RuleUserinfo, regexp.MustCompile(`(?i)\b([a-z][a-z0-9+.-]*://)[^/\s"'@?#]+@`), "${1}" + checks.Redacted + "@"},
-		{RuleQuery, regexp.MustCompile(`(?i)\b([a-z][a-z0-9+.-]*://[^\s"'<>?]+\?)[^\s"'<>]+`), "${1}" + checks.Redacted},
-		{RuleContent, regexp.MustCompile(`(?i)(["']?\b(?:prompt|prompts|content|contents|message|messages|completion|completions|answer|answers|question|input|output_text|system|instructions)["']?\s*[:=]\s*)(?:"(?:[^"\\\n]|\\.)*"?|'[^'\n]*'?|\[.*|\{.*)`), "${1}" + checks.Redacted},
-		{RuleContent, regexp.MustCompile(`(?i)\b((?:prompt|completion|answer|content)=)[^"'\s[].*`), "${1}" + checks.Redacted},
-		{RuleContent, regexp.MustCompile(`(?i)\b((?:prompt|completion)s?:\s+)[^"'\s[].*`), "${1}" + checks.Redacted},
-		{RuleEmail, regexp.MustCompile(`[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}`), checks.Redacted},
+	return &Redactor{known: known, windows: map[string]bool{}, hits: map[string]int{}, clean: map[string]bool{}, patterns: []pattern{
+		{RuleKeyBlock, regexp.MustCompile(`(?s)-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|$)`), checks.Redacted, []string{"-----begin"}},
+		{RuleHeader, regexp.MustCompile(`(?i)\b((?:proxy-)?authorization|x-api-key|api-key|(?:set-)?cookie|x-goog-api-key)(["']?\s*[:=]\s*).*`), "${1}${2}" + checks.Redacted, []string{"authorization", "api-key", "cookie"}},
+		{RuleBearer, regexp.MustCompile(`(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}`), "${1} " + checks.Redacted, []string{"bearer", "basic"}},
+		{RuleAssignment, regexp.MustCompile(`(?i)([\w.-]*(?:api[_-]?key|access[_-]?key|secret|token|passwd|password|credential)(?:[_-]\w+)*)(["']?\s*[:=]\s*)` + value), "${1}${2}" + checks.Redacted, []string{"key", "secret", "token", "passwd", "password", "credential"}},
+		{RuleUserinfo, regexp.MustCompile(`(?i)\b([a-z][a-z0-9+.-]*://)[^/\s"'@?#]+@`), "${1}" + checks.Redacted + "@", []string{"://"}},
+		{RuleQuery, regexp.MustCompile(`(?i)\b([a-z][a-z0-9+.-]*://[^\s"'<>?]+\?)[^\s"'<>]+`), "${1}" + checks.Redacted, []string{"://"}},
+		{RuleContent, regexp.MustCompile(`(?i)(["']?\b(?:prompt|prompts|content|contents|message|messages|completion|completions|answer|answers|question|input|output_text|system|instructions)["']?\s*[:=]\s*)(?:"(?:[^"\\\n]|\\.)*"?|'[^'\n]*'?|\[.*|\{.*)`), "${1}" + checks.Redacted, []string{"prompt", "content", "message", "completion", "answer", "question", "input", "output_text", "system", "instructions"}},
+		{RuleContent, regexp.MustCompile(`(?i)\b((?:prompt|completion|answer|content)=)[^"'\s[].*`), "${1}" + checks.Redacted, []string{"prompt=", "completion=", "answer=", "content="}},
+		{RuleContent, regexp.MustCompile(`(?i)\b((?:prompt|completion)s?:\s+)[^"'\s[].*`), "${1}" + checks.Redacted, []string{"prompt", "completion"}},
+		{RuleEmail, regexp.MustCompile(`[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}`), checks.Redacted, []string{"@"}},
 	}}
 }
 
 // Know makes a secret known, with its parts.
 func (r *Redactor) Know(value string) {
+	clear(r.clean)
 	r.known.Add(value)
 	raw := []byte(value)
 	forms := []string{value}
@@ -106,22 +115,60 @@ func (r *Redactor) Known(text string) string {
 	return r.fragments(text)
 }
 
-// String takes out of a text, line by line, all that the rules find.
+// String takes out of a text all that the rules find: private keys in the whole of it, all else line by line.
 func (r *Redactor) String(text string) string {
-	text = r.Known(text)
-	for _, p := range r.patterns {
-		if !p.regexp.MatchString(text) {
-			continue
+	if len(text) < 64 && plainTime(text) {
+		return text
+	}
+	if r.clean[text] {
+		return text
+	}
+	out := text
+	if block := &r.patterns[0]; block.may(strings.ToLower(out)) {
+		out = r.apply(block, out)
+	}
+	if strings.Contains(out, "\n") {
+		var lines strings.Builder
+		for line := range strings.Lines(out) {
+			lines.WriteString(r.line(line))
 		}
-		text = p.regexp.ReplaceAllStringFunc(text, func(found string) string {
-			after := p.regexp.ReplaceAllString(found, p.replace)
-			if after != found && strings.Count(found, checks.Redacted) == 0 {
-				r.hits[p.rule]++
-			}
-			return after
-		})
+		return lines.String()
+	}
+	out = r.line(out)
+	if out == text && len(text) < 256 && len(r.clean) < mostClean {
+		r.clean[text] = true
+	}
+	return out
+}
+
+// mostClean is how many texts are remembered in which there was nothing: those of records come again and again.
+const mostClean = 20_000
+
+func (r *Redactor) line(text string) string {
+	text = r.Known(text)
+	folded := strings.ToLower(text)
+	for i := range r.patterns[1:] {
+		if p := &r.patterns[i+1]; p.may(folded) {
+			text = r.apply(p, text)
+		}
 	}
 	return r.tokens(text)
+}
+
+func (r *Redactor) apply(p *pattern, text string) string {
+	return p.regexp.ReplaceAllStringFunc(text, func(found string) string {
+		after := p.regexp.ReplaceAllString(found, p.replace)
+		if after != found && !strings.Contains(found, checks.Redacted) {
+			r.hits[p.rule]++
+		}
+		return after
+	})
+}
+
+// plainTime reports whether a text is a time as JSON has it, which holds no secret.
+func plainTime(text string) bool {
+	_, err := time.Parse(time.RFC3339Nano, text)
+	return err == nil
 }
 
 // fragments takes out words that hold a part of a secret.
