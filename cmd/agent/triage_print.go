@@ -32,6 +32,7 @@ type triageTold struct {
 
 // triagePage is what to do: printed, never run.
 type triagePage struct {
+	Page        string             `json:"page,omitempty"` // its address among the team's own
 	Title       string             `json:"title"`
 	Means       string             `json:"means"`
 	Actions     []triageAction     `json:"actions"`
@@ -76,6 +77,12 @@ func tellTriage(s *triageSetting, walk *triage.Walk, c *triage.Conclusion, began
 	}
 	if c.Severity != "" {
 		told.RespondIn = runbook.ResponseTime(c.Severity)
+		if within := s.cfg.Incidents.RespondIn[c.Severity]; within > 0 && within != spare(c.Severity) {
+			told.RespondIn = within.String()
+		}
+	}
+	if s.cfg.Runbook.URL != "" {
+		told.Runbook.Page = s.cfg.Runbook.URL + string(c.Branch)
 	}
 	for _, name := range triage.Names() {
 		step := walk.Step(name)
@@ -85,6 +92,11 @@ func tellTriage(s *triageSetting, walk *triage.Walk, c *triage.Conclusion, began
 		told.Steps = append(told.Steps, step)
 	}
 	return told
+}
+
+// spare is what the time to respond is where the configuration says nothing of it.
+func spare(severity checks.Severity) time.Duration {
+	return map[checks.Severity]time.Duration{checks.P1: 15 * time.Minute, checks.P2: time.Hour, checks.P3: 4 * time.Hour}[severity]
 }
 
 // notLookedAt says why a step was not made that nobody has told of.
@@ -200,8 +212,10 @@ func printTriagePage(w io.Writer, page *triagePage) {
 	if page.Title != "" {
 		fmt.Fprintf(w, "\n%s\n", page.Title)
 	}
-	if page.Means != "" {
-		fmt.Fprintf(w, "  %s\n", page.Means)
+	for _, text := range []string{page.Means, page.Page} {
+		if text != "" {
+			fmt.Fprintf(w, "  %s\n", text)
+		}
 	}
 	if len(page.Actions) > 0 {
 		fmt.Fprintln(w, "\nnext (nothing here is run)")

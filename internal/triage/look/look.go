@@ -75,6 +75,8 @@ type looker struct {
 	client *mistral.Keyed // nil where the provider's address cannot be used
 	paying sync.WaitGroup // what costs money, which writes the store
 
+	logRead chan struct{} // closed once the application's log has been read
+
 	mu   sync.Mutex // guards what follows
 	open string     // what the models list answers without a key: "status 401"
 }
@@ -85,7 +87,10 @@ func Run(ctx context.Context, o Options) (steps []triage.Step, alerts []triage.A
 	if o.Limit <= 0 {
 		o.Limit = Limit
 	}
-	l := &looker{Options: o}
+	l := &looker{Options: o, logRead: make(chan struct{})}
+	if o.AppLog == "" {
+		close(l.logRead)
+	}
 	client, err := mistral.NewKeyed(mistral.Options{
 		BaseURL: o.Provider.BaseURL, APIKey: o.Provider.APIKey, Out: o.Network, StallAfter: o.Provider.StallAfter,
 	}, o.Provider.FallbackAPIKey, false)
@@ -122,11 +127,18 @@ func (l *looker) tasks() []task {
 	return list
 }
 
-// paid tells when a paid call is over.
+// paid tells when a paid call is over. It begins when the log has been read, which who asks may read: to pay, root becomes
+// the user whose budget it is.
 func (l *looker) paid(do func(ctx context.Context) triage.Step) func(ctx context.Context) triage.Step {
 	l.paying.Add(1)
 	return func(ctx context.Context) triage.Step {
 		defer l.paying.Done()
+		late := time.NewTimer(l.Limit / 4)
+		defer late.Stop()
+		select {
+		case <-l.logRead:
+		case <-late.C:
+		}
 		return do(ctx)
 	}
 }
@@ -268,6 +280,7 @@ func StepOf(name triage.Name, lookedAt string, r *checks.Result) triage.Step {
 }
 
 func (l *looker) appLog(ctx context.Context) triage.Step {
+	defer close(l.logRead)
 	found, err := applog.Read(ctx, l.AppLog, applog.Options{Scrub: l.Scrub})
 	step := triage.Step{LookedAt: l.AppLog}
 	if err != nil {
