@@ -74,11 +74,11 @@ func (w *triageWorld) setup(ts *testscript.TestScript, _ bool, args []string) {
 	text := fmt.Sprintf(`listen: ""
 state_dir: %s/state
 providers:
-  mistral: {base_url: %q, api_key: {env: MISTRAL_API_KEY}, stall_after: 1500ms}
+  mistral: {base_url: %q, api_key: {env: MISTRAL_API_KEY}, stall_after: 9s}
 network:
   ca_file: %s
 %schecks:
-  - {name: chat-small, kind: chat, schedule: "@every 1h", timeout: 2500ms, with: {model: mistral-small-latest, time_to_first_token: 900ms}}
+  - {name: chat-small, kind: chat, schedule: "@every 1h", timeout: 10s, with: {model: mistral-small-latest, max_tokens: 16}}
   - {name: way, kind: egress, schedule: "@every 1h", with: {hosts: [{host: 127.0.0.1}], reference: "127.0.0.1:%s"}}
 %s`, ts.Getenv("WORK"), args[0], w.ca.File, more, ts.Getenv("PORT3"), checks)
 	ts.Check(os.WriteFile(ts.MkAbs("schedules.yaml"), []byte(text), 0o600))
