@@ -100,7 +100,7 @@ func TestPreflightReports(t *testing.T) {
 // normal takes out of a report what is another in each run.
 func normal(text, work string) string {
 	for _, row := range []struct{ pattern, with string }{
-		{regexp.QuoteMeta(work), "$WORK"},
+		{regexp.QuoteMeta(work), "WORKDIR"},
 		{`127\.0\.0\.1:\d+`, "ADDRESS"},
 		{`"took":[0-9.e-]+`, `"took":0`},
 		{`\b\d+(\.\d+)?(ms|µs|s)\b`, "TIME"},

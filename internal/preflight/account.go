@@ -277,7 +277,7 @@ func judgeScope(models map[string][]string, reports []*checks.Report, err error)
 	case len(open) > 0:
 		return blocked("look at the evidence, and run it again", "%d of %d models gave no answer that says something", len(open), len(open)+len(good)).with(open...)
 	}
-	return pass("%d of %d models answer: %s", len(good), len(good), strings.Join(good, ", "))
+	return pass("%s asked, and all answer: %s", many(len(good), "model"), strings.Join(good, ", "))
 }
 
 // usableNow reports whether the model that was asked answered, whatever others did.
@@ -388,7 +388,7 @@ func (r *run) headroom(ctx context.Context) finding {
 	case len(bad) > 0:
 		return fail("have the limit raised, or use less", "%s", strings.Join(bad, "; ")).with(evidence...)
 	}
-	return pass("of %d limits at least %.0f %% are left", len(evidence), 100*r.cfg.Preflight.Headroom).with(evidence...)
+	return pass("of %s at least %.0f %% are left", many(len(evidence), "limit"), 100*r.cfg.Preflight.Headroom).with(evidence...)
 }
 
 // tight says what is wrong with a limit; "" where it leaves room.

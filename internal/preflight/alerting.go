@@ -165,7 +165,7 @@ func (r *run) routed(severity checks.Severity, notifiers []notifier) finding {
 	case len(h.reached) == 0:
 		f = fail("let an exporter's match take severity "+string(severity), "no exporter takes alerts of %s", severity)
 	default:
-		f = pass("%d rules of %s reach %s", h.rules-len(h.silent), severity, strings.Join(h.reached, ", "))
+		f = pass("%s of %s reach %s", many(h.rules-len(h.silent), "rule"), severity, strings.Join(h.reached, ", "))
 	}
 	return f.with(evidence...)
 }

@@ -2,6 +2,7 @@ package preflight
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -87,7 +88,8 @@ func (r *run) health(ctx context.Context, params app.Params) finding {
 	if err != nil {
 		return blocked("mend the check of the kind app", "%v", err)
 	}
-	bounded, cancel := context.WithTimeout(ctx, answersWithin)
+	within := cmp.Or(r.o.Within, answersWithin)
+	bounded, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	began := time.Now()
 	result, err := built.Run(bounded)
@@ -108,7 +110,7 @@ func (r *run) health(ctx context.Context, params app.Params) finding {
 	const mend = "docs/checks/app.md says what a health route answers"
 	switch {
 	case bounded.Err() != nil && ctx.Err() == nil:
-		return fail("answer within five seconds: ask nobody else on the health route", "the health route did not answer within %s", answersWithin).with(evidence...)
+		return fail("answer within five seconds: ask nobody else on the health route", "the health route did not answer within %s", within).with(evidence...)
 	case len(bad) > 0:
 		return fail(mend, "%s", result.Summary).with(evidence...)
 	case result.Status == checks.OK, result.Status == checks.Degraded && result.Cause == checks.CauseAssertion:
@@ -149,7 +151,7 @@ func (r *run) errorPages(ctx context.Context, params app.Params) finding {
 		if err := r.dress(ctx, header, params); err != nil {
 			return blocked("make the credentials of the check of the kind app readable for who runs this", "%v", err)
 		}
-		bounded, cancel := context.WithTimeout(ctx, answersWithin)
+		bounded, cancel := context.WithTimeout(ctx, cmp.Or(r.o.Within, answersWithin))
 		a := r.ask(bounded, request{q.method, q.url, header, q.body, tlsOf(params)})
 		cancel()
 		what := app.Shows(a.text())
@@ -171,7 +173,7 @@ func (r *run) errorPages(ctx context.Context, params app.Params) finding {
 	case len(silent) > 0:
 		return blocked("start the application, or see why it does not answer", "not every wrong question was answered").with(silent...).with(evidence...)
 	}
-	return pass("%d wrong questions were answered without", len(asked)).with(evidence...)
+	return pass("%s were answered without", many(len(asked), "wrong question")).with(evidence...)
 }
 
 // shows reports whether an answer holds a credential of the request.

@@ -98,7 +98,7 @@ func readDocument(path string) ([]byte, time.Time, error) {
 // changed, which a checkout does, too.
 func reviewed(data []byte, changed time.Time) (time.Time, string) {
 	text := string(data)
-	line := regexp.MustCompile(`(?im)^[^\w\n]*(?:last[ _-]?)?review(?:ed)?(?:[ _-](?:on|at))?[*_]*\s*[:=]\s*[*_"']*(\d{4}-\d{2}-\d{2})`)
+	line := regexp.MustCompile(`(?im)^[^\w\n]*(?:last[ _-]?)?review(?:ed)?(?:[ _-](?:on|at))?[*_]*\s*[:=][ \t*_"']*(\d{4}-\d{2}-\d{2})`)
 	front := ""
 	if rest, ok := strings.CutPrefix(text, "---\n"); ok {
 		front, _, _ = strings.Cut(rest, "\n---")

@@ -86,6 +86,7 @@ type Options struct {
 	Getenv     func(string) string
 	Scrubber   *secret.Scrubber // learns the canaries and the generated keys
 	Production bool             // the rules of production count
+	Within     time.Duration    // in which a health route answers; 0: as the checklist says
 
 	// Once runs checks of a configuration by their names through the whole road, budget and store included.
 	Once func(ctx context.Context, cfg *config.Config, names []string, each func(*checks.Report)) error
@@ -125,6 +126,14 @@ func fail(todo, format string, args ...any) finding {
 
 func blocked(todo, format string, args ...any) finding {
 	return finding{verdict: Blocked, todo: todo, detail: fmt.Sprintf(format, args...)}
+}
+
+// many counts things for a person: "1 call", "2 calls".
+func many(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %ss", n, one)
 }
 
 func (f finding) with(evidence ...string) finding {
@@ -175,7 +184,7 @@ func (r *run) configuration(network error) {
 	case network != nil:
 		r.set(itemConfig, fail("look at network", "%v", network))
 	default:
-		r.set(itemConfig, pass("%s can be used, with %d checks", r.cfg.Path, len(r.cfg.Checks)))
+		r.set(itemConfig, pass("%s can be used, with %s", r.cfg.Path, many(len(r.cfg.Checks), "check")))
 	}
 	switch label := r.cfg.Labels["env"]; label {
 	case r.o.Env:

@@ -49,7 +49,7 @@ func (r *run) sources(ctx context.Context) {
 
 // partly keeps what was not seen whole from passing.
 func partly(seen *scan.Result, f finding) finding {
-	looked := fmt.Sprintf("%d files were looked at, %d passed over", seen.Files, seen.Skipped)
+	looked := fmt.Sprintf("%s looked at, %d passed over", many(seen.Files, "file"), seen.Skipped)
 	var missed []string
 	if seen.Truncated != "" {
 		missed = append(missed, "the look ended early: "+seen.Truncated)
@@ -84,7 +84,7 @@ func hardCoded(seen *scan.Result) finding {
 		}
 		return f
 	}
-	f := fail("take them out, and out of the history, and rotate them", "%d credentials stand in the sources", len(seen.Secrets))
+	f := fail("take them out, and out of the history, and rotate them", "found in the sources: %s", many(len(seen.Secrets), "credential"))
 	for i := range seen.Secrets {
 		f.places = append(f.places, place(seen.Secrets[i].Place, seen.Secrets[i].Kind+": "+seen.Secrets[i].Why))
 	}
@@ -116,11 +116,11 @@ func (r *run) pinned(seen *scan.Result) finding {
 	case len(named) == 0:
 		return blocked("add preflight.models", "neither the sources nor preflight.models name a model")
 	case len(floats) == 0:
-		return pass("%d models are named, and none floats but deliberately", len(named))
+		return pass("%s named, and none floats but deliberately", many(len(named), "model"))
 	}
-	f := pass("%d names float, as they may in %s", len(floats), r.o.Env)
+	f := pass("%s that can move to another model, as they may in %s", many(len(floats), "name"), r.o.Env)
 	if r.o.Production {
-		f = fail("pin them to a dated id, or add them to preflight.floating", "%d names of models can move to another model, and nobody says that they may", len(floats))
+		f = fail("pin them to a dated id, or add them to preflight.floating", "%s that can move to another model, and nobody says that they may", many(len(floats), "name"))
 	}
 	f.places = floats
 	return f
@@ -167,13 +167,13 @@ func each(calls []scan.Call, what string, of func(*scan.Call) scan.Presence) fin
 	var f finding
 	switch {
 	case len(absent) > 0:
-		f = fail("set it", "%d of %d calls do not set %s", len(absent), chats, what)
+		f = fail("set it", "%d of %s without %s", len(absent), many(chats, "call"), what)
 	case len(unclear) > 0:
-		f = blocked("set it where the call is, or have somebody attest it", "of %d of %d calls nobody can see whether they set %s", len(unclear), chats, what)
+		f = blocked("set it where the call is, or have somebody attest it", "of %d of %s nobody can see whether %s is set", len(unclear), many(chats, "call"), what)
 	case len(calls) == 0:
 		f = blocked("give the folder of the sources with --target", "no call of the provider was found")
 	default:
-		f = pass("%d calls set %s", chats, what)
+		f = pass("%s, and %s is set on each", many(chats, "call"), what)
 	}
 	f.places = append(absent, unclear...)
 	return f

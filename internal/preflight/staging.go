@@ -380,6 +380,6 @@ func (st *stage) sum(reached int) {
 	case st.errors == 0:
 		st.r.set(itemSilent, pass("users saw no error in any of %d faults", reached))
 	default:
-		st.r.set(itemSilent, pass("%d errors that users saw show neither", st.errors))
+		st.r.set(itemSilent, pass("%s that users saw, and neither is shown", many(st.errors, "error")))
 	}
 }

@@ -19,7 +19,7 @@ func (st *stage) common(o observed) *finding {
 	case n == 0:
 		f = blocked("close its circuit breaker sooner, and run this again", "no request reached the simulator")
 	case late(o.answer):
-		f = fail("give the provider's client a timeout below what users wait for", "no answer within %s, after %s", st.s.AnswerWithin, counted(n))
+		f = fail("give the provider's client a timeout below what users wait for", "no answer within %s, after %s", st.s.AnswerWithin, many(n, "request"))
 	case o.answer.failure != nil && o.answer.failure.Cause == checks.CauseResponseTooLarge:
 		f = fail("bound what is answered", "the answer has more than %d MiB", mostBody>>20)
 	case o.answer.failure != nil:
@@ -34,16 +34,9 @@ func late(a answer) bool {
 	return a.failure != nil && (a.failure.Deadline || a.failure.Cause == checks.CauseTimeout)
 }
 
-func counted(n int) string {
-	if n == 1 {
-		return "1 request"
-	}
-	return fmt.Sprintf("%d requests", n)
-}
-
 // summary is what was seen, for a person.
 func summary(o observed) string {
-	return fmt.Sprintf("%s, then %d after %s", counted(len(o.requests)), o.answer.status, o.answer.took.Round(time.Millisecond))
+	return fmt.Sprintf("%s, then %d after %s", many(len(o.requests), "request"), o.answer.status, o.answer.took.Round(time.Millisecond))
 }
 
 func (st *stage) judgeServer(o observed) finding {
