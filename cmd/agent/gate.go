@@ -213,6 +213,7 @@ func (l *gateLimits) of(rounds int) gate.Limits {
 	out.TTFTWithout = cmp.Or(out.TTFTMost, out.TTFTWithout)
 	if l.samplesGiven {
 		out.MinSamples = max(l.minSamples, 1)
+		out.MinBaseline = min(out.MinBaseline, out.MinSamples)
 	}
 	return out
 }

@@ -365,7 +365,7 @@ func (g *gatePlan) traffic(own *config.Config) error {
 		return nil
 	}
 	if g.own == nil {
-		copied := *g.base
+		copied := *g.base // its places, network and secrets
 		copied.Checks, copied.Plugins, copied.PluginFaults = nil, nil, nil
 		g.own = &copied
 	}

@@ -27,12 +27,12 @@ const (
 	longMark      = 280                   // bytes of a mark
 )
 
-// gateRoad makes the runs: in the running agent those of its configuration, here all others.
+// gateRoad makes the runs: those of the configuration's checks in the running agent, or where none runs in one of its own.
 type gateRoad struct {
 	plan    *gatePlan
-	client  *agent.Client // nil where no agent runs
-	own     *agent.Agent  // nil where the running agent makes all runs
-	mine    map[string]bool
+	client  *agent.Client           // nil where no agent runs
+	agents  []*agent.Agent          // of this gate
+	makes   map[string]*agent.Agent // by check; those that are missing are the running agent's
 	timeout map[string]time.Duration
 	dir     string // a state directory for this gate alone, "" where there is none
 	by      string
@@ -56,63 +56,74 @@ func socketOf(ctx context.Context, p process, cfg *config.Config) string {
 	return socket
 }
 
-// openRoad builds what makes the runs. Where no agent runs and money or checks of the configuration are concerned, it is that
-// configuration's own state directory, so that its budget counts.
+// openRoad builds what makes the runs. The checks that the gate made for itself have a state directory for the time of the
+// gate, so that nobody is told of them later. Those of the configuration have its own where no agent runs, and so have
+// smoke tests that cost money: its budget counts.
 func openRoad(ctx context.Context, p process, plan *gatePlan) (*gateRoad, error) {
-	r := &gateRoad{plan: plan, mine: map[string]bool{}, timeout: map[string]time.Duration{}, by: operator(p)}
-	cfg := plan.own
-	if plan.socket != "" {
+	r := &gateRoad{plan: plan, makes: map[string]*agent.Agent{}, timeout: map[string]time.Duration{}, by: operator(p)}
+	var err error
+	switch {
+	case plan.socket != "":
 		r.client = agent.NewClient(plan.socket)
 		for i := range plan.base.Checks {
 			r.timeout[plan.base.Checks[i].Name] = plan.base.Checks[i].Timeout
 		}
-	} else if len(plan.configured) > 0 || plan.shared {
-		merged := *plan.base
-		if plan.own != nil {
-			merged.Checks = slices.Concat(plan.base.Checks, plan.own.Checks)
-		}
-		cfg = &merged
+	case len(plan.configured) > 0 || plan.shared:
+		err = r.openBase(ctx, p)
 	}
-	if cfg == nil {
-		return r, nil
-	}
-	alone := cfg == plan.own
-	cfg, err := r.settle(p, cfg, alone)
-	if err == nil {
-		r.own, err = agent.New(ctx, agent.Options{
-			Config: cfg, Registry: registry(), Version: version, Log: slog.New(slog.DiscardHandler), Getenv: p.getenv, Stdout: p.stdout,
-		})
+	if err == nil && plan.own != nil && !plan.shared {
+		err = r.openOwn(ctx, p)
 	}
 	if err != nil {
-		return nil, errors.Join(err, r.removeDir())
-	}
-	for i := range cfg.Checks {
-		r.mine[cfg.Checks[i].Name] = true
+		return nil, errors.Join(err, r.close()) //nolint:contextcheck // what is closed ends though ctx has
 	}
 	return r, nil
 }
 
-// settle gives the gate's own agent its place. It delivers nothing: that is the work of an agent that runs.
-func (r *gateRoad) settle(p process, cfg *config.Config, alone bool) (*config.Config, error) {
-	settled := *cfg
-	settled.Listen, settled.Exporters = "", nil
-	if !alone {
-		dir, err := agent.StateDir(cfg, p.getenv)
-		if err != nil {
-			return nil, err
-		}
-		return &settled, ownedByUs(dir)
+// openBase makes an agent of the configuration.
+func (r *gateRoad) openBase(ctx context.Context, p process) error {
+	cfg := *r.plan.base
+	if r.plan.shared && r.plan.own != nil {
+		cfg.Checks = slices.Concat(cfg.Checks, r.plan.own.Checks)
 	}
+	dir, err := agent.StateDir(&cfg, p.getenv)
+	if err == nil {
+		err = ownedByUs(dir)
+	}
+	if err != nil {
+		return err
+	}
+	return r.open(ctx, p, &cfg)
+}
+
+// openOwn makes an agent of the gate's own checks.
+func (r *gateRoad) openOwn(ctx context.Context, p process) error {
+	cfg := *r.plan.own
 	if r.plan.base != nil {
-		settled.Network = r.plan.base.Network
+		cfg.Network = r.plan.base.Network
 	}
 	var err error
-	r.dir, err = os.MkdirTemp("", "windsock-gate-")
-	if err != nil {
-		return nil, fmt.Errorf("making a place for the gate's own records: %w", err)
+	if r.dir, err = os.MkdirTemp("", "windsock-gate-"); err != nil {
+		return fmt.Errorf("making a place for the gate's own records: %w", err)
 	}
-	settled.StateDir = r.dir
-	return &settled, nil
+	cfg.StateDir = r.dir
+	return r.open(ctx, p, &cfg)
+}
+
+// open makes an agent that delivers nothing: that is the work of one that runs.
+func (r *gateRoad) open(ctx context.Context, p process, cfg *config.Config) error {
+	cfg.Listen, cfg.Exporters = "", nil
+	made, err := agent.New(ctx, agent.Options{
+		Config: cfg, Registry: registry(), Version: version, Log: slog.New(slog.DiscardHandler), Getenv: p.getenv, Stdout: p.stdout,
+	})
+	if err != nil {
+		return err
+	}
+	r.agents = append(r.agents, made)
+	for i := range cfg.Checks {
+		r.makes[cfg.Checks[i].Name] = made
+	}
+	return nil
 }
 
 // ownedByUs refuses a state directory of another user to root: what root writes there its owner could not read.
@@ -129,17 +140,13 @@ func ownedByUs(dir string) error {
 
 func (r *gateRoad) close() error {
 	var err error
-	if r.own != nil {
-		err = r.own.Close()
+	for _, made := range r.agents {
+		err = errors.Join(err, made.Close())
 	}
-	return errors.Join(err, r.removeDir())
-}
-
-func (r *gateRoad) removeDir() error {
-	if r.dir == "" {
-		return nil
+	if r.dir != "" {
+		err = errors.Join(err, os.RemoveAll(r.dir))
 	}
-	return os.RemoveAll(r.dir)
+	return err
 }
 
 // do makes one run. A check that runs at this moment by its schedule is waited for.
@@ -161,14 +168,15 @@ func (r *gateRoad) do(ctx context.Context, check string) (*checks.Report, error)
 }
 
 func (r *gateRoad) once(ctx context.Context, check string) (*checks.Report, error) {
-	if r.client != nil && !r.mine[check] {
+	made := r.makes[check]
+	if made == nil {
 		ctx, cancel := context.WithTimeout(ctx, r.timeout[check]+gateAsksFor)
 		defer cancel()
 		return r.client.RunAs(ctx, check, checks.TriggerGate)
 	}
-	var made *checks.Report
-	err := r.own.OnceAs(ctx, checks.TriggerGate, []string{check}, func(report *checks.Report) { made = report })
-	return made, err
+	var report *checks.Report
+	err := made.OnceAs(ctx, checks.TriggerGate, []string{check}, func(r *checks.Report) { report = r })
+	return report, err
 }
 
 // before is what is known of the time before the rollout. What cannot be had is no baseline, and nothing worse.
@@ -180,7 +188,7 @@ func (r *gateRoad) before(ctx context.Context) []gate.Sample {
 	case r.client != nil:
 		answer, _ = r.client.Before(ctx, question)
 	default:
-		answer, _ = r.own.Before(ctx, question)
+		answer, _ = r.makes[question.Checks[0]].Before(ctx, question)
 	}
 	var all []gate.Sample
 	for _, record := range answer.Runs {
