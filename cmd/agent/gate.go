@@ -112,7 +112,7 @@ func (f *gateFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.app.service, "service", "mistral", "the entry of services in the health answer")
 	flags.StringVar(&f.app.bearer, "bearer", "", "a token for the application, by reference: env:NAME or file:PATH")
 	flags.StringVar(&f.app.basic, "basic", "", "a user and password for it, by reference: USER=env:NAME or USER=file:PATH")
-	flags.DurationVar(&f.app.timeout, "timeout", 10*time.Second, "bound on one run of the application's check")
+	flags.DurationVar(&f.app.timeout, "timeout", 20*time.Second, "bound on one run of the application's check")
 	flags.StringVar(&f.app.smoke, "smoke", "", "the application's chat route for a smoke test, a URL or a path: it gets a POST")
 	flags.StringVar(&f.app.body, "body", "", "what is sent there: a JSON object")
 	flags.StringVar(&f.app.expect, "expect", "", "jq expression whose outputs must be neither false nor null")

@@ -103,6 +103,7 @@ func TestTheJudge(t *testing.T) {
 			slices.Concat(runs(10, took(ok, 9)), runs(10, as(took(ok, 8), gate.Baseline))),
 			func(e *gate.Evidence, l *gate.Limits) { e.Watched[0].SideBySide, l.P95Most = true, 5 }, gate.RollBack, "at most 5.000s",
 		},
+		"the stable one fails too":             {slices.Concat(runs(10, failed), runs(10, as(failed, gate.Baseline))), sideBySide, gate.RollBack, "of the stable deployment 10 failed too"},
 		"the stable one does not answer":       {slices.Concat(runs(10, ok), runs(10, as(failed, gate.Baseline))), sideBySide, gate.Undecided, "the stable deployment answered 0 runs"},
 		"slower than before":                   {slices.Concat(runs(10, took(ok, 0.4)), runs(10, as(took(ok, 0.2), gate.Before))), nil, gate.RollBack, "p95"},
 		"too little is known of the time then": {slices.Concat(runs(10, took(ok, 0.4)), runs(2, as(took(ok, 0.2), gate.Before))), nil, gate.Promote, ""},

@@ -116,7 +116,7 @@ func (j *judge) runs() {
 	}
 	j.weigh(Criterion{
 		Name: CriterionFailed, Unit: "{run}", Evidence: ids(failed),
-		Detail: fmt.Sprintf("%d of %d judged runs failed, at most %d may%s", len(failed), judged, j.l.MaxFailed, latest(failed)),
+		Detail: fmt.Sprintf("%d of %d judged runs failed, at most %d may%s%s", len(failed), judged, j.l.MaxFailed, latest(failed), j.stableToo(failed)),
 	}, float64(len(failed)), float64(j.l.MaxFailed))
 	share, most := float64(len(failed))/float64(judged), j.l.MaxErrorShare
 	if !j.l.ErrorShareHolds {
@@ -134,6 +134,15 @@ func (j *judge) runs() {
 		Name: CriterionDegraded, Unit: ratio, Evidence: ids(degraded),
 		Detail: fmt.Sprintf("%d of %d answered runs were degraded, at most %s may be%s", len(degraded), len(good), percent(j.l.MaxDegraded), latest(degraded)),
 	}, share, j.l.MaxDegraded)
+}
+
+// stableToo says that the stable deployment fails as well: then a rollback alone will not help.
+func (j *judge) stableToo(failed []Sample) string {
+	stable := pick(j.e.Samples, func(s Sample) bool { return s.Role == Baseline && s.Counted() == checks.Failed })
+	if len(failed) == 0 || len(stable) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; of the stable deployment %d failed too", len(stable))
 }
 
 func latest(all []Sample) string {
