@@ -113,11 +113,12 @@ func TestTheJudge(t *testing.T) {
 		"it is dearer than before":             {slices.Concat(runs(10, spent(ok, 0.02)), runs(10, as(spent(ok, 0.01), gate.Before))), nil, gate.RollBack, "spend_per_run of gate-app: $0.020000 a run, at most $0.015000"},
 		"it does not say what it costs":        {slices.Concat(runs(10, ok), runs(10, as(spent(ok, 0.01), gate.Before))), nil, gate.Undecided, "no run says what it cost"},
 		"it is dearer than allowed":            {runs(10, spent(ok, 0.02)), func(_ *gate.Evidence, l *gate.Limits) { l.SpendMost = 0.01 }, gate.RollBack, "spend_per_run"},
-		"the traffic has more errors":          {append(runs(10, ok), traffic(gate.TrafficBefore, map[string]float64{gate.ErrorShare: 0.001}), traffic(gate.Traffic, map[string]float64{gate.ErrorShare: 0.02})), asked, gate.RollBack, "traffic_error_share: 2 % now, 0.1 % before, at most 1.1 %"},
+		"the traffic has more errors":          {append(runs(10, ok), traffic(gate.TrafficBefore, map[string]float64{gate.ErrorShare: 0.001}), traffic(gate.Traffic, map[string]float64{gate.ErrorShare: 0.02})), asked, gate.RollBack, "traffic_error_share: 2 % at worst, 0.1 % before, at most 1.1 %"},
 		"the traffic has as many":              {append(runs(10, ok), traffic(gate.TrafficBefore, map[string]float64{gate.ErrorShare: 0.02}), traffic(gate.Traffic, map[string]float64{gate.ErrorShare: 0.025})), asked, gate.Promote, ""},
 		"as many, which are too many":          {append(runs(10, ok), traffic(gate.TrafficBefore, map[string]float64{gate.ErrorShare: 0.2}), traffic(gate.Traffic, map[string]float64{gate.ErrorShare: 0.2})), asked, gate.RollBack, "at most 5 %"},
 		"nothing is known of before":           {append(runs(10, ok), traffic(gate.Traffic, map[string]float64{gate.ErrorShare: 0.02})), asked, gate.Promote, ""},
 		"missing traffic is not zero":          {append(runs(10, ok), traffic(gate.TrafficBefore, map[string]float64{gate.ErrorShare: 0}), traffic(gate.Traffic, nil)), asked, gate.Undecided, "do not say, which is not zero"},
+		"a spike that is over":                 {append(runs(10, ok), traffic(gate.Traffic, map[string]float64{gate.ErrorShare: 0.2}), traffic(gate.Traffic, map[string]float64{gate.ErrorShare: 0})), asked, gate.RollBack, "20 % at worst"},
 		"traffic that fell silent":             {append(runs(10, ok), traffic(gate.Traffic, map[string]float64{gate.ErrorShare: 0}), traffic(gate.Traffic, nil)), asked, gate.Undecided, "do not say"},
 		"no Prometheus answers":                {append(runs(10, ok), gate.Sample{Role: gate.Traffic, Status: checks.Failed, Kind: "prometheus", Summary: "connection refused"}), asked, gate.Undecided, "connection refused"},
 		"a request costs more": {

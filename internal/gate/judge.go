@@ -306,7 +306,7 @@ func mean(all []float64) float64 {
 	return sum / float64(len(all))
 }
 
-// traffic judges what the application measures itself. The newest word counts, and silence is no good word.
+// traffic judges what the application measures itself. The newest word must be there: silence is no good word.
 func (j *judge) traffic() {
 	for _, name := range j.e.TrafficAsked {
 		after, afterID, known := value(j.e.Samples, Traffic, name)
@@ -333,8 +333,13 @@ func (j *judge) traffic() {
 			j.unknown(c)
 			continue
 		}
+		when := "now"
+		if name == ErrorShare {
+			when = "at worst"
+			after, afterID = worst(j.e.Samples, name, after, afterID)
+		}
 		c.Evidence = append(c.Evidence, afterID)
-		c.Detail = fmt.Sprintf("%s now, %s, at most %s", show(after), than(before, compared, show), show(limit))
+		c.Detail = fmt.Sprintf("%s %s, %s, at most %s", show(after), when, than(before, compared, show), show(limit))
 		j.weigh(c, after, limit)
 	}
 }
@@ -355,6 +360,16 @@ func value(all []Sample, role Role, name string) (v float64, id string, ok bool)
 		}
 	}
 	return 0, "", false
+}
+
+// worst is the highest value of the traffic: a spike in the middle is not forgotten because it is over.
+func worst(all []Sample, name string, v float64, id string) (highest float64, of string) {
+	for _, s := range all {
+		if other, ok := s.Values[name]; ok && s.Role == Traffic && other > v {
+			v, id = other, s.ID
+		}
+	}
+	return v, id
 }
 
 // why is what the newest traffic sample says.
