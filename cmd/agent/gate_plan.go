@@ -43,7 +43,7 @@ type gatePlan struct {
 	runs         []watch.Run
 	watched      []gate.Watched
 	trafficAsked []string
-	app          string // as it may be shown
+	app, stable  string // as they may be shown
 	setting      runbook.Setting
 	shared       bool // the money of the gate's own checks is counted with that of base
 	length       string
@@ -57,6 +57,9 @@ func (g *gatePlan) subject() string {
 		names = append(names, w.Check)
 	}
 	text := g.length + ", " + strings.Join(names, ", ")
+	if g.stable != "" {
+		text = "beside " + g.stable + ", " + text
+	}
 	if g.app != "" {
 		text = g.app + ", " + text
 	}
@@ -180,13 +183,13 @@ func (g *gatePlan) ownChecks(f *gateFlags, load loader) error {
 	if f.prometheus != "" {
 		list = append(list, ownCheck(checkTraffic, "prometheus", 15*time.Second, map[string]any{"url": f.prometheus, "preset": prometheus.PresetChecklist}))
 	}
-	g.app = ""
 	if f.app.url != "" {
 		g.app = shown(f.app.url)
 		g.runs = append([]watch.Run{{Check: checkApp, Kind: "app", Role: gate.Candidate}}, g.runs...)
 		g.watched = append([]gate.Watched{{Check: checkApp, Kind: "app", SideBySide: f.app.baseline != ""}}, g.watched...)
 	}
 	if f.app.baseline != "" {
+		g.stable = shown(f.app.baseline)
 		g.runs = slices.Insert(g.runs, 1, watch.Run{Check: checkBaseline, Kind: "app", Role: gate.Baseline, For: checkApp})
 	}
 	g.shared = f.app.smokeCost > 0 && g.base != nil

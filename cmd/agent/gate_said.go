@@ -25,6 +25,7 @@ type gateDocument struct {
 	Reasons   []string         `json:"reasons"`
 	Criteria  []gate.Criterion `json:"criteria"`
 	App       string           `json:"app,omitempty"`
+	Baseline  string           `json:"baseline,omitempty"`
 	Watched   []gate.Watched   `json:"watched"`
 	Agent     bool             `json:"agent"` // a running agent made the runs of its checks
 	BeganAt   time.Time        `json:"began_at"`
@@ -53,7 +54,7 @@ type gateCommand struct {
 func (g *gating) document(result watch.Result) *gateDocument {
 	doc := &gateDocument{
 		Type: "verdict", Decision: result.Decision, ExitCode: exitCode(result.Decision), Reasons: result.Reasons, Criteria: result.Criteria,
-		App: g.plan.app, Watched: g.plan.watched, Agent: g.plan.socket != "" && len(g.plan.configured) > 0, BeganAt: g.plan.began.UTC(), Mark: g.plan.mark,
+		App: g.plan.app, Baseline: g.plan.stable, Watched: g.plan.watched, Agent: g.plan.socket != "" && len(g.plan.configured) > 0, BeganAt: g.plan.began.UTC(), Mark: g.plan.mark,
 		StartedAt: g.started.UTC(), EndedAt: time.Now().UTC(), For: g.f.length.Seconds(), Rounds: result.Rounds,
 		Planned: watch.Rounds(g.f.length, g.f.every), Ended: result.Ended, Counts: map[string]int{}, Commands: g.commands(result.Decision),
 	}

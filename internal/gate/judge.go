@@ -152,9 +152,18 @@ func latest(all []Sample) string {
 	s := all[len(all)-1]
 	text := "; the last: " + s.Check
 	if s.Summary != "" {
-		text += ": " + s.Summary
+		text += ": " + cut(s.Summary)
 	}
 	return text
+}
+
+// cut is the beginning of a summary: a reason is one line, and the sample has all of it.
+func cut(text string) string {
+	const most = 160
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
 // watched judges the runs of one check.
@@ -205,7 +214,7 @@ func unjudged(mine []Sample) string {
 			count[status]++
 			why[status] = string(s.Cause)
 			if s.Summary != "" {
-				why[status] += ": " + s.Summary
+				why[status] += ": " + cut(s.Summary)
 			}
 		}
 	}
