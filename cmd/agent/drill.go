@@ -24,6 +24,8 @@ type drillFlags struct {
 	verbose             bool
 	speed               float64
 	parallel            int
+	here                bool // in the running agent
+	place               inPlace
 }
 
 func newDrill(p process) *cobra.Command {
@@ -36,9 +38,13 @@ wrong, with its time compressed, and say whether the right alert fired with the 
 blame, was told by each exporter, and ended. Nothing leaves this machine: every connection ends in
 this process. No secret of the configuration is read, and nothing is written but below a temporary
 folder. --list names the scenarios; files of your own are added with --scenario and --scenarios.
-Exit code 0: all would have paged; 3: one would not; 4: this machine was too slow to say, or it was
-stopped; 2: there is no such scenario. What the configuration has no check for is NOT COVERED: bad
-news where it was asked for by name or with --strict, else it is only told.`,
+With --in-place it is the running agent that is drilled, in natural time and with its real routes:
+its checks are shown the fault between them and the network, real traffic is not touched, and what
+is told of it begins with DRILL.
+Exit code 0: all would have paged; 3: one would not; 4: nobody can tell, as on a machine that is too
+slow; 2: there is no such scenario; 1: it could not be done, or was stopped. What the configuration
+has no check for is NOT COVERED: bad news where it was asked for by name or with --strict, else it
+is only told.`,
 		RunE: func(cmd *cobra.Command, names []string) error { return runDrill(cmd.Context(), p, f, names) },
 	}
 	cmd.Flags().StringVarP(&f.config, "config", "c", "", "the configuration (default ./schedules.yaml, then /etc/windsock/schedules.yaml)")
@@ -50,21 +56,31 @@ news where it was asked for by name or with --strict, else it is only told.`,
 	cmd.Flags().Float64Var(&f.speed, "speed", drill.DefaultSpeed, "how many times faster than a clock the agent's times run, 1 to 120; a busy machine wants less")
 	cmd.Flags().IntVar(&f.parallel, "parallel", drill.DefaultParallel, "scenarios at the same time, 1 to 32")
 	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "the agents' logs on standard error")
+	cmd.Flags().BoolVar(&f.here, "in-place", false, "drill the running agent, with its real routes")
+	cmd.Flags().StringVar(&f.place.provider, "provider", "", "with --in-place: the provider whose checks are shown the fault; may be left out where there is one")
+	cmd.Flags().StringVar(&f.place.length, "for", "", "with --in-place: how long one scenario takes at most, as 5m (default 10m, which is the most)")
+	cmd.Flags().StringVar(&f.place.every, "every", "", "with --in-place: between two runs of a check (default 1s)")
+	cmd.Flags().BoolVar(&f.place.force, "force", false, "with --in-place: also while an incident is open")
 	outputFlag(cmd, &f.output)
 	cmd.ValidArgsFunction = func(_ *cobra.Command, given []string, _ string) ([]string, cobra.ShellCompDirective) {
-		all, _, err := f.scenarios(nil)
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		var left []string
-		for i := range all {
-			if !slices.Contains(given, all[i].Name) {
-				left = append(left, all[i].Name)
-			}
-		}
-		return left, cobra.ShellCompDirectiveNoFileComp
+		return f.left(given), cobra.ShellCompDirectiveNoFileComp
 	}
 	return cmd
+}
+
+// left are the names of scenarios that were not given yet.
+func (f *drillFlags) left(given []string) []string {
+	all, _, err := f.scenarios(nil)
+	if err != nil {
+		return nil
+	}
+	var left []string
+	for i := range all {
+		if !slices.Contains(given, all[i].Name) {
+			left = append(left, all[i].Name)
+		}
+	}
+	return left
 }
 
 // scenarios are all that there are, and those that are to be played.
@@ -117,6 +133,8 @@ func (f *drillFlags) check(names []string) error {
 		return fmt.Errorf("--speed is %v, want 1 to 120", f.speed)
 	case f.parallel < 1 || f.parallel > 32:
 		return fmt.Errorf("--parallel is %d, want 1 to 32", f.parallel)
+	case !f.here && (f.place.provider != "" || f.place.length != "" || f.place.every != "" || f.place.force):
+		return errors.New("--provider, --for, --every and --force are of --in-place")
 	}
 	return nil
 }
@@ -138,38 +156,62 @@ func runDrill(ctx context.Context, p process, f drillFlags, names []string) erro
 	case len(chosen) == 0:
 		return exit(exitUsage, errors.New("nothing to play: name a scenario, or want --all; `windsock drill --list` names them"))
 	}
-	cfg, err := unsealed(f.config)
-	if err != nil {
-		return exit(exitUsage, err)
-	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP) // a terminal that goes away
 	defer stop()
 	show := drillView{out: p.stdout}
+	if !asJSON {
+		_, _, show.colour = terminal(p, p.stdout)
+	}
+	played := f.beside
+	if f.here {
+		played = f.inside
+	}
+	report, err := played(ctx, p, chosen, func(o drill.Outcome) {
+		if !asJSON {
+			show.outcome(o)
+		}
+	})
+	switch {
+	case err != nil:
+		return err
+	case asJSON:
+		if err := json.NewEncoder(p.stdout).Encode(report); err != nil {
+			return exit(exitCannot, fmt.Errorf("writing the report: %w", err))
+		}
+	default:
+		show.summary(report)
+	}
+	return verdictOfDrill(report, f.strict || !f.all)
+}
+
+// beside drills agents of its own, beside the one that runs. The error has its exit code.
+func (f *drillFlags) beside(ctx context.Context, p process, chosen []drill.Scenario, each func(drill.Outcome)) (*drill.Report, error) {
+	cfg, err := unsealed(f.config)
+	if err != nil {
+		return nil, exit(exitUsage, err)
+	}
 	o := drill.Options{
 		Config: cfg, Registry: registry(), Scenarios: chosen, Version: version, Log: slog.New(slog.DiscardHandler), Speed: f.speed, Parallel: f.parallel,
+		Done: each,
 	}
 	if f.verbose {
 		o.Log = slog.New(slog.NewTextHandler(p.scrubber.Writer(p.stderr), nil))
 	}
-	if !asJSON {
-		_, _, show.colour = terminal(p, p.stdout)
-		o.Done = show.outcome
-	}
 	report, err := drill.Run(ctx, o)
 	switch {
 	case ctx.Err() != nil:
-		return exit(exitUndecided, errors.New("stopped before the drill was over; nothing of it is left"))
+		return nil, exit(exitCannot, errors.New("stopped before the drill was over; nothing of it is left"))
 	case err != nil:
-		return exit(exitCannot, err)
-	case asJSON:
-		err = json.NewEncoder(p.stdout).Encode(report)
-	default:
-		show.summary(report)
+		return nil, exit(exitCannot, err)
 	}
-	if err != nil {
-		return exit(exitCannot, fmt.Errorf("writing the report: %w", err))
-	}
-	return verdictOfDrill(report, f.strict || !f.all)
+	return report, nil
+}
+
+// inside drills the agent that runs. The error has its exit code.
+func (f *drillFlags) inside(ctx context.Context, p process, chosen []drill.Scenario, each func(drill.Outcome)) (*drill.Report, error) {
+	place := f.place
+	place.config, place.all, place.each = f.config, f.all, each
+	return place.run(ctx, p, chosen)
 }
 
 // unsealed reads the configuration for a drill: without the environment, because no secret and no proxy of it is used.

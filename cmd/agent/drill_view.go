@@ -109,7 +109,9 @@ func took(seconds float64) string {
 // summary writes what comes after the scenarios.
 func (v drillView) summary(r *drill.Report) {
 	fmt.Fprintf(v.out, "\n%d passed, %d failed, %d not covered, %d undecided, in %s\n", r.Passed, r.Failed, r.NotCovered, r.Undecided, took(r.Took))
-	fmt.Fprintln(v.out, "Times to find and to end are as on a real clock: the agents ran faster, and their times were multiplied back. The time to tell is as measured.")
+	if !r.InPlace {
+		fmt.Fprintln(v.out, "Times to find and to end are as on a real clock: the agents ran faster, and their times were multiplied back. The time to tell is as measured.")
+	}
 	for _, text := range r.LeftOut {
 		fmt.Fprintf(v.out, "left out: %s\n", text)
 	}

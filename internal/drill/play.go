@@ -28,9 +28,9 @@ type played struct {
 	slow    bool // this machine may be the reason
 }
 
-// silent reports whether something that was wanted did not fire as it should.
+// silent reports whether something that was wanted did not fire at all.
 func (p *played) silent() bool {
-	return slices.ContainsFunc(p.alerts, func(t Told) bool { return t.ToDetect == nil })
+	return slices.ContainsFunc(p.alerts, func(t Told) bool { return !t.Fired })
 }
 
 // play waits for a good day, breaks it, waits for what must follow, mends it, and waits for the end.

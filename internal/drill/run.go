@@ -58,6 +58,13 @@ func Run(ctx context.Context, o Options) (_ *Report, err error) {
 	r := &Report{
 		At: began.UTC(), Config: o.Config.Path, Took: time.Since(began).Seconds(), Scenarios: outcomes, LeftOut: s.leftOut, Changed: s.changed,
 	}
+	for i := range outcomes {
+		for j := range outcomes[i].Alerts {
+			if text := s.cut[outcomes[i].Alerts[j].Rule]; text != "" && !slices.Contains(r.Changed, text) {
+				r.Changed = append(r.Changed, text)
+			}
+		}
+	}
 	r.Count()
 	return r, nil
 }

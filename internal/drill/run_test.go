@@ -161,8 +161,8 @@ expect: [{rule: auth-failure, routes: [oncall]}]
 name: wrong
 what: another severity and another blame are expected
 faults: [{api: {key_revoked: true}}]
-expect: [{rule: auth-failure, severity: [P3], blame: [provider], within: 2m}]
-resolve_within: 2m
+expect: [{rule: auth-failure, severity: [P3], blame: [provider], within: 30s}]
+resolve_within: 1m
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -191,7 +191,7 @@ resolve_within: 2m
 		},
 		"the notifier refuses for ever":           {team, *mine, "auth-failure was not told by team (slack): posting to the Slack webhook: status 401"},
 		"a route that is named is not there":      {team, *named, "auth-failure must be told by oncall, and the configuration has no such exporter"},
-		"it is as severe as nobody expects it to": {team, *wrong, "auth-failure fired as P1, blame account, want P3, blame provider, within 2m"},
+		"it is as severe as nobody expects it to": {team, *wrong, "auth-failure fired as P1, blame account, want P3, blame provider, within 30s"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -280,7 +280,7 @@ checks:
         - {name: free, query: worker_free, range: 5m, aggregate: p95, below: 3}
   - name: spend
     kind: spend
-    schedule: "@every 5m"
+    schedule: "@every 60s"
     with: {sources: [{usage_log: {path: /nowhere/usage.jsonl}}, {prometheus: {url: "https://prometheus.example/mimir", preset: checklist_tokens}}]}
   - name: egress
     kind: egress

@@ -40,13 +40,14 @@ type setting struct {
 	registry config.Registry
 	leftOut  []string
 	changed  []string
-	used     []string // models that its checks call
+	cut      map[string]string // what was bounded, by rule
+	used     []string          // models that its checks call
 }
 
 // settle makes a setting. cfg stays as it is; nothing of its secrets, files and addresses is used.
 func settle(cfg *config.Config, registry config.Registry) *setting {
 	own := *cfg
-	s := &setting{cfg: &own, registry: registry}
+	s := &setting{cfg: &own, registry: registry, cut: map[string]string{}}
 	own.Listen, own.StateDir, own.Grace = "127.0.0.1:0", "", 2*time.Second
 	own.Programs, own.Plugins, own.PluginFaults, own.Heartbeat, own.Secrets = config.Programs{}, nil, nil, config.Heartbeat{}, nil
 	own.Network = config.NetworkConfig{AllowAddresses: cfg.Network.AllowAddresses, PlaceCAFile: func(err error) error { return err }}
@@ -258,7 +259,7 @@ func (s *setting) rules() {
 			r.Escalations[j].When = boundCondition(r.Escalations[j].When, bound)
 		}
 		if len(cut) > 0 {
-			s.changed = append(s.changed, "rule "+r.Name+": "+strings.Join(cut, ", "))
+			s.cut[r.Name] = "rule " + r.Name + ": " + strings.Join(cut, ", ")
 		}
 	}
 }
