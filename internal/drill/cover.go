@@ -110,14 +110,19 @@ func severityOf(e Expectation, rule alerts.Rule) []checks.Severity {
 	return own
 }
 
-// people reports whether the configuration tells people of a scenario: whether it has a notifier that is well meanwhile.
+// people reports whether somebody must be told of a scenario: whether the configuration has a notifier. Where the scenario has
+// one refuse, those that are left may not be for what that brings about, and the one tells it when it is well again.
 func (s *setting) people(sc *Scenario) bool {
+	has := false
 	for i := range s.cfg.Exporters {
-		if e := &s.cfg.Exporters[i]; slices.Contains(notifiers(), e.Kind) && !s.dead(sc, e.Name) {
-			return true
+		if e := &s.cfg.Exporters[i]; slices.Contains(notifiers(), e.Kind) {
+			if s.dead(sc, e.Name) {
+				return false
+			}
+			has = true
 		}
 	}
-	return false
+	return has
 }
 
 // dead reports whether the scenario has the other side of an exporter refuse, for as long as the other faults last.

@@ -3,6 +3,7 @@ package drill
 import (
 	"fmt"
 	"maps"
+	"net"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -30,6 +31,9 @@ const (
 	longestWindow = 10 * time.Minute // of a rule: a window, for, keep_firing_for
 	longestAbsent = 30 * time.Minute // before a rule says that there is no data
 )
+
+// referenceAddress is where the reference hosts of egress checks are, of the range that is set aside for benchmarks.
+const referenceAddress = "198.18.1.1"
 
 // ledgerHost is where the stand-in of a usage log or of a bill is.
 const ledgerHost = "http://spend.drill.invalid:9090"
@@ -173,6 +177,9 @@ func fit(params any) {
 			if p.Hosts[i].Resolver == "" { // the system's would be asked past the world
 				p.Hosts[i].Resolver = "198.18.0.53"
 			}
+		}
+		if _, port, err := net.SplitHostPort(p.Reference); err == nil { // likewise
+			p.Reference = net.JoinHostPort(referenceAddress, port)
 		}
 	case *spend.Params:
 		fitSpend(p)
