@@ -42,7 +42,7 @@ type MarkRequest struct {
 	By   string `json:"by,omitempty"`
 }
 
-// Latest is the incident that was opened last, in the place of an id.
+// Latest stands for the incident that was opened last, in the place of an id: a real one, where there is any.
 const Latest = "latest"
 
 // errNoIncident is a question about an incident that nobody knows.
@@ -126,7 +126,7 @@ func (h history) find(ctx context.Context, id string) (incident.Incident, error)
 		return incident.Incident{}, err
 	}
 	if id == Latest && len(known.Incidents) > 0 {
-		return slices.MaxFunc(known.Incidents, func(a, b incident.Incident) int { return a.OpenedAt.Compare(b.OpenedAt) }), nil
+		return latest(known.Incidents), nil
 	}
 	wanted := strings.ToUpper(id)
 	var found []incident.Incident
@@ -149,6 +149,19 @@ func (h history) find(ctx context.Context, id string) (incident.Incident, error)
 		return incident.Incident{}, fmt.Errorf("%w as %q; did you mean %q?", errNoIncident, id, near)
 	}
 	return incident.Incident{}, fmt.Errorf("%w as %q", errNoIncident, id)
+}
+
+// latest is the incident that was opened last; one of a drill only where there is no other.
+func latest(all []incident.Incident) incident.Incident {
+	return slices.MaxFunc(all, func(a, b incident.Incident) int {
+		if drill := a.Drill() != ""; drill != (b.Drill() != "") {
+			if drill {
+				return -1
+			}
+			return 1
+		}
+		return a.OpenedAt.Compare(b.OpenedAt)
+	})
 }
 
 func (a *Agent) listIncidents(w http.ResponseWriter, r *http.Request) {

@@ -15,7 +15,7 @@ import (
 
 // Labels, attributes and facts of records that are kept. All others may hold the words of others.
 func keptLabels() []string {
-	return []string{"check", "kind", "provider", "location", "model", "exporter", "resource", "window", "service", "env", "environment", "plugin", "alias"}
+	return []string{checks.LabelDrill, "check", "kind", "provider", "location", "model", "exporter", "resource", "window", "service", "env", "environment", "plugin", "alias"}
 }
 
 func keptAttrs() []string {

@@ -95,6 +95,9 @@ func (b *Brief) Message(to Audience, phase Phase) Message {
 	if m.State != Resolved {
 		m.NextUpdate = NextUpdate(b.Now, b.Incident.Severity, b.Zone).UTC()
 	}
+	if name := b.Incident.Drill(); name != "" {
+		m.Notes = append(m.Notes, "this incident is a drill's ("+name+"): nothing is wrong, and nobody outside is to be told")
+	}
 	if to == External {
 		m.To = b.Setting.StatusPage
 		b.external(&m)
@@ -219,6 +222,9 @@ func (b *Brief) internal(m *Message) {
 	var out strings.Builder
 	line := func(word, format string, args ...any) {
 		fmt.Fprintf(&out, "*%s:* %s\n", word, fmt.Sprintf(format, args...))
+	}
+	if name := in.Drill(); name != "" {
+		line("Drill", "%s, nothing is wrong", slackCode(name))
 	}
 	fmt.Fprintf(&out, "*%s %s* %s\n", in.Severity, m.State, slackCode(in.Title))
 	line("Incident", "%s, since %s (%s)%s", slackCode(in.ID), clock(b.since(), b.Zone), Took(&b.Course.Duration), b.ours())

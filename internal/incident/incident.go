@@ -80,6 +80,16 @@ type Incident struct {
 // Open reports whether the incident is open.
 func (i *Incident) Open() bool { return i.ClosedAt.IsZero() }
 
+// Drill is the scenario of the drill that brought the incident about, "" where it is real.
+func (i *Incident) Drill() string {
+	for k := range i.Alerts {
+		if name := i.Alerts[k].Drill(); name != "" {
+			return name
+		}
+	}
+	return ""
+}
+
 // Target is what a Book needs to know of a configured check.
 type Target struct{ Name, Kind, Provider string }
 

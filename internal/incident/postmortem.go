@@ -38,6 +38,9 @@ func (b *Brief) Postmortem(timeline []Event) string {
 func (b *Brief) header(out *strings.Builder) {
 	in := b.Incident
 	fmt.Fprintf(out, "# Postmortem: %s\n\n", md(in.Title))
+	if name := in.Drill(); name != "" {
+		fmt.Fprintf(out, "> A drill (%s): nothing was wrong.\n\n", md(name))
+	}
 	if in.Open() {
 		out.WriteString("> The incident is still open: times and numbers are as of " + stamped(b.Now) + ".\n\n")
 	}

@@ -105,7 +105,7 @@ func (v *Viewer) Add(r *checks.Record) {
 		return
 	}
 	v.read++
-	if r.Report != nil && r.Report.Trigger != checks.TriggerDrill {
+	if r.Report != nil && (r.Report.Trigger == checks.TriggerDrill) == (v.in.Drill() != "") {
 		v.reports = append(v.reports, r.Report)
 	}
 }

@@ -189,6 +189,31 @@ func TestDrillsAndOtherAttemptsAreNotCounted(t *testing.T) {
 	}
 }
 
+func TestAnIncidentOfADrillSaysSo(t *testing.T) {
+	t.Parallel()
+	in, timeline := outage()
+	in.Alerts[0].Labels["drill"] = "capacity"
+	records := runs()
+	for i := range records {
+		if i%4 == 0 { // every other run of hello
+			records[i].Report.Trigger = checks.TriggerDrill
+		}
+	}
+	b := briefOf(at(50, 0), in, timeline, seenOf(in, records))
+	if b.Seen.Failed == 0 || b.Seen.Failed >= 33 {
+		t.Errorf("%d failed, want those of the drill alone", b.Seen.Failed)
+	}
+	if m := b.Message(incident.External, ""); len(m.Notes) != 1 || !strings.Contains(m.Notes[0], "nobody outside is to be told") {
+		t.Errorf("the public message has the notes %q", m.Notes)
+	}
+	if m := b.Message(incident.Internal, ""); !strings.HasPrefix(m.Text, "*Drill:* `capacity`, nothing is wrong\n") {
+		t.Errorf("the team's message begins otherwise:\n%s", m.Text)
+	}
+	if text := b.Postmortem(timeline); !strings.Contains(text, "> A drill (capacity): nothing was wrong.") {
+		t.Errorf("the postmortem does not say that it was a drill:\n%s", text)
+	}
+}
+
 func TestAFirstTryThatFailedIsWhenItBegan(t *testing.T) {
 	t.Parallel()
 	in, timeline := outage()
