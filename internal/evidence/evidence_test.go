@@ -155,6 +155,13 @@ func TestTheManifestTellsWhatIsInTheArchive(t *testing.T) {
 	if err := json.Unmarshal([]byte(files[folder+"manifest.json"]), &m); err != nil {
 		t.Fatal(err)
 	}
+	golden, err := os.ReadFile(filepath.Join("testdata", "manifest.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := files[folder+"manifest.json"]; got != string(golden) {
+		t.Errorf("the manifest differs from testdata/manifest.json; got:\n%s", got)
+	}
 	for _, f := range m.Files {
 		sum := sha256.Sum256([]byte(files[folder+f.Name]))
 		if f.SHA256 != hex.EncodeToString(sum[:]) || f.Bytes != len(files[folder+f.Name]) {
