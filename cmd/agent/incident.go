@@ -191,7 +191,7 @@ type shownIncident struct {
 type runbookPage struct {
 	Branch runbook.Branch `json:"branch"`
 	Title  string         `json:"title"`
-	Page   string         `json:"page"` // a path below the repository's root, or the team's URL
+	Page   string         `json:"page"` // its address
 }
 
 func (d *dossier) page() runbookPage {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/exporters"
 	"github.com/windsock-monitor/windsock/internal/runbook"
 )
 
@@ -334,10 +335,7 @@ func (b *Brief) contacts() string {
 
 // PageAddress is where the page of a branch is: the team's own, else the one that ships.
 func PageAddress(s runbook.Setting, branch runbook.Branch) string {
-	if s.URL != "" {
-		return s.URL + string(branch)
-	}
-	return "docs/runbook/" + string(branch) + ".md"
+	return exporters.RunbookURL(string(branch), s.URL)
 }
 
 // slack is a text in Slack's mrkdwn that mentions nobody and links nowhere.

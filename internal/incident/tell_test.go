@@ -303,8 +303,8 @@ func TestThePublicMessageNamesNothingInternal(t *testing.T) {
 	}
 	for _, cause := range checks.Causes() {
 		for _, blame := range append(checks.Blames(), checks.BlameInfo{}) {
+			b := internalOnly(cause.Cause, blame.Blame)
 			for _, phase := range append(incident.Phases(), "") {
-				b := internalOnly(cause.Cause, blame.Blame)
 				for _, affected := range []string{"answers of the assistant", "", "mistral answers at api.mistral.ai for ada"} {
 					b.Setting.Affected = affected
 					m := b.Message(incident.External, phase)
