@@ -77,6 +77,21 @@ func TestWhatTheRedactorTakesOut(t *testing.T) {
 	}
 }
 
+func TestOfAURLThatIsASecretTheHostIsNone(t *testing.T) {
+	t.Parallel()
+	r := evidence.NewRedactor(secret.NewScrubber())
+	r.Know("https://ping.example.com/0198c0de-1234-7abc-8def-0123456789ab")
+	for text, want := range map[string]string{
+		"at https://ping.example.com/0198c0de-1234-7abc-8def-0123456789ab": "at [redacted]",
+		"the path 0198c0de-1234-7abc is cut":                               "the path [redacted] is cut",
+		"https://ping.example.com is down, so is ping.example.com:443":     "https://ping.example.com is down, so is ping.example.com:443",
+	} {
+		if got := r.String(text); got != want {
+			t.Errorf("%s: got %s, want %s", text, got, want)
+		}
+	}
+}
+
 // FuzzRedactor plants the key at any place of any text, in each form: it never comes out.
 func FuzzRedactor(f *testing.F) {
 	for _, before := range []string{"", "Bearer ", `{"a":"`, "x=", "https://a/?k=", "\u200b", "-----BEGIN X-----"} {

@@ -3,6 +3,7 @@ package evidence
 import (
 	"encoding/base64"
 	"math"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -83,6 +84,7 @@ func NewRedactor(known *secret.Scrubber) *Redactor {
 func (r *Redactor) Know(value string) {
 	clear(r.clean)
 	r.known.Add(value)
+	value = private(value)
 	raw := []byte(value)
 	forms := []string{value}
 	reversed := slices.Clone(raw)
@@ -104,6 +106,16 @@ func (r *Redactor) Know(value string) {
 			}
 		}
 	}
+}
+
+// private is the part of a secret whose parts are secrets too: of a URL what stands behind the host, and the password.
+func private(value string) string {
+	u, err := url.Parse(value)
+	if err != nil || u.Host == "" {
+		return value
+	}
+	password, _ := u.User.Password()
+	return password + u.RequestURI()
 }
 
 // Known takes out of a text what is a secret that the redactor knows, or a part of one, and nothing else: for ids.
