@@ -15,7 +15,7 @@ func TestWhatIsAskedWronglyOfIncidentsIsRefused(t *testing.T) {
 	client := agent.NewClient(filepath.Join(h.dir, "state", "control.sock"))
 	running, _, stop := h.start()
 	defer stop()
-	h.until("the control socket", func() bool { return running.Health(t.Context()).Control != "" })
+	h.until("the agent to be ready", func() bool { got := running.Health(t.Context()); return got.Ready && got.Control != "" })
 	tests := map[string]struct {
 		method, path string
 		body         any
