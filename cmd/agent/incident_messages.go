@@ -38,9 +38,10 @@ func (d *dossier) brief() *incident.Brief {
 	}
 }
 
-// internals are the words that the outside must not read.
+// internals are the words that the outside must not read: names of providers, hosts and people, and those of checks, rules and the
+// like that are no words of the language, as "chat" and "checkout" are.
 func (d *dossier) internals() []string {
-	words := []string{d.cfg.Location, d.got.Incident.Commander, d.got.Incident.ClosedBy, d.cfg.Labels["service"], d.got.Incident.ID}
+	words := []string{d.cfg.Location, d.got.Incident.Commander, d.got.Incident.ClosedBy, codeWord(d.cfg.Runbook.Service), d.got.Incident.ID}
 	for i := range d.cfg.Providers {
 		words = append(words, d.cfg.Providers[i].Name)
 		if u, err := url.Parse(d.cfg.Providers[i].BaseURL); err == nil {
@@ -48,15 +49,23 @@ func (d *dossier) internals() []string {
 		}
 	}
 	for i := range d.cfg.Checks {
-		words = append(words, d.cfg.Checks[i].Name)
+		words = append(words, codeWord(d.cfg.Checks[i].Name))
 	}
 	for i := range d.got.Incident.Alerts {
-		words = append(words, d.got.Incident.Alerts[i].Rule)
+		words = append(words, codeWord(d.got.Incident.Alerts[i].Rule))
 	}
 	if d.seen != nil {
-		words = append(words, string(d.seen.Cause))
+		words = append(words, codeWord(string(d.seen.Cause)))
 	}
 	return incident.Words(append(words, "mistral")...)
+}
+
+// codeWord is a name that nobody outside would say; "" for one that is a word of the language.
+func codeWord(name string) string {
+	if strings.ContainsAny(name, "-_.0123456789") {
+		return name
+	}
+	return ""
 }
 
 type commsFlags struct{ config, output, audience, state string }
