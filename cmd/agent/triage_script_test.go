@@ -85,7 +85,7 @@ network:
 }
 
 // triage CODE ARGS… wants an exit code, and leaves in the file told what is said as JSON: a line for the whole and one for
-// each step, without what differs from run to run. The key is nowhere in it.
+// each step, without what differs from run to run; and in the file whole all of it, without its texts. The key is nowhere.
 func (w *triageWorld) triage(ts *testscript.TestScript, _ bool, args []string) {
 	code := 0
 	err := ts.Exec("windsock", append([]string{"triage", "-o", "json"}, args[1:]...)...)
@@ -103,6 +103,23 @@ func (w *triageWorld) triage(ts *testscript.TestScript, _ bool, args []string) {
 	told, err := normalised(ts, stdout)
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs("told"), told, 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs("whole"), []byte(constant(ts, shape(stdout))), 0o600))
+}
+
+// shape is all of a triage, with a word for each text of the runbook and the first of its lists' entries.
+func shape(said string) string {
+	before, after, _ := strings.Cut(said, `"runbook": `)
+	var page map[string]any
+	_ = json.NewDecoder(strings.NewReader(after)).Decode(&page)
+	for key, value := range page {
+		if list, is := value.([]any); is && len(list) > 0 {
+			page[key] = list[:1]
+		}
+	}
+	text, _ := json.MarshalIndent(page, "  ", "  ")
+	after = regexp.MustCompile(`": ("([^"\\]|\\.)*"|[0-9.]+)`).ReplaceAllString(string(text), `": TEXT OR SECONDS`)
+	before = regexp.MustCompile(`"took": [0-9.e-]+`).ReplaceAllString(before, `"took": SECONDS`)
+	return before + `"runbook": ` + after + "\n}\n"
 }
 
 // look wants the key in no form in what was said.
@@ -140,7 +157,11 @@ func normalised(ts *testscript.TestScript, text string) ([]byte, error) {
 			return nil, err
 		}
 	}
-	said := out.String()
+	return []byte(constant(ts, out.String())), nil
+}
+
+// constant takes out of a text what differs from run to run.
+func constant(ts *testscript.TestScript, said string) string {
 	for i := 1; i <= 3; i++ {
 		said = strings.ReplaceAll(said, ts.Getenv("PORT"+strconv.Itoa(i)), "PORT"+strconv.Itoa(i))
 	}
@@ -159,7 +180,7 @@ func normalised(ts *testscript.TestScript, text string) ([]byte, error) {
 	} {
 		said = regexp.MustCompile(r.what).ReplaceAllString(said, r.by)
 	}
-	return []byte(said), nil
+	return said
 }
 
 // fault JSON… puts the faults in place of those that the simulator on the first port has, and begins with a new state.

@@ -90,8 +90,12 @@ func (s *triageSetting) load(load loader, spare *config.Config) error {
 		s.step.LookedAt, s.step.Verdict, s.step.Cause = s.cfg.Path, triage.Unknown, checks.CauseConfig
 		s.step.Detail = "it is not for this user to read (sudo, or the group of the agent); going on with " + builtIn
 		return nil
-	case err != nil:
+	case errors.Is(err, fs.ErrNotExist):
 		return err
+	case err != nil:
+		s.cfg = spare
+		s.wrong(err, "; going on with "+builtIn)
+		return nil
 	}
 	s.cfg, s.step.LookedAt = cfg, cfg.Path
 	s.step.Detail = fmt.Sprintf("%d checks, usable", len(cfg.Checks))

@@ -157,6 +157,10 @@ func TestWhatFollows(t *testing.T) {
 			[]triage.Step{wrong(triage.ErrorRate, checks.CauseServer)},
 			judged{triage.Ours, checks.CauseServer, checks.BlameApplication, runbook.Application, checks.P2},
 		},
+		"no budget for the smoke test": {
+			[]triage.Step{{Name: triage.AppSmoke, Verdict: triage.Skipped, Cause: checks.CauseBudget, Missed: true, Detail: "budget"}},
+			judged{class: triage.CannotTell, branch: runbook.CannotTell, severity: checks.P3},
+		},
 		"a status page alone":           {[]triage.Step{with(triage.StatusPage, triage.Degraded)}, judged{class: triage.Nobody, branch: runbook.Nobody}},
 		"a status page that is unknown": {[]triage.Step{with(triage.StatusPage, triage.Unknown)}, judged{class: triage.Nobody, branch: runbook.Nobody}},
 		"an error rate that is unknown": {
