@@ -88,6 +88,13 @@ func (r *Running) ask(ctx context.Context, client *agent.Client) error {
 	return nil
 }
 
+// Hidden reports whether an agent is there that cannot be asked, once it was looked for.
+func (r *Running) Hidden(ctx context.Context) bool {
+	_, _, err := r.Client(ctx)
+	_, refused := errors.AsType[*agent.NotAllowedError](err)
+	return refused || errors.Is(err, ErrSilent)
+}
+
 // Firing is the alerts that fire, once Steps has asked.
 func (r *Running) Firing() []triage.Alert {
 	if r == nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -98,7 +99,7 @@ func Run(ctx context.Context, o Options) (steps []triage.Step, alerts []triage.A
 		l.client = client
 	}
 	steps = l.together(ctx, l.tasks())
-	return l.joined(steps), o.Agent.Firing(), ctx.Err() != nil
+	return l.joined(ctx, steps), o.Agent.Firing(), ctx.Err() != nil
 }
 
 func (l *looker) tasks() []task {
@@ -190,7 +191,7 @@ func (l *looker) together(ctx context.Context, tasks []task) []triage.Step {
 
 // joined puts the steps in order. A call that met what the way had met already was not reached, and a list that was not
 // asked for is told what the way there says of it.
-func (l *looker) joined(steps []triage.Step) []triage.Step {
+func (l *looker) joined(ctx context.Context, steps []triage.Step) []triage.Step {
 	blocked := slices.IndexFunc(steps, func(s triage.Step) bool {
 		return s.Verdict == triage.Wrong && slices.Contains([]triage.Name{triage.DNS, triage.Connect, triage.Proxy, triage.TLS}, s.Name)
 	})
@@ -209,6 +210,7 @@ func (l *looker) joined(steps []triage.Step) []triage.Step {
 		s.Verdict, s.Cause, s.Blame = triage.Unknown, checks.CauseNone, checks.BlameNone
 		s.Detail += "; the provider can, so that perhaps this host may not be asked from here"
 	}
+	l.keyElsewhere(ctx, steps)
 	order := triage.Names()
 	slices.SortStableFunc(steps, func(a, b triage.Step) int {
 		return slices.Index(order, a.Name) - slices.Index(order, b.Name)
@@ -269,7 +271,9 @@ func StepOf(name triage.Name, lookedAt string, r *checks.Result) triage.Step {
 		step.Blame = step.Cause.Blame()
 	}
 	for _, e := range r.Evidence {
-		if step.Verdict != triage.Skipped && !e.OK && e.Detail != "" && e.Detail != step.Detail {
+		_, said, _ := strings.Cut(e.Detail, ": ") // what a failure of the network repeats
+		told := e.Detail == "" || e.Detail == step.Detail || said != "" && strings.Contains(step.Detail, said)
+		if step.Verdict != triage.Skipped && !e.OK && !told {
 			if len(step.Notes) == mostNotes {
 				break
 			}

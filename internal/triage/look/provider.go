@@ -41,6 +41,27 @@ func (l *looker) key(ctx context.Context) triage.Step {
 	return step
 }
 
+// keyElsewhere judges a key that is not in this shell: the agent that runs may have it, as a credential of its unit.
+func (l *looker) keyElsewhere(ctx context.Context, steps []triage.Step) {
+	at := slices.IndexFunc(steps, func(s triage.Step) bool { return s.Name == triage.Key && s.Verdict == triage.Wrong })
+	if at < 0 || l.Agent == nil {
+		return
+	}
+	key := &steps[at]
+	if l.Agent.Hidden(ctx) {
+		key.Verdict, key.Missed = triage.Unknown, true
+		key.Detail = "not in this shell, and the agent that runs, which may have it, cannot be asked: " + key.Detail
+	}
+	had := slices.ContainsFunc(steps, func(s triage.Step) bool {
+		asked := s.Name == triage.Ping || s.Name == triage.ModelsList
+		judged := s.Verdict == triage.OK || s.Verdict == triage.Degraded || s.Verdict == triage.Wrong
+		return asked && judged && strings.HasSuffix(s.LookedAt, ofAgent)
+	})
+	if had {
+		*key = triage.Step{Name: triage.Key, LookedAt: "the running agent", Verdict: triage.OK, Detail: "present there, and not in this shell"}
+	}
+}
+
 // target is the provider's address as the way there sees it.
 type target struct {
 	host string
@@ -251,6 +272,9 @@ func (l *looker) models(ctx context.Context) triage.Step {
 	r := run(ctx, check, err)
 	step := StepOf(triage.ModelsList, "GET /v1/models", &r)
 	if r.Status == checks.Error && r.Cause == checks.CauseConfig { // no key to ask with
+		if made, ok := l.byAgent(ctx); ok {
+			return made
+		}
 		step.Verdict, step.Cause, step.Blame, step.Notes = triage.Skipped, checks.CauseNone, checks.BlameNone, nil
 		step.Detail = noKey
 		return step
@@ -265,6 +289,32 @@ func (l *looker) models(ctx context.Context) triage.Step {
 		step.Detail = l.tellKeysApart(ctx, step.Detail)
 	}
 	return step
+}
+
+// ofAgent ends what is said of a check that the running agent made.
+const ofAgent = " of the running agent"
+
+// byAgent has the running agent ask for the list, where it has a check of that.
+func (l *looker) byAgent(ctx context.Context) (triage.Step, bool) {
+	if l.Agent == nil {
+		return triage.Step{}, false
+	}
+	client, health, err := l.Agent.Client(ctx)
+	if err != nil {
+		return triage.Step{}, false
+	}
+	for i := range health.Checks {
+		c := &health.Checks[i]
+		if c.Kind != "models" || c.Provider != l.Provider.Name {
+			continue
+		}
+		report, err := client.Run(ctx, c.Name)
+		if err != nil {
+			return triage.Step{}, false
+		}
+		return StepOf(triage.ModelsList, "check "+c.Name+ofAgent, &report.Result), true
+	}
+	return triage.Step{}, false
 }
 
 // noKey is what the models list says where there is no key.
