@@ -109,7 +109,7 @@ func (a *stagingApp) answer(ctx context.Context) (status int, err error) {
 	case "storm":
 		most, pause = 1<<20, 0
 	case "stubborn":
-		most, patience = 4, time.Hour
+		most, patience, pause = 4, time.Hour, 20*time.Millisecond
 	case "impatient":
 		pause = 5 * time.Millisecond
 	}

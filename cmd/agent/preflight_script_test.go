@@ -48,6 +48,13 @@ func TestPreflightScripts(t *testing.T) {
 			ts.Check(os.WriteFile(ts.MkAbs(path), []byte(text), 0o600))
 		}
 	}
+	sample, err := filepath.Abs("../../internal/scan/testdata/app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmds["sample"] = func(ts *testscript.TestScript, _ bool, args []string) {
+		ts.Check(os.CopyFS(ts.MkAbs(args[0]), os.DirFS(sample)))
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/preflight", Setup: setup(t, func(env *testscript.Env) error {
 			port, err := agenttest.FreePort(context.Background())

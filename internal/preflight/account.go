@@ -76,6 +76,10 @@ func worst(all []finding) finding {
 
 // keys judges both keys of a provider by the check of the kind credentials.
 func (r *run) keys(ctx context.Context, p *config.Provider) (primary, fallback finding) {
+	if p.APIKey.IsZero() {
+		primary = blocked("add providers."+p.Name+".api_key, by reference", "%s: there is no key", p.Name)
+		return primary, primary
+	}
 	result, err := r.credentials(ctx, p)
 	if err != nil && len(result.Measurements) == 0 {
 		primary = blocked("give providers."+p.Name+".api_key", "%s: %v", p.Name, err)

@@ -151,18 +151,21 @@ func (r *run) sendCanaries(ctx context.Context, check *config.Check, params app.
 	case chat.MaxCostUSD > 0:
 		return r.byPaidChat(ctx, check, params, c)
 	}
-	report, err := r.byChat(ctx, params, c)
+	result, err := r.byChat(ctx, params, c)
 	if err != nil {
 		return "the chat route could not be asked: " + err.Error(), false
 	}
-	return chatSaid(report.Status, report.Summary)
+	return chatSaid(&result)
 }
 
-func chatSaid(status checks.Status, summary string) (string, bool) {
-	if status == checks.OK || status == checks.Degraded {
-		return "both canaries were sent to the chat route, which answered", true
+// chatSaid is what came of the question, whatever the health route said before it.
+func chatSaid(result *checks.Result) (string, bool) {
+	for _, step := range result.Evidence {
+		if step.Name == "chat.status" && step.OK {
+			return "both canaries were sent to the chat route, which answered " + step.Detail, true
+		}
 	}
-	return "both canaries were sent to the chat route: " + summary, false
+	return "both canaries were to be sent to the chat route: " + result.Summary, false
 }
 
 // withCanaries puts the phrase into the question and the key into a header: into the usual ones, where the check needs none of
@@ -235,7 +238,7 @@ func (r *run) byPaidChat(ctx context.Context, check *config.Check, params app.Pa
 	case said == nil:
 		return "the chat route was not asked", false
 	}
-	return chatSaid(said.Status, said.Summary)
+	return chatSaid(&said.Result)
 }
 
 // byHealth sends both canaries in headers of the health route.

@@ -377,6 +377,8 @@ func (st *stage) sum(reached int) {
 		st.r.set(itemSilent, fail("answer errors with a word and a request id, and log the rest", "%s", strings.Join(st.leaks, "; ")))
 	case reached < 4:
 		st.r.set(itemSilent, blocked("run it again", "only %d of 4 faults were tried", reached))
+	case st.errors == 0 && len(st.rescued) == 0:
+		st.r.set(itemSilent, blocked("have it answer its users", "users got no answer in any of %d faults: nothing shows what an error would say", reached))
 	case st.errors == 0:
 		st.r.set(itemSilent, pass("users saw no error in any of %d faults", reached))
 	default:

@@ -36,6 +36,9 @@ func late(a answer) bool {
 
 // summary is what was seen, for a person.
 func summary(o observed) string {
+	if o.answer.status == 0 {
+		return many(len(o.requests), "request") + ", and no answer"
+	}
 	return fmt.Sprintf("%s, then %d after %s", many(len(o.requests), "request"), o.answer.status, o.answer.took.Round(time.Millisecond))
 }
 
@@ -82,20 +85,20 @@ func (st *stage) judgeTimeout(o observed) finding {
 }
 
 func (st *stage) judgeRefused(o observed) finding {
-	if f := st.common(o); f != nil {
-		return *f
-	}
 	tried := 0
 	for _, q := range o.requests {
 		if q.key == 0 {
 			tried++
 		}
 	}
-	switch {
-	case tried == 0:
-		return blocked("start it anew, and run this again", "the application did not use the key that is refused: it may remember another")
-	case tried > mostRefused:
+	if tried > mostRefused && tried <= st.s.MaxRequests {
 		return fail("do not retry a 401: the same key is refused again", "%s; the refused key was tried %d times, want %d at most", summary(o), tried, mostRefused)
+	}
+	if f := st.common(o); f != nil {
+		return *f
+	}
+	if tried == 0 {
+		return blocked("start it anew, and run this again", "the application did not use the key that is refused: it may remember another")
 	}
 	return pass("%s; the refused key was tried %s", summary(o), times(tried))
 }
