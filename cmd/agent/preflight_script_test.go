@@ -104,6 +104,48 @@ func TestPreflightReports(t *testing.T) {
 	}
 }
 
+// TestThePageOfPreflight: its examples are valid, and it has every item.
+func TestThePageOfPreflight(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "preflight.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const beside = "providers: {mistral: {}}\nchecks: [{name: models, kind: models, schedule: \"@every 1m\"}]\n"
+	seen := 0
+	for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(page), -1) {
+		if !strings.HasPrefix(block[1], "preflight:") {
+			continue
+		}
+		seen++
+		path := filepath.Join(t.TempDir(), "schedules.yaml")
+		if err := os.WriteFile(path, []byte(beside+block[1]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var out strings.Builder
+		p := process{args: []string{"validate", path}, stdin: strings.NewReader(""), stdout: &out, stderr: &out, getenv: func(string) string { return "" }}
+		if code := windsock(p); code != exitWell {
+			t.Errorf("exit code %d, want %d\n%s\n%s", code, exitWell, out.String(), block[1])
+		}
+	}
+	if seen < 2 {
+		t.Errorf("%d examples", seen)
+	}
+	var report preflight.Report
+	data, err := os.ReadFile(filepath.Join("testdata", "preflight", "ready.json"))
+	if err == nil {
+		err = json.Unmarshal([]byte(strings.ReplaceAll(string(data), "NOW", "2026-11-28T12:00:00Z")), &report)
+	}
+	if err != nil || len(report.Items) < 30 {
+		t.Fatalf("%d items, %v", len(report.Items), err)
+	}
+	for _, item := range report.Items {
+		if group, _, _ := strings.Cut(item.Item, "."); !strings.Contains(string(page), "`"+item.Item+"`") && !strings.Contains(string(page), "`"+group+".*`") {
+			t.Errorf("the page has no %s", item.Item)
+		}
+	}
+}
+
 // normal takes out of a report what is another in each run.
 func normal(text, work string) string {
 	for _, row := range []struct{ pattern, with string }{

@@ -6,9 +6,11 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -295,6 +297,115 @@ func TestAttestations(t *testing.T) {
 		if runbook := items["documents.runbook"]; runbook.Verdict != preflight.Fail {
 			t.Errorf("%s: an attestation stands against what was measured: %+v", name, runbook)
 		}
+	}
+}
+
+func TestLogHygiene(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		line   func(r *http.Request, body string) string // that the application logs; "" is none
+		status int
+		source string
+		want   preflight.Verdict
+		why    string
+	}{
+		"one that logs where it was asked":  {func(r *http.Request, _ string) string { return r.Method + " " + r.URL.Path }, 200, "file: LOG", preflight.Pass, "neither canary"},
+		"one that logs questions":           {func(_ *http.Request, body string) string { return body }, 200, "file: LOG", preflight.Fail, "phrase"},
+		"one that logs escaped questions":   {func(_ *http.Request, body string) string { return url.QueryEscape(body) }, 200, "file: LOG", preflight.Fail, "phrase"},
+		"one that logs headers":             {func(r *http.Request, _ string) string { return fmt.Sprint(r.Header) }, 200, "file: LOG", preflight.Fail, "key"},
+		"one that logs the usual header":    {func(r *http.Request, _ string) string { return r.Header.Get("Authorization") }, 200, "file: LOG", preflight.Fail, "key"},
+		"one that logs what it refuses":     {func(_ *http.Request, body string) string { return body }, 400, "file: LOG", preflight.Fail, "phrase"},
+		"one that logs nothing":             {nil, 200, "file: LOG", preflight.Blocked, "nothing was written"},
+		"one that does not take the canary": {func(r *http.Request, _ string) string { return r.URL.Path }, 401, "file: LOG", preflight.Blocked, "did not take"},
+		"a log that is printed":             {func(_ *http.Request, body string) string { return body }, 200, "command: [cat, LOG]", preflight.Fail, "phrase"},
+		"a quiet log that is printed":       {func(r *http.Request, _ string) string { return r.URL.Path }, 200, "command: [cat, LOG]", preflight.Pass, "neither"},
+		"a printed log without news":        {nil, 200, "command: [cat, LOG]", preflight.Blocked, "nothing was written"},
+		"a log that is not there":           {nil, 200, "file: LOG.1", preflight.Blocked, "no such file"},
+		"a program that is not there":       {nil, 200, "command: [no-such-program]", preflight.Blocked, "cannot be run"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			log := filepath.Join(t.TempDir(), "shop.log")
+			if err := os.WriteFile(log, []byte("started\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				if r.URL.Path != "/chat" || r.Method != http.MethodPost {
+					_, _ = w.Write([]byte(`{"status":"healthy"}`))
+					return
+				}
+				if tc.line != nil {
+					f, err := os.OpenFile(log, os.O_APPEND|os.O_WRONLY, 0o600)
+					if err == nil {
+						_, _ = fmt.Fprintln(f, tc.line(r, string(body)))
+						_ = f.Close()
+					}
+				}
+				w.WriteHeader(tc.status)
+				_, _ = w.Write([]byte(`{"reply":"pong"}`))
+			}))
+			defer server.Close()
+			text := fmt.Sprintf("checks: [{name: shop, kind: app, schedule: \"@every 60s\", with: {url: \"%[1]s/health\", chat: {url: \"%[1]s/chat\", body: {message: \"say pong\", n: 3}}}}]\n", server.URL) +
+				"preflight: {log: {settle: 50ms, " + strings.ReplaceAll(tc.source, "LOG", log) + "}}\n"
+			scrubber := secret.NewScrubber()
+			got := run(t, text, func(o *preflight.Options) { o.Scrubber = scrubber })["log.hygiene"]
+			if said := got.Detail + strings.Join(got.Evidence, " "); got.Verdict != tc.want || !strings.Contains(said, tc.why) {
+				t.Errorf("%+v, want %s with %q", got, tc.want, tc.why)
+			}
+			if text := fmt.Sprint(got); scrubber.String(text) != text {
+				t.Errorf("a canary is in the report: %s", text)
+			}
+		})
+	}
+}
+
+// TestWhoHearsOfAlerts: the severities that a notifier takes, whether it is there, and that nobody is told.
+func TestWhoHearsOfAlerts(t *testing.T) {
+	t.Parallel()
+	var told atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodHead || r.URL.Path != "/" {
+			told.Add(1)
+		}
+		w.WriteHeader(http.StatusNotFound)
+	}))
+	defer server.Close()
+	dir := t.TempDir()
+	there, away := filepath.Join(dir, "there"), filepath.Join(dir, "away")
+	for path, address := range map[string]string{there: server.URL + "/hook/secret-path", away: "http://127.0.0.1:1/hook/secret-path"} {
+		if err := os.WriteFile(path, []byte(address), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hook := func(name, path, match string) string {
+		return fmt.Sprintf("  - {name: %s, kind: webhook, with: {url: {file: %s}%s}}\n", name, path, match)
+	}
+	for name, tc := range map[string]struct {
+		exporters string
+		p1, p2    preflight.Verdict
+	}{
+		"nobody":                          {"  - {name: out, kind: stdout}\n", preflight.Blocked, preflight.Blocked},
+		"one for all":                     {hook("a", there, ""), preflight.Pass, preflight.Pass},
+		"one for P1 only":                 {hook("a", there, ", match: {severity: [P1]}"), preflight.Pass, preflight.Fail},
+		"one for another team":            {hook("a", there, ", match: {team: other}"), preflight.Fail, preflight.Fail},
+		"one that is away":                {hook("a", away, ""), preflight.Fail, preflight.Fail},
+		"one that is away, and one there": {hook("a", away, "") + hook("b", there, ", match: {severity: [P1, P2]}"), preflight.Pass, preflight.Pass},
+		"one without its address":         {hook("a", filepath.Join(dir, "nowhere"), ""), preflight.Fail, preflight.Fail},
+		"Alertmanager":                    {"  - {name: am, kind: alertmanager, with: {urls: [\"http://127.0.0.1:1\", \"" + server.URL + "\"]}}\n", preflight.Pass, preflight.Pass},
+		"Slack":                           {"  - {name: s, kind: slack, with: {webhook_url: {file: " + there + "}}}\n", preflight.Pass, preflight.Pass},
+		"a bot of Slack":                  {"  - {name: s, kind: slack, with: {token: {file: " + there + "}, channel: C0123456789, api_url: \"" + server.URL + "/api\"}}\n", preflight.Pass, preflight.Pass},
+		"PagerDuty":                       {"  - {name: p, kind: pagerduty, with: {routing_key: {file: " + there + "}, url: \"" + server.URL + "/v2\"}}\n", preflight.Pass, preflight.Pass},
+	} {
+		items := run(t, models+"providers: {mistral: {base_url: \"http://127.0.0.1:1\"}}\nexporters:\n"+tc.exporters, nil)
+		for id, want := range map[string]preflight.Verdict{"alerts.p1": tc.p1, "alerts.p2": tc.p2} {
+			if got := items[id]; got.Verdict != want || strings.Contains(fmt.Sprint(got), "secret-path") {
+				t.Errorf("%s: %+v, want %s", name, got, want)
+			}
+		}
+	}
+	if n := told.Load(); n > 0 {
+		t.Errorf("somebody was told %d times", n)
 	}
 }
 
