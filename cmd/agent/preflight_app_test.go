@@ -104,14 +104,14 @@ func (a *stagingApp) chat(w http.ResponseWriter, r *http.Request) {
 
 // answer asks the provider as the mode says.
 func (a *stagingApp) answer(ctx context.Context) (status int, err error) {
-	key, most, patience, pause := a.keys[0], 3, 250*time.Millisecond, 120*time.Millisecond
+	key, most, patience, pause := a.keys[0], 3, 500*time.Millisecond, 120*time.Millisecond
 	switch a.mode {
 	case "storm":
 		most, pause = 1<<20, 0
 	case "stubborn":
 		most, patience, pause = 4, time.Hour, 20*time.Millisecond
 	case "impatient":
-		pause = 5 * time.Millisecond
+		pause, patience = 5*time.Millisecond, 250*time.Millisecond
 	}
 	for try := range most {
 		var after time.Duration

@@ -56,8 +56,8 @@ func (r *run) command(ctx context.Context, argv []string) finding {
 		Path: path, Argv: argv, Dir: folder, Env: append(r.environment(r.cfg.Preflight.Commands.Env), mark), Mark: mark, Grace: endsWithin,
 		Stdout: process.Bounds{Most: mostOutput}, Stderr: process.Bounds{Most: mostOutput},
 	})
-	line := strings.Join(argv, " ")
-	again := "run it by hand: cd " + folder + " && " + line
+	line := typed(argv)
+	again := "run it by hand: cd " + typed([]string{folder}) + " && " + line
 	switch took := end.Took.Round(10 * time.Millisecond); {
 	case err != nil:
 		return blocked("install it, or give its path", "%q cannot be run: %v", argv[0], err)
@@ -72,6 +72,21 @@ func (r *run) command(ctx context.Context, argv []string) finding {
 	default:
 		return pass("%s: exit code 0, after %s", line, took)
 	}
+}
+
+// typed is a command as one types it.
+func typed(argv []string) string {
+	var all []string
+	for _, word := range argv {
+		odd := func(c rune) bool {
+			return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,@%+", c)
+		}
+		if word == "" || strings.IndexFunc(word, odd) >= 0 {
+			word = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+		}
+		all = append(all, word)
+	}
+	return strings.Join(all, " ")
 }
 
 // program finds a program as a shell in the folder would.

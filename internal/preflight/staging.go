@@ -183,7 +183,7 @@ func (st *stage) start(ctx context.Context) (kill func(), problem *finding) {
 		select {
 		case end := <-ended:
 			cancel()
-			return refuse("start it by hand: cd "+folder+" && "+strings.Join(st.s.Command, " "), "the application ended before it listened on %s: exit code %d", address, end.Code)
+			return refuse("start it by hand: cd "+typed([]string{folder})+" && "+typed(st.s.Command), "the application ended before it listened on %s: exit code %d", address, end.Code)
 		case <-ctx.Done():
 			kill()
 			return refuse("", "it was interrupted")
