@@ -110,6 +110,8 @@ func (a *stagingApp) answer(ctx context.Context) (status int, err error) {
 		most, pause = 1<<20, 0
 	case "stubborn":
 		most, patience, pause = 4, time.Hour, 20*time.Millisecond
+	case "crash", "endless", "leaky":
+		most, patience = 2, 200*time.Millisecond
 	case "impatient":
 		pause, patience = 5*time.Millisecond, 250*time.Millisecond
 	}
