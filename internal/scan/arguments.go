@@ -121,7 +121,13 @@ func identifier(code string) bool {
 
 // keyOf is a parameter's name without what languages do to it: maxTokens and max_tokens are one.
 func keyOf(name string) string {
-	return strings.ToLower(strings.NewReplacer("_", "", "-", "", "$", "").Replace(name))
+	plain := make([]byte, 0, len(name))
+	for i := range len(name) {
+		if c := name[i]; c != '_' && c != '-' && c != '$' {
+			plain = append(plain, c)
+		}
+	}
+	return strings.ToLower(string(plain))
 }
 
 // presence says whether one of the names is given. What is given as nothing is absent.

@@ -103,11 +103,15 @@ func apiOfModel(model string) string {
 // mappings reports the mappings of YAML, and the tables of TOML, that name a model and set parameters beside it.
 func (f *finding) mappings() {
 	all := bytes.Split(f.src.text, []byte("\n"))
-	offset := 0
+	offset, seen := 0, 0
 	for i, line := range all {
+		if seen == most {
+			return
+		}
 		if m := f.setting.FindSubmatchIndex(bytes.TrimRight(line, "\r")); m != nil {
 			if model := f.modelIn(string(line[m[4]:m[5]])); model != "" && !f.commented(offset+m[4]) {
 				f.mapping(all, i, offset+m[4], model)
+				seen++
 			}
 		}
 		offset += len(line) + 1

@@ -112,8 +112,8 @@ type source struct {
 	lang language
 	text []byte
 
-	from, line int   // the beginning of a line, and how many are before it: where place was asked last
-	names      *bool // what ours has found
+	at, from, line int   // where place was asked last, the beginning of that line, and how many are before it
+	names          *bool // what ours has found
 }
 
 // ours says whether the text names the provider.
@@ -127,14 +127,15 @@ func (s *source) ours() bool {
 
 // place is where an offset stands in the text. Asked in rising order, it goes through the text once.
 func (s *source) place(offset int) Place {
-	if offset < s.from {
-		s.from, s.line = 0, 0
+	if offset < s.at {
+		s.at, s.from, s.line = 0, 0, 0
 	}
-	between := s.text[s.from:offset]
+	between := s.text[s.at:offset]
 	s.line += bytes.Count(between, []byte("\n"))
 	if end := bytes.LastIndexByte(between, '\n'); end >= 0 {
-		s.from += end + 1
+		s.from = s.at + end + 1
 	}
+	s.at = offset
 	return Place{Line: s.line + 1, Column: offset - s.from + 1}
 }
 
