@@ -28,11 +28,11 @@ func (l *look) passwords() {
 	}
 }
 
-// hasFold says whether a line holds a word of small letters, in any case.
+// hasFold says whether a line holds a word, which is in small letters, in any case.
 func hasFold(line []byte, word string) bool {
 	first := word[0]
 	for i := 0; i+len(word) <= len(line); i++ {
-		if line[i]|0x20 == first && bytes.EqualFold(line[i:i+len(word)], []byte(word)) {
+		if c := line[i]; (c == first || letter(c) && c|0x20 == first) && bytes.EqualFold(line[i:i+len(word)], []byte(word)) {
 			return true
 		}
 	}

@@ -2,6 +2,7 @@ package scan
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -20,7 +21,6 @@ type redactor struct {
 	form    *regexp.Regexp
 	jwt     *regexp.Regexp
 	mail    *regexp.Regexp
-	run     *regexp.Regexp
 }
 
 func newRedactor() *redactor {
@@ -34,7 +34,6 @@ func newRedactor() *redactor {
 		form:    regexp.MustCompile(`\b(?:A[KS]IA[A-Z0-9]{16}|gh[pousr]_[A-Za-z0-9]{16,}|github_pat_[A-Za-z0-9_]{16,}|glpat-[A-Za-z0-9_-]{16,}|xox[abeprs]-[A-Za-z0-9-]{8,}|[srp]k[-_][A-Za-z0-9_-]{12,}|AIza[A-Za-z0-9_-]{20,}|npm_[A-Za-z0-9]{16,}|hf_[A-Za-z0-9]{16,}|hvs\.[A-Za-z0-9_-]{12,}|SG\.[A-Za-z0-9_.-]{20,}|hooks\.slack\.com/services/[A-Za-z0-9/]+)`),
 		jwt:     regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)*`),
 		mail:    regexp.MustCompile(`[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}`),
-		run:     regexp.MustCompile(`[A-Za-z0-9_+/.~-]{24,}=*`),
 	}
 }
 
@@ -49,21 +48,47 @@ func Redact(line string) string { return redacting().redact(line) }
 
 var redacting = sync.OnceValue(newRedactor) //nolint:gochecknoglobals // patterns that never change, compiled when first used
 
+// redact applies each pattern where a line holds what the pattern cannot do without.
 func (r *redactor) redact(line string) string {
-	line = r.pem.ReplaceAllString(line, Redacted)
-	line = r.cookies.ReplaceAllString(line, "${1}"+Redacted)
-	line = r.scheme.ReplaceAllString(line, "${1}"+Redacted)
-	line = r.address.ReplaceAllString(line, "${1}"+Redacted+"@")
-	line = r.assigned(line)
-	line = r.form.ReplaceAllString(line, Redacted)
-	line = r.jwt.ReplaceAllString(line, Redacted)
-	line = r.mail.ReplaceAllString(line, Redacted)
-	return r.run.ReplaceAllStringFunc(line, func(run string) string {
-		if len(run) >= 28 && shapeOfAny(run) == mixed || len(run) >= 60 && base64Body(run) {
-			return Redacted
+	apply := func(pattern *regexp.Regexp, by string, signs ...string) {
+		if len(signs) == 0 || slices.ContainsFunc(signs, func(sign string) bool { return hasFold([]byte(line), sign) }) {
+			line = pattern.ReplaceAllString(line, by)
 		}
-		return run
-	})
+	}
+	apply(r.pem, Redacted, "-----begin")
+	apply(r.cookies, "${1}"+Redacted, "cookie")
+	apply(r.scheme, "${1}"+Redacted, "bearer", "basic", "digest", "authorization")
+	if strings.Contains(line, "://") {
+		apply(r.address, "${1}"+Redacted+"@", "@")
+	}
+	line = r.assigned(line)
+	apply(r.form, Redacted, "akia", "asia", "gh", "glpat-", "xox", "sk", "rk", "pk", "aiza", "npm_", "hf_", "hvs.", "sg.", "hooks.")
+	apply(r.jwt, Redacted, "eyj")
+	apply(r.mail, Redacted, "@")
+	return r.runs(line)
+}
+
+// runs takes out what looks drawn by lot.
+func (r *redactor) runs(line string) string {
+	var b strings.Builder
+	done := 0
+	for i := 0; i < len(line); {
+		from := i
+		for i < len(line) && inRun(line[i]) {
+			i++
+		}
+		if run := line[from:i]; len(run) >= 28 && shapeOfAny(run) == mixed || len(run) >= 60 && base64Body(run) {
+			for i < len(line) && line[i] == '=' {
+				i++
+			}
+			b.WriteString(line[done:from] + Redacted)
+			done = i
+		}
+		if i == from {
+			i++
+		}
+	}
+	return b.String() + line[done:]
 }
 
 // assigned takes out what is assigned to the name of a credential.
