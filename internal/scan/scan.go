@@ -107,7 +107,10 @@ type Mention struct {
 // Dir looks at the directory and all below it. Links are never followed: what is below has its own name, and what is not
 // is none of its business. Files that are no text are passed over by their content; pipes, sockets and devices are never
 // opened. The error is for a directory that cannot be opened and for the end of ctx; the Result then is what was seen
-// until then.
+// until then. A file system that does not answer holds it up.
+//
+// 200,000 files of 1.2 KB take four to ten seconds on two busy processors where the kernel has them cached, and 5 MiB of heap
+// (docs/performance.md).
 func Dir(ctx context.Context, dir string, o Options) (Result, error) {
 	o.Files = cmp.Or(o.Files, DefaultFiles)
 	o.FileBytes = cmp.Or(o.FileBytes, DefaultFileBytes)
