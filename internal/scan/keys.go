@@ -68,12 +68,12 @@ func newKeys() *keys {
 		},
 		assigned: regexp.MustCompile(`(?:^|[^A-Za-z0-9_$])([A-Za-z_$@][A-Za-z0-9_$.-]*)` + // the name
 			`([?!]?\\?["'\x60]?[\])]{0,2})\s*` + // the end of its quotes
-			`(?::\s*[A-Za-z&*][A-Za-z0-9_&?\[\]<>.| ]{0,24}\s|\{\s*get;[^}]{0,20}\}|\s(?:string|\[\]byte|String)\s)?\s*` + // its type
-			`(=>|:=|={1,3}|:-?|,|\(|>|\|\|=?|\?\??=?|\bor\b)\s*` + // what assigns
+			`(?::\s*([A-Za-z&*][A-Za-z0-9_&?\[\]<>.| ]{0,24})\s|\{\s*get;[^}]{0,20}\}|\s(?:string|\[\]byte|String)\s)?\s*` + // its type
+			`(=>|:=|!={1,2}|={1,3}|:-?|,|\(|>|\|\|=?|\?\??=?|\bor\b)\s*` + // what assigns
 			`(?:[|>][+-]?\s+)?(?:(?:new |&|await )?([A-Za-z_][A-Za-z0-9_.:]{0,40})?\(\s*|\[\](?:byte|string)[({]|[\[{]\s*)?[fFbBrRuU@$]?(?:\\?["'\x60]|<!\[CDATA\[)?$`),
-		flag:      regexp.MustCompile(`(?:^|[\s"'])(?:--?([A-Za-z][A-Za-z0-9-]*)|(?:ENV|ARG|env)\s+([A-Za-z_][A-Za-z0-9_]*))[\s=]+["']?$`),
+		flag:      regexp.MustCompile(`(?:^|[\s"'])(?:--?([A-Za-z][A-Za-z0-9-]*)|(?:ENV|ARG|env|set -[a-zA-Z]+)\s+([A-Za-z_][A-Za-z0-9_]*))[\s=]+["']?$`),
 		bearer:    regexp.MustCompile(`(?i)(?:^|[^a-z])(?:bearer|basic|authorization:\s*token)(?:\s+|\s+["'\x60]\s*[+.]\s*["'\x60])$`),
-		named:     regexp.MustCompile(`(?:\bname["']?\s*[:=]|\bvariable\s|\bkey["']?\s*[:=])\s*["']?([A-Za-z_][A-Za-z0-9_.-]*)["']?`),
+		named:     regexp.MustCompile(`(?:\bname["']?\s*[:=]|\bvariable\s|\bkey["']?\s*[:=])\s*["']?([A-Za-z_][A-Za-z0-9_.-]*)["']?|["']--?([A-Za-z][A-Za-z0-9-]*)["']`),
 		valueName: regexp.MustCompile(`(?:^|[^A-Za-z0-9_])["']?(?:value|default)["']?\s*[:=]\s*["']?$`),
 		password:  regexp.MustCompile(`([A-Za-z_$@][A-Za-z0-9_$.-]*)["'\x60]?\]?\s*(?::\s*[A-Za-z]{1,12}\s*)?(?:=>|:=|=|:|,)\s*(?:["'\x60]([^"'\x60\s]{10,100})["'\x60]|([^"'\x60\s,;]{10,100}))`),
 		address:   regexp.MustCompile(`[a-zA-Z][a-zA-Z0-9+.-]{1,20}://([^\s:/@"'<>{}$()\x60]{1,64}):([^\s/@"'<>{}$()\x60]{8,128})@([A-Za-z0-9.-]+)`),
@@ -296,10 +296,13 @@ func (l *look) namesOf(before string) []string {
 	}
 	m := l.keys.assigned.FindStringSubmatch(before)
 	// Two arguments, of which the first is no name; or two words of a list.
-	if m == nil || m[3] == "," && (m[2] == "" || joined && m[1] != strings.ToUpper(m[1])) {
+	if m == nil || m[4] == "," && (m[2] == "" || joined && m[1] != strings.ToUpper(m[1])) {
 		return nil
 	}
-	return []string{m[1], m[4]}
+	if strings.Contains(m[3], "_") { // no type, but the second half of a name: $env:API_KEY
+		return []string{m[3]}
+	}
+	return []string{m[1], m[5]}
 }
 
 func lastOf(line []byte) []byte { return line[max(0, len(line)-120):] }
@@ -308,7 +311,7 @@ func lastOf(line []byte) []byte { return line[max(0, len(line)-120):] }
 func (l *look) namedBefore(before string) string {
 	for _, line := range append([][]byte{[]byte(before)}, l.previous.last[:]...) {
 		if m := l.keys.named.FindSubmatch(line[:min(len(line), 400)]); m != nil {
-			return string(m[1])
+			return string(m[1]) + string(m[2])
 		}
 	}
 	return ""

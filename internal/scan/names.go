@@ -59,10 +59,17 @@ func kindOfPassword(last string) string {
 	return ""
 }
 
-// mistralCall is a constructor that takes the key as its first argument.
+// mistralCall is a name that says whose key may be given to it: a client, a constructor. Names of other things do not count.
 func mistralCall(name string) bool {
-	name = strings.ToLower(name)
-	return strings.HasSuffix(name, "mistral") || strings.HasSuffix(name, "mistralclient") || strings.HasSuffix(name, "mistralai") || strings.HasSuffix(name, "createmistral")
+	if !strings.Contains(strings.ToLower(name), "mistral") {
+		return false
+	}
+	words := wordsOf(name)
+	switch words[len(words)-1] {
+	case "id", "hash", "version", "name", "model", "url", "uri", "ref", "etag", "nonce", "digest", "checksum", "path", "file":
+		return false
+	}
+	return true
 }
 
 // suffix says whether a word after a credential's name leaves it one: API_KEY_PROD, apiKey2, token_value.

@@ -20,7 +20,7 @@ const (
 // paths, dates and identifiers do not.
 func shapeOf(v string) shape {
 	v = strings.TrimRight(v, "=.")
-	if len(v) < shortest || len(v) > 4096 || uuid(v) || placeholder(v) {
+	if len(v) < shortest || len(v) > 4096 || uuid(v) || placeholder(v) || filePath(v) {
 		return plainText
 	}
 	piece := longestPiece(v)
@@ -107,6 +107,16 @@ func entropy(s string) float64 {
 }
 
 func allIn(s, set string) bool { return strings.Trim(s, set) == "" }
+
+// filePath says whether a value is the name of a file: it begins as one, with a word in small letters.
+func filePath(v string) bool {
+	first, rest, more := strings.Cut(strings.TrimLeft(v, "."), "/")
+	if !more || strings.Trim(first, "~") != "" {
+		return false
+	}
+	first, _, more = strings.Cut(rest, "/")
+	return more && len(first) > 1 && allIn(first, "abcdefghijklmnopqrstuvwxyz")
+}
 
 // uuid says whether a value is one: an identifier.
 func uuid(v string) bool {
