@@ -35,10 +35,10 @@ func newCallFinder() *callFinder {
 	return &callFinder{
 		method:   regexp.MustCompile(`(?:\.|->|::)\s*(chat|fim|embeddings)\s*\(?\)?\s*(?:\?\.|\.|->|::)\s*(complete|stream|complete_?[aA]sync|stream_?[aA]sync|complete_?[sS]tream|parse|parse_async|parse_?[sS]tream|completions\s*\.\s*create|create|create_async)\s*(?:<[^()<>]{0,60}>)?\(`),
 		old:      regexp.MustCompile(`\.\s*(chat|chat_stream|chatStream|chat_async|Chat|ChatStream|completion|completion_stream|embeddings|Embeddings)\s*\(`),
-		made:     regexp.MustCompile(`\b(ChatMistralAI|ChatMistral|MistralAI|ChatMistralAi|MistralAIEmbeddings|MistralAIEmbedding|init_chat_model|initChatModel)\s*(?:<[^()<>]{0,60}>)?\(`),
+		made:     regexp.MustCompile(`\b(ChatMistralAI|ChatMistral|MistralAI|ChatMistralAi|MistralAIEmbeddings|MistralAIEmbedding|init_chat_model|initChatModel|completion|acompletion)\s*(?:<[^()<>]{0,60}>)?\(`),
 		builder:  regexp.MustCompile(`\bMistralAi(?:Streaming)?(Chat|Embedding)(?:Model|Options)\s*\.\s*builder\s*\(\s*\)`),
 		generate: regexp.MustCompile(`\b(generateText|streamText|generateObject|streamObject|embed|embedMany)\s*(?:<[^()<>]{0,60}>)?\(`),
-		sender:   regexp.MustCompile(`(?i)(?:fetch|axios|post|request|newrequestwithcontext|newrequest|ky|got|urlopen|ajax|send|postasync|postasjsonasync|uri|create|stream|retrieve|url)$`),
+		sender:   regexp.MustCompile(`(?i)(?:fetch|axios|post|request|newrequestwithcontext|newrequest|ky|got|urlopen|ajax|send|postasync|postasjsonasync|uri|create|stream|retrieve|url|curl_init|curl_setopt)$`),
 		body:     regexp.MustCompile(`["']model\\*["']\s*(?::|=>)\s*\\*["']`),
 		model:    modelPattern(),
 		token:    regexp.MustCompile(`[A-Za-z0-9_./:-]{10,80}`),
@@ -101,6 +101,9 @@ func (f *finding) call(at int, c Call) {
 func (f *finding) begin(at int) int {
 	for at > 0 && (word(f.code[at-1]) || f.code[at-1] == '.' || f.code[at-1] == '$' || f.code[at-1] == '?' && f.code[at] == '.') {
 		at--
+	}
+	for f.code[at] == '.' || f.code[at] == '?' {
+		at++
 	}
 	return at
 }
@@ -309,14 +312,16 @@ func (f *finding) libraries() {
 		}
 		open := at[1] - 1
 		end := f.match(open)
-		if end < 0 || (name == "MistralAI" || strings.HasPrefix(name, "init")) && !f.hasRequest(open, end) {
+		// Names that others have too count where a request, or a model of the provider, is given to them.
+		shared := strings.HasPrefix(name, "init") || strings.HasSuffix(name, "completion")
+		if end < 0 || (name == "MistralAI" || shared) && !f.hasRequest(open, end) {
 			continue
 		}
 		api := apiChat
 		if strings.Contains(name, "Embedding") {
 			api = apiEmbeddings
 		}
-		f.arguments(f.begin(at[0]), open, api, strings.HasPrefix(name, "init"))
+		f.arguments(f.begin(at[0]), open, api, shared)
 	}
 	f.vercel()
 	for _, at := range f.builder.FindAllSubmatchIndex(f.code, most) {

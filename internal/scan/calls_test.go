@@ -106,6 +106,29 @@ func TestCalls(t *testing.T) {
 			[]string{"1:1 chat mistral-small-latest absent set"},
 		},
 		"requests, variable": {"a.py", "requests.post('https://api.mistral.ai/v1/chat/completions', json=payload)", []string{"1:1 chat  unclear unclear"}},
+		"requests, dict": {
+			"a.py", "requests.post(f'{MISTRAL_URL}/chat/completions', json=dict(model='mistral-small-latest', max_tokens=3, messages=[]))",
+			[]string{"1:1 chat mistral-small-latest set absent"},
+		},
+		"axios, one argument": {
+			"a.ts", "await axios({ method: 'post', url: 'https://api.mistral.ai/v1/chat/completions', data: { model: 'mistral-small-latest', messages } })",
+			[]string{"1:7 chat mistral-small-latest absent absent"},
+		},
+		"base address": {
+			"a.ts", "const MISTRAL = 'https://api.mistral.ai/v1';\nawait fetch(`${MISTRAL}/chat/completions`, { body: JSON.stringify({ model: 'mistral-small-latest', temperature: 0 }) })",
+			[]string{"2:7 chat mistral-small-latest absent set"},
+		},
+		"Ruby": {
+			"a.rb", "Net::HTTP.post(URI('https://api.mistral.ai/v1/chat/completions'), { model: 'mistral-small-latest', max_tokens: 5 }.to_json)",
+			[]string{"1:6 chat mistral-small-latest set absent"},
+		},
+		"PHP": {
+			"a.php", "<?php $r = $http->post('https://api.mistral.ai/v1/chat/completions', ['json' => ['model' => 'mistral-small-latest', 'temperature' => 0.1]]);",
+			[]string{"1:19 chat mistral-small-latest absent set"},
+		},
+		"Java, by hand":        {"A.java", `HttpRequest.newBuilder().uri(URI.create("https://api.mistral.ai/v1/chat/completions")).POST(body)`, []string{"1:26 chat  unclear unclear"}},
+		"LiteLLM":              {"a.py", `r = completion(model="mistral/mistral-large-latest", messages=m, max_tokens=10)`, []string{"1:5 chat mistral-large-latest set absent"}},
+		"LiteLLM, for another": {"a.py", "# or mistral\nr = completion(model=\"gpt-4o\", messages=m)", nil},
 		"Go, literal": {
 			"a.go", "http.Post(\"https://api.mistral.ai/v1/chat/completions\", \"application/json\", strings.NewReader(`{\"model\":\"mistral-small-latest\",\"max_tokens\":5,\"messages\":[]}`))",
 			[]string{"1:1 chat mistral-small-latest set absent"},

@@ -205,15 +205,14 @@ func (f *finding) curl() {
 		return
 	}
 	text := f.src.text
-	for from := 0; from < len(text); {
-		at := bytes.Index(text[from:], []byte("/v1/"))
-		if at < 0 {
-			return
-		}
-		at += from
-		from = at + 4
-		if api := apiOf(text[at:min(len(text), at+24)]); api != "" {
-			from = max(from, f.command(at, api))
+	for _, p := range paths() {
+		for from := 0; from < len(text); {
+			at := bytes.Index(text[from:], []byte(p.end))
+			if at < 0 {
+				break
+			}
+			at += from
+			from = max(at+len(p.end), f.command(at, p.api))
 		}
 	}
 }

@@ -5,11 +5,16 @@ import (
 	"strings"
 )
 
+// paths are how the addresses end that are asked, with the API of each.
+func paths() [3]struct{ end, api string } {
+	return [...]struct{ end, api string }{{"/chat/completions", apiChat}, {"/v1/embeddings", apiEmbeddings}, {"/fim/completions", apiFIM}}
+}
+
 // apiOf is the API that an address in a text is of, or "".
 func apiOf(text []byte) string {
-	for api, path := range map[string]string{apiChat: "/v1/chat/completions", apiEmbeddings: "/v1/embeddings", apiFIM: "/v1/fim/completions"} {
-		if bytes.Contains(text, []byte(path)) {
-			return api
+	for _, p := range paths() {
+		if bytes.Contains(text, []byte(p.end)) {
+			return p.api
 		}
 	}
 	return ""
@@ -37,7 +42,7 @@ func (f *finding) http() {
 
 // address reports the requests to an address: where it stands, or where the constant that holds it is used.
 func (f *finding) address(v span, api string, named bool) {
-	if open := f.callAround(v.from - 1); open >= 0 {
+	if open := f.sendingAround(v.from - 1); open >= 0 {
 		f.sent(open, api, named)
 		return
 	}
@@ -47,7 +52,7 @@ func (f *finding) address(v span, api string, named bool) {
 	}
 	found := false
 	for _, at := range f.uses(name, v) {
-		if open := f.callAround(at); open >= 0 && f.sent(open, api, true) {
+		if open := f.sendingAround(at); open >= 0 && f.sent(open, api, true) {
 			found = true
 		}
 	}
@@ -72,6 +77,20 @@ func (f *finding) uses(name string, given span) []int {
 		}
 	}
 	return all
+}
+
+// sendingAround is the bracket of the call around an offset that is not only the making of an address, or that where there
+// is no other; -1 is none.
+func (f *finding) sendingAround(at int) int {
+	open := f.callAround(at)
+	for inner := open; inner >= 0; inner = f.callAround(inner) {
+		open = inner
+		name := lastName(bytes.TrimRight(f.code[max(0, inner-60):inner], " \t\r\n"))
+		if name != "URI" && name != "URL" && name != "Uri" && name != "create" && name != "parse" {
+			break
+		}
+	}
+	return open
 }
 
 // callAround is the bracket of the call that an offset is an argument of, or -1. Objects and lists lie between; blocks end it.
@@ -160,7 +179,10 @@ func (f *finding) handler(open, end int) bool {
 // objectWithModel is the first object between two brackets that has a key "model" of its own.
 func (f *finding) objectWithModel(open, end int) (arguments, bool) {
 	for i := open + 1; i < min(end, open+20_000); i++ {
-		if f.code[i] != '{' && (f.code[i] != '[' || f.src.lang != php) {
+		switch c := f.code[i]; {
+		case c == '{', c == '[' && f.src.lang == php:
+		case c == '(' && f.src.lang == python && bytes.HasSuffix(f.code[max(0, i-4):i], []byte("dict")):
+		default:
 			continue
 		}
 		last := f.match(i)
