@@ -263,10 +263,15 @@ type pair struct {
 	depth       int
 }
 
-// bracket finds the pairs. A bracket that closes another sort closes it all the same: the text need not compile.
+// bracket finds the pairs, of half a million brackets at most: a file with more is data, or made to take memory. A bracket
+// that closes another sort closes it all the same: the text need not compile.
 func (m *masked) bracket() {
+	const brackets = 500_000
 	open := -1 // the innermost that is open, in pairs
 	for i, c := range m.code {
+		if len(m.pairs) == brackets {
+			return
+		}
 		switch c {
 		case '(', '[', '{':
 			depth := 0
