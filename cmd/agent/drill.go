@@ -24,7 +24,6 @@ type drillFlags struct {
 	verbose             bool
 	speed               float64
 	parallel            int
-	here                bool // in the running agent
 	place               inPlace
 }
 
@@ -56,11 +55,7 @@ is only told.`,
 	cmd.Flags().Float64Var(&f.speed, "speed", drill.DefaultSpeed, "how many times faster than a clock the agent's times run, 1 to 120; a busy machine wants less")
 	cmd.Flags().IntVar(&f.parallel, "parallel", drill.DefaultParallel, "scenarios at the same time, 1 to 32")
 	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "the agents' logs on standard error")
-	cmd.Flags().BoolVar(&f.here, "in-place", false, "drill the running agent, with its real routes")
-	cmd.Flags().StringVar(&f.place.provider, "provider", "", "with --in-place: the provider whose checks are shown the fault; may be left out where there is one")
-	cmd.Flags().StringVar(&f.place.length, "for", "", "with --in-place: how long one scenario takes at most, as 5m (default 10m, which is the most)")
-	cmd.Flags().StringVar(&f.place.every, "every", "", "with --in-place: between two runs of a check (default 1s)")
-	cmd.Flags().BoolVar(&f.place.force, "force", false, "with --in-place: also while an incident is open")
+	f.place.flags(cmd)
 	outputFlag(cmd, &f.output)
 	cmd.ValidArgsFunction = func(_ *cobra.Command, given []string, _ string) ([]string, cobra.ShellCompDirective) {
 		return f.left(given), cobra.ShellCompDirectiveNoFileComp
@@ -133,7 +128,7 @@ func (f *drillFlags) check(names []string) error {
 		return fmt.Errorf("--speed is %v, want 1 to 120", f.speed)
 	case f.parallel < 1 || f.parallel > 32:
 		return fmt.Errorf("--parallel is %d, want 1 to 32", f.parallel)
-	case !f.here && (f.place.provider != "" || f.place.length != "" || f.place.every != "" || f.place.force):
+	case !f.place.wanted && f.place.given():
 		return errors.New("--provider, --for, --every and --force are of --in-place")
 	}
 	return nil
@@ -163,7 +158,7 @@ func runDrill(ctx context.Context, p process, f drillFlags, names []string) erro
 		_, _, show.colour = terminal(p, p.stdout)
 	}
 	played := f.beside
-	if f.here {
+	if f.place.wanted {
 		played = f.inside
 	}
 	report, err := played(ctx, p, chosen, func(o drill.Outcome) {

@@ -8,18 +8,21 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/windsock-monitor/windsock/internal/agent"
 	"github.com/windsock-monitor/windsock/internal/drill"
 )
 
 const (
 	inPlaceLook  = 250 * time.Millisecond // between two looks at the drill
-	inPlaceLease = "15s"                  // after which the agent takes us for dead
+	inPlaceLease = "10s"                  // after which the agent takes us for dead
 	inPlaceStop  = 15 * time.Second       // for the agent to end what was interrupted
 )
 
 // inPlace is how scenarios are drilled in the running agent.
 type inPlace struct {
+	wanted   bool
 	config   string
 	provider string
 	length   string // of one scenario; "" is the agent's own bound
@@ -29,34 +32,39 @@ type inPlace struct {
 	each     func(drill.Outcome) // is told of each outcome; nil: nobody
 }
 
+func (f *inPlace) flags(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.wanted, "in-place", false, "drill in the running agent: its real routes are told, marked DRILL")
+	cmd.Flags().StringVar(&f.length, "for", "", "with --in-place, the most that one scenario may take, at most 10m (default 10m)")
+	cmd.Flags().StringVar(&f.every, "every", "", "with --in-place, between two runs of a check (default 1s)")
+	cmd.Flags().StringVar(&f.provider, "provider", "", "with --in-place, which provider fails; may be left out where there is one")
+	cmd.Flags().BoolVar(&f.force, "force", false, "with --in-place, also while an incident is open")
+	cmd.MarkFlagsMutuallyExclusive("in-place", "speed")
+	cmd.MarkFlagsMutuallyExclusive("in-place", "parallel")
+	cmd.MarkFlagsMutuallyExclusive("in-place", "verbose")
+}
+
+// given reports whether something was said that is for a drill in place alone.
+func (f *inPlace) given() bool { return f.length != "" || f.every != "" || f.provider != "" || f.force }
+
 // run drills the scenarios one after another. Where ctx ends, the drill that goes on is stopped, and the report has what was
 // shown until then. The error has its exit code.
 func (f inPlace) run(ctx context.Context, p process, scenarios []drill.Scenario) (*drill.Report, error) {
 	began := time.Now()
 	report := &drill.Report{At: began.UTC(), InPlace: true}
-	asks := make([]agent.DrillRequest, len(scenarios))
-	for i := range scenarios {
-		var err error
-		if asks[i], err = scenarios[i].InPlace(); err == nil {
-			continue
-		}
-		if !f.all {
-			return nil, exit(exitUsage, err)
-		}
-		report.LeftOut = append(report.LeftOut, err.Error())
-	}
-	if len(report.LeftOut) == len(scenarios) {
-		return nil, exit(exitUndecided, errors.New(strings.Join(report.LeftOut, "\n")))
+	able, err := f.able(report, scenarios)
+	if err != nil {
+		return nil, err
 	}
 	client, err := clientOf(ctx, p, f.config)
 	if err != nil {
 		return nil, err
 	}
-	for i := range scenarios {
-		if len(asks[i].Faults) < len(scenarios[i].Faults) {
+	for _, sc := range able {
+		outcome, state, err := f.one(ctx, client, sc)
+		if refused, ok := errors.AsType[*agent.RefusedError](err); ok && f.all && refused.Status == http.StatusBadRequest {
+			report.LeftOut = append(report.LeftOut, sc.Name+" is left out: "+refused.Text)
 			continue
 		}
-		outcome, state, err := f.one(ctx, client, &scenarios[i], asks[i])
 		if err != nil {
 			return report, err
 		}
@@ -69,6 +77,26 @@ func (f inPlace) run(ctx context.Context, p process, scenarios []drill.Scenario)
 	report.Took = time.Since(began).Seconds()
 	report.Count()
 	return report, nil
+}
+
+// able are the scenarios that can be drilled in place. One that cannot is refused where it was named, else left out.
+func (f inPlace) able(report *drill.Report, scenarios []drill.Scenario) ([]*drill.Scenario, error) {
+	var able []*drill.Scenario
+	for i := range scenarios {
+		_, err := scenarios[i].InPlace()
+		switch {
+		case err == nil:
+			able = append(able, &scenarios[i])
+		case f.all:
+			report.LeftOut = append(report.LeftOut, err.Error())
+		default:
+			return nil, exit(exitUsage, err)
+		}
+	}
+	if len(able) == 0 {
+		return nil, exit(exitUndecided, errors.New(strings.Join(report.LeftOut, "\n")))
+	}
+	return able, nil
 }
 
 func addMissing(all, more []string) []string {
@@ -85,10 +113,14 @@ func addMissing(all, more []string) []string {
 }
 
 // one drills one scenario.
-func (f inPlace) one(ctx context.Context, client *agent.Client, sc *drill.Scenario, ask agent.DrillRequest) (drill.Outcome, agent.DrillState, error) {
+func (f inPlace) one(ctx context.Context, client *agent.Client, sc *drill.Scenario) (drill.Outcome, agent.DrillState, error) {
 	var state agent.DrillState
+	ask, err := sc.InPlace()
+	if err != nil {
+		return drill.Outcome{}, state, exit(exitUsage, err)
+	}
 	ask.Provider, ask.For, ask.Every, ask.Lease, ask.Force = f.provider, f.length, f.every, inPlaceLease, f.force
-	err := client.Call(ctx, http.MethodPost, "/v1/drills", ask, &state)
+	err = client.Call(ctx, http.MethodPost, "/v1/drills", ask, &state)
 	if refused, ok := errors.AsType[*agent.RefusedError](err); ok && refused.Status == http.StatusUnprocessableEntity {
 		return sc.NotSeen(), state, nil
 	}
@@ -120,7 +152,7 @@ func interrupted(ctx context.Context, client *agent.Client, name string) error {
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), inPlaceStop)
 	defer cancel()
 	if err := client.Call(bounded, http.MethodDelete, "/v1/drills", nil, nil); err != nil {
-		return exit(exitCannot, fmt.Errorf("interrupted; the agent ends the drill %s by itself within %s (%w)", name, inPlaceLease, err))
+		return exit(exitUndecided, fmt.Errorf("interrupted; the agent ends the drill %s by itself within %s (%w)", name, inPlaceLease, err))
 	}
-	return exit(exitCannot, fmt.Errorf("interrupted: the drill %s was stopped, and what it opened is resolved", name))
+	return exit(exitUndecided, fmt.Errorf("interrupted: the drill %s was stopped, and what it opened is resolved", name))
 }

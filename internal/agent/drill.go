@@ -103,6 +103,7 @@ type DrillAlert struct {
 	RaisedAt   time.Time         `json:"raised_at"` // when it became as severe as that
 	ResolvedAt time.Time         `json:"resolved_at,omitzero"`
 	ByDrill    bool              `json:"by_drill,omitempty"` // it ended with the drill, not by itself
+	Lasting    bool              `json:"lasting,omitempty"`  // its rule looks further back than the drill lasts, so that only that can end it
 	Muted      string            `json:"muted,omitempty"`
 	Incident   string            `json:"incident,omitempty"`
 	Routes     []DrillRoute      `json:"routes,omitempty"`
@@ -288,7 +289,7 @@ func (d *drill) told(a checks.Alert) {
 	}
 	if at < 0 {
 		d.now.Alerts = append(d.now.Alerts, DrillAlert{
-			Rule: a.Rule, Severity: a.Severity, FiredAt: a.At, RaisedAt: a.At, Routes: d.routes(&a), fingerprint: a.Fingerprint,
+			Rule: a.Rule, Severity: a.Severity, FiredAt: a.At, RaisedAt: a.At, Routes: d.routes(&a), Lasting: d.plan.lasts(a.Rule), fingerprint: a.Fingerprint,
 		})
 		at = len(d.now.Alerts) - 1
 	}

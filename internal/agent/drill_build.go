@@ -36,12 +36,41 @@ type drillPlan struct {
 	until                  time.Time
 	every, lease           time.Duration
 	force                  bool
-	application            bool // the fault is of applications
-	api                    bool // and of the provider
+	application            bool            // the fault is of applications
+	api                    bool            // and of the provider
+	lasting                map[string]bool // rules whose alerts do not end with the fault
 }
 
+// lasts reports whether the alert of a rule does not end with the fault.
 func (p *drillPlan) lasts(rule string) bool {
-	return slices.ContainsFunc(p.expect, func(e DrillExpectation) bool { return e.Rule == rule && e.Lasting })
+	return p.lasting[rule] || slices.ContainsFunc(p.expect, func(e DrillExpectation) bool { return e.Rule == rule && e.Lasting })
+}
+
+// against looks whether the rules leave a drill time enough: one that waits for longer than the fault may last needs a
+// drill whose time is compressed, and one that looks further back than that lasts until the drill ends.
+func (p *drillPlan) against(rules []alerts.Rule) error {
+	length := time.Until(p.until)
+	fault := time.Duration(float64(length) * drillShare)
+	p.lasting = map[string]bool{}
+	for i := range rules {
+		r := &rules[i]
+		p.lasting[r.Name] = max(r.KeepFiringFor, lookback(&r.When)) > length-fault
+		if r.For >= fault && slices.ContainsFunc(p.expect, func(e DrillExpectation) bool { return e.Rule == r.Name }) {
+			return askedWrongly("the rule %s waits for %s, and the fault lasts at most %s in a drill in place: without --in-place time is compressed", r.Name, r.For, fault.Round(time.Second))
+		}
+	}
+	return nil
+}
+
+// lookback is the longest time that a condition looks back.
+func lookback(c *alerts.Condition) time.Duration {
+	longest := c.Window.Time
+	for _, all := range [][]alerts.Condition{c.All, c.Any} {
+		for i := range all {
+			longest = max(longest, lookback(&all[i]))
+		}
+	}
+	return longest
 }
 
 // planDrill reads a request. Its error is an *askedError.
@@ -165,6 +194,9 @@ func (a *Agent) newDrill(ctx context.Context, plan *drillPlan) (_ *drill, err er
 	a.mu.Unlock()
 	cfg, err := a.drillConfig(live, plan)
 	if err != nil {
+		return nil, err
+	}
+	if err := plan.against(cfg.Alerts.Rules); err != nil {
 		return nil, err
 	}
 	d := &drill{

@@ -125,7 +125,7 @@ func (e *Expectation) judgeInPlace(state *agent.DrillState) (told Told, missing 
 	missing = append(missing, told.routes(e, a)...)
 	if took, ok := state.ToResolve(a); ok {
 		told.ToResolve = new(took.Seconds())
-	} else if !e.Lasting {
+	} else if !a.Lasting {
 		missing = append(missing, e.Rule+" did not end when the fault did")
 	}
 	return told, missing
