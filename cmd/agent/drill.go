@@ -153,7 +153,8 @@ func runDrill(ctx context.Context, p process, f drillFlags, names []string) erro
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP) // a terminal that goes away
 	defer stop()
-	show := drillView{out: p.stdout}
+	signal.Ignore(syscall.SIGPIPE) // that our reader has gone is seen where it is written to
+	show := drillView{out: untilGone{p.stdout, stop}}
 	if !asJSON {
 		_, _, show.colour = terminal(p, p.stdout)
 	}
@@ -170,7 +171,7 @@ func runDrill(ctx context.Context, p process, f drillFlags, names []string) erro
 	case err != nil:
 		return err
 	case asJSON:
-		if err := json.NewEncoder(p.stdout).Encode(report); err != nil {
+		if err := json.NewEncoder(show.out).Encode(report); err != nil {
 			return exit(exitCannot, fmt.Errorf("writing the report: %w", err))
 		}
 	default:
