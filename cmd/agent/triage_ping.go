@@ -22,6 +22,7 @@ import (
 
 const (
 	askAgain  = 250 * time.Millisecond // of an agent whose check runs at this moment
+	toClose   = time.Second
 	forTheEnd = 300 * time.Millisecond // that a run of our own leaves for what comes after it
 )
 
@@ -34,11 +35,11 @@ type paidRoad struct {
 	log     *slog.Logger
 
 	open sync.Once
-	own  *agent.Agent
-	err  error
 
-	mu    sync.Mutex // guards what follows
-	going int        // runs of our own
+	mu    sync.Mutex   // guards what follows
+	own   *agent.Agent // that makes them, once it is built
+	err   error        // why it could not be built
+	going int          // runs of our own
 }
 
 func (r *paidRoad) ping(ctx context.Context) triage.Step {
@@ -147,24 +148,38 @@ func (r *paidRoad) ask(ctx context.Context, client *agent.Client, health *status
 
 // alone makes the run here.
 func (r *paidRoad) alone(ctx context.Context, name string) (*checks.Report, error) {
-	r.open.Do(func() { r.own, r.err = r.build(ctx) })
-	if r.err != nil {
-		return nil, r.err
+	r.open.Do(func() {
+		built, err := r.build(ctx)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.own, r.err = built, err
+	})
+	own, err := r.begin()
+	if err != nil {
+		return nil, err
 	}
-	r.count(1)
-	defer r.count(-1)
+	defer r.end()
 	var made *checks.Report
-	err := r.own.Once(ctx, []string{name}, func(report *checks.Report) { made = report })
+	err = own.Once(ctx, []string{name}, func(report *checks.Report) { made = report })
 	if err == nil && made == nil {
 		err = errors.New("the run has no report")
 	}
 	return made, err
 }
 
-func (r *paidRoad) count(n int) {
+func (r *paidRoad) begin() (*agent.Agent, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.going += n
+	if r.err == nil {
+		r.going++
+	}
+	return r.own, r.err
+}
+
+func (r *paidRoad) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.going--
 }
 
 // build makes an agent that is not run, with the checks that are paid for and nothing else: their runs end in time.
@@ -196,14 +211,22 @@ func (r *paidRoad) build(ctx context.Context) (*agent.Agent, error) {
 	})
 }
 
-// close ends the agent of our own. While a run goes on the process ends with it: what it may cost is in the ledger.
+// close ends the agent of our own, and waits for that no longer than a moment. While a run goes on, or the agent is still
+// being built, the process ends with it: what a run may cost is in the ledger.
 func (r *paidRoad) close() {
 	r.mu.Lock()
-	going := r.going
+	own, going := r.own, r.going
 	r.mu.Unlock()
-	built := false
-	r.open.Do(func() { built = true }) // nobody opens it any more
-	if !built && r.own != nil && going == 0 {
-		_ = r.own.Close()
+	if own == nil || going > 0 {
+		return
+	}
+	closed := make(chan struct{})
+	go func() {
+		_ = own.Close()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(toClose):
 	}
 }

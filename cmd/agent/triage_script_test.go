@@ -170,6 +170,7 @@ func constant(ts *testscript.TestScript, said string) string {
 		{`\d{4}-\d\d-\d\dT[0-9:.]+Z`, "TIMESTAMP"},
 		{`\b\d+(\.\d+)?(ns|µs|ms|s)\b`, "TIME"},
 		{`request id [0-9a-zA-Z-]+`, "request id ID"},
+		{`incident [0-9A-Z]{26}`, "incident ID"},
 		{`\d{4}-\d\d-\d\d`, "DATE"},
 		{`tokens \d+ in, \d+ out; \$[0-9.]+`, "tokens N in, N out; COST"},
 		{`127\.0\.0\.1:\d{5}(->|-\\u003e)`, "127.0.0.1:PORT->"},

@@ -21,6 +21,7 @@ import (
 const (
 	littleLeft = 0.10 // of a rate limit
 	muchSpent  = 0.80 // of a budget
+	lately     = 24 * time.Hour
 )
 
 // ErrSilent is an agent that is there, and does not answer.
@@ -156,10 +157,31 @@ func (r *Running) alerts(ctx context.Context, client *agent.Client) triage.Step 
 	if len(firing) > 0 {
 		step.Verdict, step.Detail = triage.Wrong, fmt.Sprintf("%d open: %s", len(firing), strings.Join(named, ", "))
 	}
+	step.Notes = append(step.Notes, recent(ctx, client, time.Now())...)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.firing = firing
 	return step
+}
+
+// recent are the incidents that are open or were closed lately.
+func recent(ctx context.Context, client *agent.Client, now time.Time) []string {
+	var got agent.IncidentsAnswer
+	if err := client.Call(ctx, http.MethodGet, "/v1/incidents", nil, &got); err != nil {
+		return []string{"incidents: " + err.Error()}
+	}
+	var notes []string
+	for i := range got.Incidents {
+		in := &got.Incidents[i]
+		state := fmt.Sprintf("open for %s", now.Sub(in.OpenedAt).Round(time.Second))
+		if !in.Open() {
+			state = fmt.Sprintf("closed %s ago", now.Sub(in.ClosedAt).Round(time.Second))
+		}
+		if len(notes) < mostNotes && (in.Open() || now.Sub(in.ClosedAt) < lately) {
+			notes = append(notes, fmt.Sprintf("incident %s, %s, %s: %s", in.ID, in.Severity, state, in.Title))
+		}
+	}
+	return notes
 }
 
 func breakerOf(health *status.Health, provider string) triage.Step {
