@@ -50,7 +50,7 @@ func preflightMore(item *preflight.Item) []string {
 
 func printPreflight(w io.Writer, r *preflight.Report) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "preflight for %s\n", r.Environment)
+	fmt.Fprintf(&b, "preflight for %s, of %s, by %s\n", r.Environment, cmp.Or(r.Target, "no folder"), cmp.Or(r.Config, "no configuration"))
 	section := ""
 	const indent = "                               "
 	for i := range r.Items {

@@ -138,12 +138,15 @@ func (r *run) errorPages(ctx context.Context, params app.Params) finding {
 		body   []byte
 	}{
 		{"a path that is none", http.MethodGet, base.Scheme + "://" + base.Host + noSuchPath, nil},
-		{"the health route by DELETE", http.MethodDelete, params.URL, nil},
 		{"the health route with what is no JSON", http.MethodPost, params.URL, []byte(`{"windsock":`)},
 	}
 	if params.Chat != nil {
 		asked = append(asked, asked[0])
-		asked[3].what, asked[3].url = "the chat route by GET", params.Chat.URL
+		asked[2].what, asked[2].url = "the chat route by GET", params.Chat.URL
+		if params.Chat.MaxCostUSD == 0 { // whatever it makes of it
+			asked = append(asked, asked[1])
+			asked[3].what, asked[3].url = "the chat route with what is no JSON", params.Chat.URL
+		}
 	}
 	var bad, evidence, silent []string
 	for _, q := range asked {
