@@ -15,6 +15,7 @@ import (
 // reader looks at one file after another. It keeps a buffer: two goroutines need two.
 type reader struct {
 	buffer []byte
+	loaded int // bytes of the buffer that load has filled
 	keys   *keys
 	calls  *callFinder
 }
@@ -46,6 +47,7 @@ func (r *reader) load(f *os.File, most int64) (text []byte, more bool, err error
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, false, err
 	}
+	r.loaded = n
 	if more = int64(n) > most; more {
 		n = int(most)
 	}
@@ -113,6 +115,7 @@ type source struct {
 	text []byte
 
 	at, from, line int   // where place was asked last, the beginning of that line, and how many are before it
+	begin          Place // the line and the column, from 0, at which the text begins in its file
 	names          *bool // what ours has found
 }
 
@@ -136,7 +139,11 @@ func (s *source) place(offset int) Place {
 		s.from = s.at + end + 1
 	}
 	s.at = offset
-	return Place{Line: s.line + 1, Column: offset - s.from + 1}
+	p := Place{Line: s.begin.Line + s.line + 1, Column: offset - s.from + 1}
+	if s.line == 0 {
+		p.Column += s.begin.Column
+	}
+	return p
 }
 
 // language is what is a comment, what is a string, and whether words outside strings are values.

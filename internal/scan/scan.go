@@ -26,7 +26,7 @@ const (
 // Options bound a look. The zero value is the defaults.
 type Options struct {
 	Files     int           // files that are looked at, at most; what is skipped does not count
-	FileBytes int64         // bytes of each file, from its beginning
+	FileBytes int64         // bytes of each file, from its beginning; what is no program goes on to LargeBytes
 	Time      time.Duration // for all
 	Findings  int           // of each sort: credentials, calls, mentions
 	// Skip are patterns as path.Match knows them, against the name of each file and directory and against its path from

@@ -194,13 +194,13 @@ func (w *walk) read(ctx context.Context) {
 	r := newReader()
 	for j := range w.jobs {
 		if ctx.Err() == nil {
-			w.file(r, j)
+			w.file(ctx, r, j)
 		}
 		_ = j.file.Close()
 	}
 }
 
-func (w *walk) file(r *reader, j job) {
+func (w *walk) file(ctx context.Context, r *reader, j job) {
 	text, more, err := r.load(j.file, w.o.FileBytes)
 	if err != nil {
 		w.unreadable(j.name, err)
@@ -212,10 +212,19 @@ func (w *walk) file(r *reader, j job) {
 	}
 	s := r.look(j.name, text)
 	s.order = j.order
+	read := int64(len(text))
+	if more {
+		var rest int64
+		var all bool
+		if rest, all, err = r.rest(ctx, j.file, j.name, &s); err != nil {
+			w.unreadable(j.name, err)
+		}
+		read, more = read+rest, !all
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.r.Files++
-	w.r.Bytes += int64(len(text))
+	w.r.Bytes += read
 	if more {
 		w.large++
 	}
@@ -324,7 +333,7 @@ func (w *walk) result() Result {
 	r.Secrets, r.Allowed, r.Calls, r.Models = all.secrets, all.allowed, all.calls, all.models
 	slices.SortFunc(r.Unreadable, func(a, b Unreadable) int { return strings.Compare(a.File, b.File) })
 	if w.large > 0 {
-		w.cut(fmt.Sprintf("%d files were read to their first %d bytes only", w.large, w.o.FileBytes))
+		w.cut(fmt.Sprintf("of %d files only the beginning was read", w.large))
 	}
 	r.Truncated = strings.Join(w.cuts, "; ")
 	return r

@@ -138,7 +138,6 @@ func TestBounds(t *testing.T) {
 		"files":       {scan.Options{Files: 10}, "there are more than 10 files", 10},
 		"exactly all": {scan.Options{Files: 30}, "", 30},
 		"findings":    {scan.Options{Findings: 3}, "of each sort of findings the first 3 are kept", 3},
-		"bytes":       {scan.Options{FileBytes: 20}, "30 files were read to their first 20 bytes only", 0},
 		"time":        {scan.Options{Time: 1}, "the look took more than 1ns", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -211,5 +210,31 @@ func TestFindingsDoNotShowTheKey(t *testing.T) {
 		if said := fmt.Sprintf("%+v %+v", r.Secrets, r.Allowed); strings.Contains(said, key[:6]) || strings.Contains(said, "32") || len(r.Secrets)+len(r.Allowed) == 0 {
 			t.Errorf("got %s for %s", said, text)
 		}
+	}
+}
+
+// A program is looked at up to the bound, and said to be. What is none is looked at in pieces, lines and columns counted on.
+func TestLargeFiles(t *testing.T) {
+	t.Parallel()
+	padding := strings.Repeat("some=thing that is no key\n", 1000)
+	dir := tree(t, map[string]string{
+		"a.env":  padding + planted() + padding + planted(),
+		"b.json": strings.Repeat(" ", 200_000) + `{"apiKey":"` + lot(32, base62) + `"}` + strings.Repeat(" ", 200_000),
+	})
+	o := scan.Options{FileBytes: 5000}
+	r, err := scan.Dir(t.Context(), dir, o)
+	if err != nil || r.Truncated != "" || r.Bytes != int64(2*len(padding)+2*len(planted())+400_000+45) {
+		t.Errorf("got %v, %q, %d bytes, want all", err, r.Truncated, r.Bytes)
+	}
+	var got []string
+	for _, s := range r.Secrets {
+		got = append(got, s.String())
+	}
+	if want := []string{"a.env:1001:17", "a.env:2002:17", "b.json:1:200012"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	dir = tree(t, map[string]string{"a.ts": strings.Repeat("// "+planted(), 500)})
+	if r, err := scan.Dir(t.Context(), dir, o); err != nil || r.Truncated != "of 1 files only the beginning was read" || r.Bytes != 5000 {
+		t.Errorf("got %v, %q, %d bytes, want the beginning", err, r.Truncated, r.Bytes)
 	}
 }
