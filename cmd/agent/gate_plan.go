@@ -379,11 +379,10 @@ func (g *gatePlan) traffic(own *config.Config) error {
 		c.Name, c.Provider = name, ""
 		of := otherQueries{Decoder: source.With}
 		for _, q := range questions {
-			query := q.PromQL
-			if name == checkBefore && offset >= time.Second {
-				query = fmt.Sprintf("last_over_time((%s)[1m:15s] offset %ds)", query, (offset+time.Second-1)/time.Second)
+			if name == checkBefore {
+				q = traffic.Ago(q, offset)
 			}
-			of.queries = append(of.queries, prometheus.Query{Name: q.Name, Query: query, Missing: prometheus.PolicyIgnore})
+			of.queries = append(of.queries, prometheus.Query{Name: q.Name, Query: q.PromQL, Missing: prometheus.PolicyIgnore})
 		}
 		c.With = of
 		g.own.Checks = append(g.own.Checks, c)
