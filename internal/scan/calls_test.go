@@ -40,6 +40,7 @@ func TestCalls(t *testing.T) {
 			[]string{"1:1 chat mistral-small-2603 set unclear"},
 		},
 		"variable":               {"a.ts", "import '@mistralai/mistralai'\nthis.client.chat.complete(request)", []string{"2:1 chat  unclear unclear"}},
+		"nothing but a spread":   {"a.ts", "import '@mistralai/mistralai'\nclient.chat.stream({ ...request })", []string{"2:1 chat  unclear unclear"}},
 		"shorthand":              {"a.ts", `client.chat.complete({ model, messages, maxTokens, temperature })`, []string{"1:1 chat  set set"}},
 		"undefined is absent":    {"a.ts", `client.chat.complete({ model, maxTokens: undefined, temperature: null })`, []string{"1:1 chat  absent absent"}},
 		"second argument":        {"a.ts", `client.chat.complete({ model, messages }, options)`, []string{"1:1 chat  absent absent"}},
