@@ -50,7 +50,7 @@ func (f *inPlace) given() bool { return f.length != "" || f.every != "" || f.pro
 // shown until then. The error has its exit code.
 func (f inPlace) run(ctx context.Context, p process, scenarios []drill.Scenario) (*drill.Report, error) {
 	began := time.Now()
-	report := &drill.Report{At: began.UTC(), InPlace: true}
+	report := &drill.Report{At: began.UTC(), Config: f.config, InPlace: true}
 	able, err := f.able(report, scenarios)
 	if err != nil {
 		return nil, err

@@ -39,7 +39,7 @@ type Options struct {
 	// Alerts are the alerts that are open now, for exporters that are Refreshers; false where nobody knows (yet). Without it
 	// nothing is refreshed. It is called after what was exported was judged, and must not block.
 	Alerts func() (open []checks.Alert, known bool)
-	// Took is told of each alert once the exporter is done with it: ok is false where it was rejected or expired. It is called
+	// Took is told of each alert once the exporter is done with it: ok is false where it was rejected. It is called
 	// while the exporter is not, and must not wait; nil: nobody wants to know.
 	Took      func(alert *checks.Alert, ok bool)
 	WayOut    func(err error) string // what an operator does about an error, in one line, "" where that is not known; nil knows nothing
