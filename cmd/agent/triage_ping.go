@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -182,17 +183,14 @@ func (r *paidRoad) end() {
 	r.going--
 }
 
-// build makes an agent that is not run, with the checks that are paid for and nothing else: their runs end in time.
+// build makes an agent that is not run, without plugins and exporters. Its runs end in time.
 func (r *paidRoad) build(ctx context.Context) (*agent.Agent, error) {
 	cfg := *r.setting.cfg
-	cfg.Listen, cfg.Exporters, cfg.Plugins, cfg.Checks = "", nil, nil, []config.Check{r.setting.ping}
-	if r.setting.app.Paid {
-		for i := range r.setting.cfg.Checks {
-			if c := &r.setting.cfg.Checks[i]; c.Name == r.setting.app.Check {
-				cfg.Checks = append(cfg.Checks, *c)
-			}
-		}
-	}
+	cfg.Listen, cfg.Exporters, cfg.Plugins = "", nil, nil
+	cfg.Checks = slices.DeleteFunc(slices.Clone(cfg.Checks), func(c config.Check) bool {
+		return c.Foreign.Plugin != "" || c.Name == r.setting.ping.Name
+	})
+	cfg.Checks = append(cfg.Checks, r.setting.ping)
 	end, bounded := ctx.Deadline()
 	for i := range cfg.Checks {
 		if left := time.Until(end) - forTheEnd; bounded && left > 0 {
