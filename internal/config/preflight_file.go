@@ -233,8 +233,16 @@ func (b *builder) argv(path string, argv []string) {
 // variablesOf refuses what is no variable for a program.
 func (b *builder) variablesOf(path string, given []string) {
 	for i, text := range given {
-		if name, _, _ := strings.Cut(text, "="); !isVariable(name) {
-			b.add(b.at(path+"."+strconv.Itoa(i)), "", "found %s, want NAME or NAME=value", quote(maskLine(text)))
+		name, _, fixed := strings.Cut(text, "=")
+		at := b.at(path + "." + strconv.Itoa(i))
+		switch {
+		case !isVariable(name):
+			b.add(at, "", "found %s, want NAME or NAME=value", quote(maskLine(text)))
+		case fixed:
+		case b.variables[name]:
+			b.add(at, "give NAME=value with one of no worth", "the variable %s holds a credential of this file, which the program would get", quote(name))
+		case name == "CREDENTIALS_DIRECTORY":
+			b.add(at, "", "the variable %s leads the program to the agent's credentials", quote(name))
 		}
 	}
 }
