@@ -33,8 +33,8 @@ func timeless(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &r))
 	r.At, r.Took, r.Config = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC), 1, filepath.Base(r.Config)
 	for i := range r.Scenarios {
-		r.Scenarios[i].Others = nil   // what else fires depends on the moment
-		if r.Scenarios[i].Tries > 1 { // as does how busy this machine is
+		r.Scenarios[i].Others, r.Scenarios[i].Before = nil, nil // which depend on the moment
+		if r.Scenarios[i].Tries > 1 {                           // as does how busy this machine is
 			r.Scenarios[i].Tries, r.Scenarios[i].Speed = 1, drill.DefaultSpeed
 		}
 		for j := range r.Scenarios[i].Alerts {

@@ -42,6 +42,12 @@ func (v drillView) outcome(o drill.Outcome) {
 	for i := range o.Alerts {
 		v.told(&o.Alerts[i])
 	}
+	if len(o.Others) > 0 {
+		fmt.Fprintf(v.out, "%s  %s fired, too\n", underVerdict, strings.Join(o.Others, ", "))
+	}
+	for _, text := range o.Before {
+		fmt.Fprintf(v.out, "%s! before the fault, %s\n", underVerdict, text)
+	}
 	for _, text := range o.Missing {
 		fmt.Fprintf(v.out, "%s✗ %s\n", underVerdict, text)
 	}

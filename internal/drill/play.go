@@ -25,7 +25,8 @@ type played struct {
 	alerts  []Told
 	missing []string
 	others  []string
-	slow    bool // this machine may be the reason
+	before  []string // checks that were not well
+	slow    bool     // this machine may be the reason
 }
 
 // silent reports whether something that was wanted did not fire at all.
@@ -42,7 +43,7 @@ func (st *stage) play(ctx context.Context, want *plan) (*played, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &played{missing: firing(want, st.seen.open(), sick)}
+	out := &played{missing: firing(want, st.seen.open(), sick), before: sick}
 	if len(out.missing) > 0 {
 		out.slow = true // nobody can tell
 		return out, nil

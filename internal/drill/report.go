@@ -44,6 +44,7 @@ type Outcome struct {
 	Missing  []string `json:"missing,omitempty"` // why it would not have paged, one line each
 	Add      []string `json:"add,omitempty"`     // what would make the configuration see it
 	Others   []string `json:"others,omitempty"`  // rules that fired beside those expected
+	Before   []string `json:"before,omitempty"`  // checks that were not well before the fault, and what they said
 }
 
 // Told is what became of one alert that was expected.

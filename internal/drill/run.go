@@ -133,7 +133,7 @@ func (p *player) scenario(ctx context.Context, sc *Scenario) (Outcome, error) {
 		if err != nil {
 			return out, err
 		}
-		out.Speed, out.Tries, out.Alerts, out.Others = speed, try, got.alerts, got.others
+		out.Speed, out.Tries, out.Alerts, out.Others, out.Before = speed, try, got.alerts, got.others, got.before
 		out.Missing = slices.Concat(want.missing, got.missing)
 		again := got.slow || got.silent()
 		switch {

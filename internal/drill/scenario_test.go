@@ -112,3 +112,32 @@ func TestScenarioFilesOfAFolder(t *testing.T) {
 		t.Errorf("got %v, want the file named", err)
 	}
 }
+
+// Whatever a scenario file holds, it is read or refused, and what is read can be played as it is.
+func FuzzParse(f *testing.F) {
+	for _, dir := range []string{"scenarios", "testdata/bad"} {
+		files, err := filepath.Glob(dir + "/*.yaml")
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, file := range files {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(data)
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		sc, err := drill.Parse("fuzz.yaml", data)
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), "fuzz.yaml:") {
+				t.Errorf("got %v, want the file named", err)
+			}
+			return
+		}
+		if sc.Name == "" || len(sc.Faults) == 0 || len(sc.Expect) == 0 || sc.Expect[0].Within <= 0 || sc.ResolveWithin <= 0 {
+			t.Errorf("got %+v", sc)
+		}
+	})
+}
