@@ -7,7 +7,7 @@ LDFLAGS = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date
 FUZZTIME ?= 10s
 SOAK ?= 10m
 
-.PHONY: build test race lint tidy fresh generate proto proto-check proto-release fmt demo verify test-interop test-prometheus test-datadog test-plugins test-python test-faults fuzz soak package e2e e2e-vm test-package
+.PHONY: build test race lint tidy fresh generate proto proto-check proto-release fmt demo verify test-interop test-prometheus test-datadog test-plugins test-python test-faults test-drill fuzz soak package e2e e2e-vm test-package
 
 build: ## the binary, ./windsock
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o windsock ./cmd/agent
@@ -75,6 +75,9 @@ test-faults: ## docs/faults.md, with network namespaces, small disks and other u
 	@command -v ip >/dev/null && command -v iptables >/dev/null || ! test -w / || { apt-get update -q && apt-get install -qy iproute2 iptables; }
 	$(GO) test -tags faults -count=1 -timeout 10m -parallel 10 ./internal/faults
 
+test-drill: ## every scenario on the configuration that ships, and on one with all that can fail
+	$(GO) test -tags drill -count=1 -timeout 10m -run IsGreen ./internal/drill
+
 soak: ## SOAK=10m of random faults; memory, goroutines and descriptors by slope
 	$(GO) test -tags soak -count=1 -timeout 0 -v -run Soak ./internal/faults -args -soak $(SOAK)
 
@@ -102,4 +105,4 @@ fuzz: ## every fuzz target for FUZZTIME
 		done; \
 	done
 
-verify: tidy lint proto-check race fresh test-interop test-prometheus test-datadog test-plugins test-python test-faults test-package e2e ## all that CI runs after the tests
+verify: tidy lint proto-check race fresh test-interop test-prometheus test-datadog test-plugins test-python test-faults test-drill test-package e2e ## all that CI runs after the tests
