@@ -152,7 +152,7 @@ func interrupted(ctx context.Context, client *agent.Client, name string) error {
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), inPlaceStop)
 	defer cancel()
 	if err := client.Call(bounded, http.MethodDelete, "/v1/drills", nil, nil); err != nil {
-		return exit(exitUndecided, fmt.Errorf("interrupted; the agent ends the drill %s by itself within %s (%w)", name, inPlaceLease, err))
+		return exit(exitCannot, fmt.Errorf("interrupted; the agent ends the drill %s by itself within %s (%w)", name, inPlaceLease, err))
 	}
-	return exit(exitUndecided, fmt.Errorf("interrupted: the drill %s was stopped, and what it opened is resolved", name))
+	return exit(exitCannot, fmt.Errorf("interrupted: the drill %s was stopped, and what it opened is resolved", name))
 }
