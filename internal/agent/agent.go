@@ -88,6 +88,7 @@ type Agent struct {
 	mu       sync.Mutex // guards the rest
 	gen      *generation
 	ready    bool
+	draining bool
 	socket   string // of the control socket, once it is open
 	reload   status.Config
 	last     map[string]*checks.Report // the last final report of each check
@@ -344,7 +345,7 @@ func (a *Agent) becomeReady(ctx context.Context) {
 func (a *Agent) drain(base context.Context, scheduled <-chan error) error {
 	a.o.Log.Info("stopping")
 	a.mu.Lock()
-	a.ready = false
+	a.ready, a.draining = false, true
 	grace := a.gen.cfg.Grace
 	a.mu.Unlock()
 	a.tell(Stopping, fmt.Sprintf("stopping: waiting for %d runs, at most %s", a.scheduler.Stats().Running, grace/2))

@@ -196,8 +196,8 @@ func (a *Agent) controlRoutes() *http.ServeMux {
 func (a *Agent) byHand(serve http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		a.o.Log.Info("control request", "peer", r.Context().Value(peerKey{}), "method", r.Method, "path", r.URL.Path)
-		if !a.enterByHand() {
-			http.Error(w, "the agent is stopping", http.StatusServiceUnavailable)
+		if why := a.enterByHand(); why != "" {
+			http.Error(w, why, http.StatusServiceUnavailable)
 			return
 		}
 		defer a.hand.Done()
@@ -233,15 +233,18 @@ func answer(w http.ResponseWriter, status int, body any) {
 	_ = json.NewEncoder(w).Encode(body)
 }
 
-// enterByHand takes part in the shutdown's waiting; it reports false where that has begun.
-func (a *Agent) enterByHand() bool {
+// enterByHand takes part in the shutdown's waiting; where the agent has not come so far, or stops, it says so.
+func (a *Agent) enterByHand() (why string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.ready {
-		return false
+	switch {
+	case a.draining:
+		return "the agent is stopping"
+	case !a.ready:
+		return "the agent is starting: ask again in a moment"
 	}
 	a.hand.Add(1)
-	return true
+	return ""
 }
 
 // runByHand makes one run, for the reason that is given: manual without any.

@@ -24,8 +24,8 @@ func TestTheRunningAgentServesAGate(t *testing.T) {
 		h.until("a run", func() bool {
 			var err error
 			report, err = client.RunAs(t.Context(), name, why)
-			if refused, busy := errors.AsType[*agent.RefusedError](err); busy && refused.Status == http.StatusConflict {
-				return false // by its schedule
+			if refused, ok := errors.AsType[*agent.RefusedError](err); ok && (refused.Status == http.StatusConflict || refused.Status == http.StatusServiceUnavailable) {
+				return false // it runs by its schedule, or the agent is not ready yet
 			}
 			if err != nil {
 				t.Fatal(err)
