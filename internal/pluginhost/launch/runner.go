@@ -307,7 +307,7 @@ func (r *plugged) Kill(context.Context) error {
 	if child := r.current(); child != nil {
 		select {
 		case <-child.done:
-		case <-time.After(lingering / 10):
+		case <-time.After(lingering / 2):
 		case <-r.out.done:
 			select {
 			case <-child.done:
