@@ -389,3 +389,21 @@ func TestExportThatNeverComesBackDoesNotKeepTheAgent(t *testing.T) {
 		close(release)
 	})
 }
+
+// A drill, whose other times are compressed, waits less after errors; nothing else is faster.
+func TestASpeedShortensTheWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, b := newMemory(), &backend{}
+		b.set(failing(exporters.Hold(errors.New("status 401, want 2xx"))))
+		m.add(1)
+		c := deliver(t, m, b, delivery.Options{Speed: 30})
+		pass(time.Minute)
+		if st := c.Status(); !st.Held || st.Attempts["hold"] < 3 || st.Attempts["hold"] > 31 {
+			t.Errorf("got %+v, want held, tried every two to twenty seconds", st)
+		}
+		b.set(nil)
+		pass(20 * time.Second)
+		wantIDs(t, b.ids(), 1, 1)
+		c.mustStop()
+	})
+}

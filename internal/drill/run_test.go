@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -17,7 +18,9 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/windsock-monitor/windsock/checks"
 	checkkinds "github.com/windsock-monitor/windsock/checks/all"
+	"github.com/windsock-monitor/windsock/exporters"
 	exporterkinds "github.com/windsock-monitor/windsock/exporters/all"
 	"github.com/windsock-monitor/windsock/internal/config"
 	"github.com/windsock-monitor/windsock/internal/drill"
@@ -373,5 +376,48 @@ func TestAScenarioForAnExporterThatIsNotThere(t *testing.T) {
 	_, err = drill.Run(t.Context(), drill.Options{Config: load(t, small), Registry: registry(), Scenarios: []drill.Scenario{*sc}, Dir: t.TempDir()})
 	if err == nil || err.Error() != `scenario a: the configuration has no exporter "nosuch"` {
 		t.Errorf("got %v", err)
+	}
+}
+
+// witness keeps the records that an exporter is given.
+type witness struct {
+	mu      sync.Mutex // guards records
+	records []checks.Record
+}
+
+// Export implements exporters.Exporter.
+func (w *witness) Export(_ context.Context, batch []checks.Record) (exporters.Outcome, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.records = append(w.records, batch...)
+	return exporters.Outcome{}, nil
+}
+
+func TestRunsAndAlertsSayThatTheyAreOfADrill(t *testing.T) {
+	t.Parallel()
+	seen := &witness{}
+	own := registry()
+	own.Exporters = append(own.Exporters, exporters.NewKind("witness", "Of a test.", struct{}{},
+		func(struct{}, exporters.Env) (exporters.Exporter, error) { return seen, nil }))
+	cfg := load(t, small+"exporters: [{name: witness, kind: stdout}]\n")
+	cfg.Exporters[0].Kind = "witness"
+	if _, err := drill.Run(t.Context(), drill.Options{Config: cfg, Registry: own, Scenarios: builtin(t, "key-revoked"), Dir: t.TempDir()}); err != nil {
+		t.Fatal(err)
+	}
+	runs, alerts := 0, 0
+	for _, record := range seen.records {
+		switch {
+		case record.Report != nil && record.Report.Status != checks.Skipped: // a slot that was missed was not run for any reason
+			if runs++; record.Report.Trigger != checks.TriggerDrill {
+				t.Errorf("%s: a run with the trigger %q", record.Report.Check, record.Report.Trigger)
+			}
+		case record.Alert != nil:
+			if alerts++; record.Alert.Drill() != "key-revoked" {
+				t.Errorf("%s: an alert with the labels %v", record.Alert.Rule, record.Alert.Labels)
+			}
+		}
+	}
+	if runs == 0 || alerts == 0 {
+		t.Errorf("%d runs and %d alerts, want some of both", runs, alerts)
 	}
 }
