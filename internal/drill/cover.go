@@ -42,7 +42,7 @@ func (s *setting) plan(sc *Scenario) *plan {
 	there := s.seers(sc)
 	for _, e := range sc.Expect {
 		if len(e.Seen) > 0 && !slices.ContainsFunc(e.Seen, func(who string) bool { return there[who] }) {
-			p.add = append(p.add, strings.TrimSpace(e.Rule+" needs "+orWords(e.Add, e.Seen)))
+			p.add = append(p.add, strings.TrimSpace(e.Rule+" needs "+s.needs(sc, e)))
 			continue
 		}
 		if problem := s.noSuch(e); problem != "" {
@@ -54,6 +54,10 @@ func (s *setting) plan(sc *Scenario) *plan {
 			p.missing = append(p.missing, why)
 			continue
 		}
+		if wait := rule.For + s.sooner[rule.Name]; wait >= e.Within {
+			p.missing = append(p.missing, fmt.Sprintf("the rule %s waits for %s before it fires, want within %s", rule.Name, short(wait), short(e.Within)))
+			continue
+		}
 		p.wants = append(p.wants, wanted{Expectation: e, rule: rule, severity: severityOf(e, rule), people: s.people(sc)})
 	}
 	if len(s.cfg.Exporters) == 0 && len(p.wants) > 0 {
@@ -63,11 +67,19 @@ func (s *setting) plan(sc *Scenario) *plan {
 	return p
 }
 
-func orWords(text string, seen []string) string {
-	if text != "" {
-		return text
+// needs is what would see the scenario.
+func (s *setting) needs(sc *Scenario, e Expectation) string {
+	switch {
+	case moves(sc) && s.alias() == "":
+		return "a check that calls an alias, such as mistral-small-latest: what is pinned does not move"
+	case e.Add != "":
+		return e.Add
 	}
-	return "one of " + strings.Join(seen, ", ")
+	return "one of " + strings.Join(e.Seen, ", ")
+}
+
+func moves(sc *Scenario) bool {
+	return slices.ContainsFunc(sc.Faults, func(f Fault) bool { return f.UsedModel == ModelMoved })
 }
 
 // noSuch is a route that a scenario names and the configuration does not have.
@@ -140,10 +152,9 @@ func (s *setting) seers(sc *Scenario) map[string]bool {
 	there := map[string]bool{
 		ExporterBackend: s.exporterOf(ExporterBackend) != "", ExporterNotifier: s.exporterOf(ExporterNotifier) != "",
 	}
-	moved := slices.ContainsFunc(sc.Faults, func(f Fault) bool { return f.UsedModel == ModelMoved })
 	for i := range s.cfg.Checks {
 		c := &s.cfg.Checks[i]
-		if s.sees(c.Kind, c.With, sc) && (!moved || s.alias() != "") {
+		if s.sees(c.Kind, c.With, sc) && (!moves(sc) || s.alias() != "") {
 			there[c.Kind] = true
 		}
 	}

@@ -109,9 +109,10 @@ func (a *act) judge(st *stage, t0, t1 time.Time) (Told, []string) {
 		return out, []string{a.whyNot(st, t0, &out)}
 	}
 	out.Fired, out.Severity, out.Blame = true, a.fired.Severity, a.fired.Blame
-	out.ToDetect = seconds(st.natural(a.fired.At.Sub(t0)))
+	took := st.natural(a.fired.At.Sub(t0)) + st.setting.sooner[a.want.Rule]
+	out.ToDetect = seconds(took)
 	var missing []string
-	if took := st.natural(a.fired.At.Sub(t0)); took > a.want.Within {
+	if took > a.want.Within {
 		missing = append(missing, fmt.Sprintf("%s fired after %s, want within %s", a.want.Rule, short(took.Round(time.Second)), short(a.want.Within)))
 	}
 	routes, last, wrong := a.routes(st)

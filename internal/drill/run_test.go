@@ -176,6 +176,9 @@ resolve_within: 1m
 		"the built-in rules are off": {
 			team + "alerts: {defaults: false}\n", builtin(t, "key-revoked")[0], "the configuration has no rule auth-failure",
 		},
+		"a rule waits for longer than anybody should": {
+			team + "alerts: {rules: [{name: auth-failure, for: 2h}]}\n", builtin(t, "key-revoked")[0], "the rule auth-failure waits for 2h before it fires, want within 5m",
+		},
 		"there is no exporter": {
 			"", builtin(t, "key-revoked")[0], "no route: the configuration has no exporter, so nobody hears of any alert",
 		},

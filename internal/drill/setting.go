@@ -44,14 +44,15 @@ type setting struct {
 	registry config.Registry
 	leftOut  []string
 	changed  []string
-	cut      map[string]string // what was bounded, by rule
-	used     []string          // models that its checks call
+	cut      map[string]string        // what was bounded, by rule
+	sooner   map[string]time.Duration // by how much a rule fires sooner for it
+	used     []string                 // models that its checks call
 }
 
 // settle makes a setting. cfg stays as it is; nothing of its secrets, files and addresses is used.
 func settle(cfg *config.Config, registry config.Registry) *setting {
 	own := *cfg
-	s := &setting{cfg: &own, registry: registry, cut: map[string]string{}}
+	s := &setting{cfg: &own, registry: registry, cut: map[string]string{}, sooner: map[string]time.Duration{}}
 	own.Listen, own.StateDir, own.Grace = "127.0.0.1:0", "", 2*time.Second
 	own.Programs, own.Plugins, own.PluginFaults, own.Heartbeat, own.Secrets = config.Programs{}, nil, nil, config.Heartbeat{}, nil
 	own.Network = config.NetworkConfig{AllowAddresses: cfg.Network.AllowAddresses, PlaceCAFile: func(err error) error { return err }}
@@ -257,6 +258,7 @@ func (s *setting) rules() {
 				*d = most
 			}
 		}
+		s.sooner[r.Name] = max(r.For-longestWindow, 0)
 		bound("for", &r.For, longestWindow)
 		bound("keep_firing_for", &r.KeepFiringFor, longestWindow)
 		bound("absent_after", &r.AbsentAfter.Time, longestAbsent)
