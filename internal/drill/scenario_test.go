@@ -141,3 +141,24 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestThePageHasEveryScenarioAndAnExampleThatWorks(t *testing.T) {
+	page, err := os.ReadFile("../../docs/drill.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, found := strings.Cut(string(page), "<<'EOF'\n")
+	example, _, ended := strings.Cut(example, "\nEOF\n")
+	if _, err := drill.Parse("cache-down.yaml", []byte(example)); err != nil || !found || !ended {
+		t.Errorf("the example: %v", err)
+	}
+	all, err := drill.Builtin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sc := range all {
+		if !strings.Contains(string(page), sc.Name) {
+			t.Errorf("the page has no %s", sc.Name)
+		}
+	}
+}
