@@ -17,6 +17,7 @@ type act struct {
 	transitions []checks.Alert
 	fired       *checks.Alert // the first that is as severe and blamed as is wanted
 	told        map[string]heard
+	certain     bool // something is wrong that no quicker machine would make right
 }
 
 // look takes in what has happened; it reports whether the alert fired as it is wanted.
@@ -202,6 +203,7 @@ func (a *act) routes(st *stage) (all []Route, last time.Time, missing []string) 
 		}
 	}
 	if a.want.people && !people && len(a.want.Routes) == 0 && len(missing) == 0 {
+		a.certain = true
 		missing = append(missing, fmt.Sprintf("nobody was told of %s, %s: %s", a.want.Rule, a.fired.Severity, strings.Join(silent, "; ")))
 	}
 	return all, last, missing
@@ -244,8 +246,10 @@ func (a *act) unheard(st *stage, name string) (why string, wrong bool) {
 	case st.sinks[name].people && a.fired.Muted != "":
 		return "muted: " + a.fired.Muted, true
 	case !st.sinks[name].takes(a.fired):
+		a.certain = a.certain || named
 		return fmt.Sprintf("its match does not select %s of severity %s", a.want.Rule, a.fired.Severity), named
 	case problem != "":
+		a.certain = a.certain || st.sinks[name].refusal() != ""
 		return problem, true
 	}
 	return "nothing came", true

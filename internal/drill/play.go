@@ -27,6 +27,7 @@ type played struct {
 	others  []string
 	before  []string // checks that were not well
 	slow    bool     // this machine may be the reason
+	certain bool     // it is not, whatever it does
 }
 
 // silent reports whether something that was wanted did not fire at all.
@@ -71,6 +72,7 @@ func (st *stage) play(ctx context.Context, want *plan) (*played, error) {
 		told, missing := a.judge(st, t0, t1)
 		out.alerts = append(out.alerts, told)
 		out.missing = append(out.missing, missing...)
+		out.certain = out.certain || a.certain
 	}
 	out.others = slices.DeleteFunc(st.seen.fired(t0), want.wanted)
 	out.slow = lag.worst() > st.compressed(late) || slowBefore(st.seen, began, t0)
