@@ -57,7 +57,15 @@ func (d *dossier) internals() []string {
 	if d.seen != nil {
 		words = append(words, codeWord(string(d.seen.Cause)))
 	}
-	return incident.Words(append(words, "mistral")...)
+	if k := d.cfg.Runbook.Deployment.Kubernetes; k != nil {
+		words = append(words, codeWord(k.Deployment), codeWord(k.Namespace))
+	}
+	return incident.Words(append(words, families()...)...)
+}
+
+// families are the names that the provider's models begin with, and its own.
+func families() []string {
+	return []string{"mistral", "mixtral", "ministral", "magistral", "codestral", "devstral", "pixtral", "voxtral"}
 }
 
 // codeWord is a name that nobody outside would say; "" for one that is a word of the language.

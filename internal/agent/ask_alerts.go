@@ -141,6 +141,9 @@ func byWhom(r *http.Request, given string) string {
 	return name
 }
 
+// cleanWords is what a person wrote, without a key that was pasted into it: it is stored, and told to many.
+func (a *Agent) cleanWords(text string) string { return a.o.Config.Scrubber.String(text) }
+
 func (a *Agent) ackAlert(w http.ResponseWriter, r *http.Request) {
 	var asked AckRequest
 	if !readBody(w, r, &asked) {
@@ -150,7 +153,8 @@ func (a *Agent) ackAlert(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no target: the id of an incident, a rule, or the fingerprint of an alert", http.StatusBadRequest)
 		return
 	}
-	if err := a.alerts.Ack(r.Context(), asked.Target, byWhom(r, asked.By), asked.Note); err != nil {
+	by, note := a.cleanWords(byWhom(r, asked.By)), a.cleanWords(asked.Note)
+	if err := a.alerts.Ack(r.Context(), asked.Target, by, note); err != nil {
 		refuse(w, err)
 		return
 	}
@@ -162,7 +166,7 @@ func (a *Agent) silence(w http.ResponseWriter, r *http.Request) {
 	if !readBody(w, r, &asked) {
 		return
 	}
-	wanted := alerting.Silence{Match: map[string][]string{}, Reason: asked.Reason, By: byWhom(r, asked.By), Until: asked.Until}
+	wanted := alerting.Silence{Match: map[string][]string{}, Reason: a.cleanWords(asked.Reason), By: a.cleanWords(byWhom(r, asked.By)), Until: asked.Until}
 	for attr, values := range asked.Match {
 		wanted.Match[attr] = values
 	}

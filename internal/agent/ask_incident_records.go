@@ -101,7 +101,7 @@ func (a *Agent) closeIncident(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	closing := incident.Closing{By: a.o.Config.Scrubber.String(by), Reason: a.o.Config.Scrubber.String(reason), Force: asked.Force}
+	closing := incident.Closing{By: a.cleanWords(by), Reason: a.cleanWords(reason), Force: asked.Force}
 	found, refused := false, error(nil)
 	err := a.alerts.WithBook(r.Context(), func(now time.Time, book *incident.Book) (out incident.Outcome) {
 		out, found, refused = book.Close(now, one.ID, closing)

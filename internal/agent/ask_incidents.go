@@ -203,7 +203,7 @@ func (a *Agent) mark(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprintf("want a text of one line and at most %d bytes", longMark), http.StatusBadRequest)
 		return
 	}
-	text, by = a.o.Config.Scrubber.String(text), a.o.Config.Scrubber.String(by)
+	text, by = a.cleanWords(text), a.cleanWords(by)
 	var event incident.Event
 	err := a.alerts.WithBook(r.Context(), func(now time.Time, book *incident.Book) incident.Outcome {
 		event = book.Event(now, incident.EventMark, by, text)

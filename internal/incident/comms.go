@@ -99,6 +99,9 @@ func (b *Brief) Message(to Audience, phase Phase) Message {
 	if name := b.Incident.Drill(); name != "" {
 		m.Notes = append(m.Notes, "this incident is a drill's ("+name+"): nothing is wrong, and nobody outside is to be told")
 	}
+	if m.State == Resolved || m.State == Monitoring {
+		m.Notes = append(m.Notes, b.doubts(m.State)...)
+	}
 	if to == External {
 		m.To = b.Setting.StatusPage
 		b.external(&m)
@@ -107,6 +110,25 @@ func (b *Brief) Message(to Audience, phase Phase) Message {
 		b.internal(&m)
 	}
 	return m
+}
+
+// doubts are why a message that says that users are served again may not be true.
+func (b *Brief) doubts(state Phase) []string {
+	var open []string
+	for i := range b.Incident.Alerts {
+		if a := &b.Incident.Alerts[i]; a.State.Open() && !slices.Contains(open, a.Rule) {
+			open = append(open, a.Rule)
+		}
+	}
+	if len(open) == 0 {
+		return nil
+	}
+	slices.Sort(open)
+	text := "the message says that it is " + string(state)
+	if !b.Incident.Open() {
+		text = "it was closed by hand"
+	}
+	return []string{text + " while alerts were open (" + strings.Join(open, ", ") + "): send it only where you know that users are served again"}
 }
 
 const someFeatures = "some of our features"
@@ -132,6 +154,9 @@ func (b *Brief) external(m *Message) {
 	}
 	if !m.NextUpdate.IsZero() {
 		text += "\n\nNext update by " + m.NextUpdate.Format("2006-01-02 15:04 UTC") + "."
+	}
+	if b.Incident.Drill() != "" {
+		text = "This is a drill: nothing is wrong, and nothing of this is to be published.\n\n" + text
 	}
 	m.Text = text + "\n"
 }

@@ -179,15 +179,28 @@ func blamed(b checks.Blame) string {
 
 func mitigated(in *Incident, timeline []Event) Milestone {
 	m, ok := marked(in, timeline, StepMitigated)
+	again := firedAfter(in, m.At)
 	switch {
-	case ok:
+	case ok && again == nil:
 		return m
+	case ok:
+		return Milestone{Step: StepMitigated, How: fmt.Sprintf("not any more: it was at %s (%s), and %s fired after it", m.At.UTC().Format("15:04:05"), m.How, again.Rule)}
 	case !in.QuietAt.IsZero():
 		return Milestone{Step: StepMitigated, At: in.QuietAt, How: "all alerts are resolved"}
 	case in.Open():
 		return Milestone{Step: StepMitigated, How: "not yet: alerts are open, and no mark says `mitigated: …`"}
 	}
 	return Milestone{Step: StepMitigated, How: "not known: it was closed while alerts were open, and no mark says `mitigated: …`"}
+}
+
+// firedAfter is an open alert of an open incident that began to fire after a moment, nil where there is none.
+func firedAfter(in *Incident, moment time.Time) *checks.Alert {
+	for i := range in.Alerts {
+		if a := &in.Alerts[i]; in.Open() && a.State.Open() && a.Since.After(moment) {
+			return a
+		}
+	}
+	return nil
 }
 
 func resolved(in *Incident) Milestone {

@@ -203,14 +203,64 @@ func TestAnIncidentOfADrillSaysSo(t *testing.T) {
 	if b.Seen.Failed == 0 || b.Seen.Failed >= 33 {
 		t.Errorf("%d failed, want those of the drill alone", b.Seen.Failed)
 	}
-	if m := b.Message(incident.External, ""); len(m.Notes) != 1 || !strings.Contains(m.Notes[0], "nobody outside is to be told") {
+	m := b.Message(incident.External, "")
+	if len(m.Notes) != 1 || !strings.Contains(m.Notes[0], "nobody outside is to be told") {
 		t.Errorf("the public message has the notes %q", m.Notes)
+	}
+	if !strings.HasPrefix(m.Text, "This is a drill: nothing is wrong, and nothing of this is to be published.\n") {
+		t.Errorf("the public message begins otherwise:\n%s", m.Text)
 	}
 	if m := b.Message(incident.Internal, ""); !strings.HasPrefix(m.Text, "*Drill:* `capacity`, nothing is wrong\n") {
 		t.Errorf("the team's message begins otherwise:\n%s", m.Text)
 	}
 	if text := b.Postmortem(timeline); !strings.Contains(text, "> A drill (capacity): nothing was wrong.") {
 		t.Errorf("the postmortem does not say that it was a drill:\n%s", text)
+	}
+}
+
+// TestWhatFiresAfterAMitigationIsNotMitigated: nobody outside is told that it is well because of a mark of before.
+func TestWhatFiresAfterAMitigationIsNotMitigated(t *testing.T) {
+	t.Parallel()
+	in, timeline := outage()
+	in.ClosedAt, in.QuietAt = time.Time{}, time.Time{}
+	tests := map[string]struct {
+		since time.Time
+		want  incident.Phase
+	}{
+		"the alert of before the mark fires still":    {at(0, 0), incident.Monitoring},
+		"an alert began to fire after the mitigation": {at(22, 0), incident.Identified},
+	}
+	for name, tt := range tests {
+		in.Alerts[0].State, in.Alerts[0].Since = checks.AlertFiring, tt.since
+		b := briefOf(at(25, 0), in, timeline, seenOf(in, runs()))
+		if got := b.Message(incident.External, "").State; got != tt.want {
+			t.Errorf("%s: the public message is %q, want %q", name, got, tt.want)
+		}
+	}
+	in.Alerts[0].Since = at(22, 0)
+	if text := briefOf(at(25, 0), in, timeline, nil).Postmortem(timeline); !strings.Contains(text, "not any more: it was at 10:20:00 (the fallback is on), and api-down fired after it") {
+		t.Errorf("the postmortem does not say why it is not mitigated:\n%s", text)
+	}
+}
+
+// TestOfWhatIsOpenNobodySaysUnwarnedThatItIsOver: by hand an incident is closed while users see errors.
+func TestOfWhatIsOpenNobodySaysUnwarnedThatItIsOver(t *testing.T) {
+	t.Parallel()
+	const closed = "it was closed by hand while alerts were open (api-down): send it only where you know that users are served again"
+	in, timeline := outage()
+	in.Alerts[0].State, in.QuietAt = checks.AlertFiring, time.Time{}
+	for _, to := range []incident.Audience{incident.Internal, incident.External} {
+		b := briefOf(at(50, 0), in, timeline, nil)
+		if got := b.Message(to, "").Notes; !slices.Contains(got, closed) {
+			t.Errorf("%s: the notes are %q, want %q", to, got, closed)
+		}
+		if got := b.Message(to, incident.Investigating).Notes; len(got) != 0 {
+			t.Errorf("%s: a message that says nothing of an end has the notes %q", to, got)
+		}
+	}
+	in, timeline = outage()
+	if got := briefOf(at(50, 0), in, timeline, nil).Message(incident.External, "").Notes; len(got) != 0 {
+		t.Errorf("where all is resolved: %q", got)
 	}
 }
 
