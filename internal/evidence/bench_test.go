@@ -37,6 +37,6 @@ func BenchmarkALog(b *testing.B) {
 	text := strings.Repeat("2026-05-08T10:00:00Z level=INFO msg=\"chat answered\" took=3.2ms model=mistral-small-latest request=0198c0de-1234-7abc-8def-0123456789ab status=200\n", 7000)
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {
-		redactor().String(text)
+		redactor().Log(text)
 	}
 }

@@ -79,10 +79,10 @@ func New(m Manifest, r *Redactor) *Bundle {
 	return &Bundle{Manifest: m, redactor: r, files: map[string][]byte{}}
 }
 
-// Text adds a file of lines. It goes through the redactor.
+// Text adds a file of lines, a log. It goes through the redactor.
 func (b *Bundle) Text(name, text string) {
 	b.redactor.take()
-	text = b.redactor.String(text)
+	text = b.redactor.Log(text)
 	hits := b.redactor.take()
 	b.add(name, []byte(text), hits)
 }

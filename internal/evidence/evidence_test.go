@@ -45,6 +45,15 @@ func TestWhatTheRedactorTakesOut(t *testing.T) {
 		"its beginning":                {"begins with canary-key-8f", "begins with [redacted]"},
 		"its end":                      {"ends in b7c9d04a53", "ends in [redacted]"},
 		"base64":                       {"as " + base64.StdEncoding.EncodeToString([]byte("user:"+canary)), "as [redacted]"},
+		"a part of hex":                {"as " + hex.EncodeToString([]byte(canary))[:30], "as [redacted]"},
+		"a prompt with a longer name":  {`user_prompt="who is she" lastMessage='hi' took=3ms`, `user_prompt=[redacted] lastMessage=[redacted] took=3ms`},
+		"a text of an answer":          {`{"type":"text","text":"Paris","n":1}`, `{"type":"text","text":[redacted],"n":1}`},
+		"a request in a text of JSON":  {`{"msg":"sent {\"role\":\"user\",\"content\":\"who is she\"}"}`, `{"msg":"sent {\"role\":\"user\",\"content\":[redacted]`},
+		"a key in a text of JSON":      {`{"msg":"{\"api_key\":\"hunter2\",\"n\":1}"}`, `{"msg":"{\"api_key\":[redacted]\",\"n\":1}"}`},
+		"an option of a program":       {"ran tool --password hunter2 --retries 3", "ran tool --password [redacted] --retries 3"},
+		"a key by its owner":           {"MISTRAL_KEY=hunter2 PORT=1", "MISTRAL_KEY=[redacted] PORT=1"},
+		"all headers":                  {`sent headers={"x-team": "blue"} to it`, `sent headers=[redacted]`},
+		"headers as Go prints them":    {`sent headers=map[X-Team:[blue]] to it`, `sent headers=[redacted]`},
 		"hex":                          {"as " + hex.EncodeToString([]byte(canary)) + ".", "as [redacted]."},
 		"a header":                     {"Authorization: Basic abc", "Authorization: [redacted]"},
 		"a header in JSON":             {`{"x-api-key": "plain"}`, `{"x-api-key": [redacted]`},
@@ -73,6 +82,38 @@ func TestWhatTheRedactorTakesOut(t *testing.T) {
 	for name, tt := range tests {
 		if got := redactor().String(tt.text); got != tt.want {
 			t.Errorf("%s:\n got %s\nwant %s", name, got, tt.want)
+		}
+	}
+}
+
+func TestWhatIsTakenOutOfALog(t *testing.T) {
+	t.Parallel()
+	const at = "2026-05-08T10:00:00Z "
+	tests := map[string]struct{ text, want string }{
+		"what somebody said":               {at + "User: who is she\n" + at + "200 OK\n", at + "User: [redacted]\n" + at + "200 OK\n"},
+		"and goes on saying":               {at + "answer: Paris\nis the capital\n\n  of France\n" + at + "200 OK\n", at + "answer: [redacted]\n[redacted]\n\n[redacted]\n" + at + "200 OK\n"},
+		"a quote over lines":               {at + "prompt=\"who\nis she\" n=1\n" + at + "200 OK\n", at + "prompt=[redacted]\n[redacted]\n" + at + "200 OK\n"},
+		"a log without times":              {"prompt: who\n\tis she\nGET /v1/chat\n", "prompt: [redacted]\n[redacted]\nGET /v1/chat\n"},
+		"a trace of something else":        {at + "panic: no such file\n\tmain.go:12\n", at + "panic: no such file\n\tmain.go:12\n"},
+		"a status, a count and an address": {at + "response: 500\n" + at + "users: 12 answer=ok\n", at + "response: 500\n" + at + "users: 12 answer=[redacted]\n"},
+	}
+	for name, tt := range tests {
+		if got := redactor().Log(tt.text); got != tt.want {
+			t.Errorf("%s:\n got %q\nwant %q", name, got, tt.want)
+		}
+	}
+}
+
+// TestACutThroughAKeyLeavesNoPartOfIt: a line that is too long is cut before its words are looked at.
+func TestACutThroughAKeyLeavesNoPartOfIt(t *testing.T) {
+	t.Parallel()
+	for before := 4<<10 - 30; before < 4<<10+2; before++ {
+		for _, sign := range []string{" ", "="} {
+			line := "2026-05-08T10:00:00Z " + strings.Repeat("x", before-22) + sign + canary + " and more\n"
+			text, _ := evidence.Excerpt(line, evidence.Span{From: time.Date(2026, 5, 8, 9, 0, 0, 0, time.UTC), To: time.Date(2026, 5, 8, 11, 0, 0, 0, time.UTC)})
+			if got := redactor().Log(text); strings.Contains(got, canary[:3]) {
+				t.Fatalf("%d bytes and %q before the key: the log ends in %q", before, sign, got[len(got)-40:])
+			}
 		}
 	}
 }

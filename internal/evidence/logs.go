@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"golang.org/x/sys/unix"
 )
@@ -42,6 +44,9 @@ func LogFile(path string, span Span) (text, note string, err error) {
 	data, err := io.ReadAll(io.LimitReader(file, readLog))
 	if err != nil {
 		return "", "", fmt.Errorf("reading the log: %w", err)
+	}
+	if size > readLog { // the end of a line says nothing of what it is the end of
+		_, data, _ = bytes.Cut(data, []byte("\n"))
 	}
 	text, cut := Excerpt(string(data), span)
 	return text, joined(note, cut), nil
@@ -107,7 +112,7 @@ func bounded(lines []string) (text, note string) {
 	var out strings.Builder
 	put := func(some []string) {
 		for _, line := range some {
-			out.WriteString(line[:min(len(line), longLine)])
+			out.WriteString(shortened(line))
 			out.WriteByte('\n')
 		}
 	}
@@ -118,6 +123,22 @@ func bounded(lines []string) (text, note string) {
 	}
 	put(lines[tail:])
 	return strings.ToValidUTF8(out.String(), "\uFFFD"), note
+}
+
+// shortened is a line of longLine bytes at most. It ends where a word does: half a key would be one that nobody knows.
+func shortened(line string) string {
+	if len(line) <= longLine {
+		return line
+	}
+	line = line[:longLine]
+	if at := strings.LastIndexAny(line, " \t"); at > longLine/2 {
+		line = line[:at]
+	} else {
+		line = strings.TrimRightFunc(line, func(r rune) bool {
+			return unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("-_+/=.%", r)
+		})
+	}
+	return line + " [cut]"
 }
 
 var stamp = regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?`)

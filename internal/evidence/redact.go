@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"encoding/base64"
+	"encoding/hex"
 	"math"
 	"net/url"
 	"regexp"
@@ -49,11 +50,28 @@ type pattern struct {
 	regexp  *regexp.Regexp
 	replace string
 	needs   []string // one of which is in every text that it finds something in, in lower case
+	named   bool     // and there it is the name, or the end of one, of what it finds
 }
 
 // may reports whether the pattern may find something.
 func (p *pattern) may(folded string) bool {
-	return slices.ContainsFunc(p.needs, func(need string) bool { return strings.Contains(folded, need) })
+	return slices.ContainsFunc(p.needs, func(need string) bool {
+		for rest := folded; ; {
+			_, after, found := strings.Cut(rest, need)
+			if !found || !p.named || assigns(after) {
+				return found
+			}
+			rest = after
+		}
+	})
+}
+
+// assigns reports whether a text goes on with the end of a name, and a colon or an equals sign.
+func assigns(text string) bool {
+	text = strings.TrimLeft(text, "abcdefghijklmnopqrstuvwxyz_")
+	text = strings.TrimLeft(text, "\\\"' \t")
+	text = strings.TrimPrefix(strings.TrimPrefix(text, "was"), "is")
+	return strings.HasPrefix(text, ":") || strings.HasPrefix(text, "=")
 }
 
 // fragment and wordFragment are how many bytes of a secret must stand in a text to be taken out: fewer where a digit is among
@@ -63,20 +81,25 @@ const (
 	wordFragment = 12
 )
 
+// speech is what is called a prompt or an answer, or holds one, as far as what stands there is quoted, a list or an object.
+const speech = "prompt|content|message|completion|answer|question|reply|response|instruction|utterance|transcript|query|input|output|body|payload|text|delta|system|document|chunk|argument"
+
 // NewRedactor makes a redactor of the values that a scrubber knows.
 func NewRedactor(known *secret.Scrubber) *Redactor {
-	const value = `("(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\s"',;&}\]\[{][^\s"',;&}\]]*)`
+	const value = `(\\+["'][^"'\\\n]*|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\s"',;&}\]\[{][^\s"',;&}\]]*)`
 	return &Redactor{known: known, windows: map[string]bool{}, hits: map[string]int{}, clean: map[string]bool{}, patterns: []pattern{
-		{RuleKeyBlock, regexp.MustCompile(`(?s)-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|$)`), checks.Redacted, []string{"-----begin"}},
-		{RuleHeader, regexp.MustCompile(`(?i)\b((?:proxy-)?authorization|x-api-key|api-key|(?:set-)?cookie|x-goog-api-key)(["']?\s*[:=]\s*).*`), "${1}${2}" + checks.Redacted, []string{"authorization", "api-key", "cookie"}},
-		{RuleBearer, regexp.MustCompile(`(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}`), "${1} " + checks.Redacted, []string{"bearer", "basic"}},
-		{RuleAssignment, regexp.MustCompile(`(?i)([\w.-]*(?:api[_-]?key|access[_-]?key|secret|token|passwd|password|credential)(?:[_-]\w+)*)(["']?\s*[:=]\s*)` + value), "${1}${2}" + checks.Redacted, []string{"key", "secret", "token", "passwd", "password", "credential"}},
-		{RuleUserinfo, regexp.MustCompile(`(?i)\b([a-z][a-z0-9+.-]*://)[^/\s"'@?#]+@`), "${1}" + checks.Redacted + "@", []string{"://"}},
-		{RuleQuery, regexp.MustCompile(`(?i)\b([a-z][a-z0-9+.-]*://[^\s"'<>?]+\?)[^\s"'<>]+`), "${1}" + checks.Redacted, []string{"://"}},
-		{RuleContent, regexp.MustCompile(`(?i)(["']?\b(?:prompt|prompts|content|contents|message|messages|completion|completions|answer|answers|question|input|output_text|system|instructions)["']?\s*[:=]\s*)(?:"(?:[^"\\\n]|\\.)*"?|'[^'\n]*'?|\[.*|\{.*)`), "${1}" + checks.Redacted, []string{"prompt", "content", "message", "completion", "answer", "question", "input", "output_text", "system", "instructions"}},
-		{RuleContent, regexp.MustCompile(`(?i)\b((?:prompt|completion|answer|content)=)[^"'\s[].*`), "${1}" + checks.Redacted, []string{"prompt=", "completion=", "answer=", "content="}},
-		{RuleContent, regexp.MustCompile(`(?i)\b((?:prompt|completion)s?:\s+)[^"'\s[].*`), "${1}" + checks.Redacted, []string{"prompt", "completion"}},
-		{RuleEmail, regexp.MustCompile(`[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}`), checks.Redacted, []string{"@"}},
+		{RuleKeyBlock, regexp.MustCompile(`(?s)-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|$)`), checks.Redacted, []string{"-----begin"}, false},
+		{RuleHeader, regexp.MustCompile(`(?i)\b((?:proxy-)?authorization|x-api-key|api-key|(?:set-)?cookie|x-goog-api-key)(\\*["']?\s*[:=]\s*).*`), "${1}${2}" + checks.Redacted, []string{"authorization", "api-key", "cookie"}, false},
+		{RuleHeader, regexp.MustCompile(`(?i)\b([\w.-]*headers?\\*["']?\s*[:=]\s*)(?:\w*[\[{(]|\\+["']).*`), "${1}" + checks.Redacted, []string{"header"}, false},
+		{RuleBearer, regexp.MustCompile(`(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}`), "${1} " + checks.Redacted, []string{"bearer", "basic"}, false},
+		{RuleAssignment, regexp.MustCompile(`(?i)([\w.-]*(?:(?:api|access|private|signing|auth|client|account|mistral|openai)[_-]?key|secret|token|passwd|password|credential)(?:[_-]\w+)*)(\\*["']?\s*[:=]\s*)` + value), "${1}${2}" + checks.Redacted, []string{"key", "secret", "token", "passwd", "password", "credential"}, false},
+		{RuleAssignment, regexp.MustCompile(`(?i)(\s--[\w-]*(?:key|secret|token|passwd|password)\s+)[^\s-]\S*`), "${1}" + checks.Redacted, []string{"--"}, false},
+		{RuleUserinfo, regexp.MustCompile(`(?i)\b([a-z][a-z0-9+.-]*://)[^/\s"'@?#]+@`), "${1}" + checks.Redacted + "@", []string{"://"}, false},
+		{RuleQuery, regexp.MustCompile(`(?i)\b([a-z][a-z0-9+.-]*://[^\s"'<>?]+\?)[^\s"'<>]+`), "${1}" + checks.Redacted, []string{"://"}, false},
+		{RuleContent, regexp.MustCompile(`(?i)((?:` + speech + `)(?:e?s)?(?:_?(?:text|body|content|json|raw|str|string))?\\*["']?\s*[:=]\s*)(?:"(?:[^"\\\n]|\\.)*"?|'[^'\n]*'?|\\+["'].*|\[.*|\{.*)`), "${1}" + checks.Redacted, strings.Split(speech, "|"), true},
+		{RuleContent, regexp.MustCompile(`(?i)((?:prompt|completion|answer|question|reply|content|utterance|transcript)=)[^"'\s[].*`), "${1}" + checks.Redacted, []string{"prompt=", "completion=", "answer=", "question=", "reply=", "content=", "utterance=", "transcript="}, false},
+		{RuleContent, regexp.MustCompile(`(?i)((?:prompt|completion)s?(?:\s+(?:was|is))?:\s+)[^"'\s[].*`), "${1}" + checks.Redacted, []string{"prompt", "completion"}, false},
+		{RuleEmail, regexp.MustCompile(`[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}`), checks.Redacted, []string{"@"}, false},
 	}}
 }
 
@@ -105,6 +128,9 @@ func (r *Redactor) Know(value string) {
 				r.windows[form[:wordFragment]] = true
 			}
 		}
+	}
+	for form := hex.EncodeToString(raw); len(form) >= wordFragment; form = form[1:] { // 8 digits of it may stand in any id
+		r.windows[form[:wordFragment]] = true
 	}
 }
 
