@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"math"
 	"net/url"
+	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -230,6 +233,13 @@ func runGate(ctx context.Context, p process, f *gateFlags, names []string) error
 	if err != nil {
 		return err
 	}
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP) // a terminal that goes away
+	defer stop()
+	// A reader that goes away does not end the gate: its exit code, its report and its command are still waited for. It is
+	// caught and not ignored, as the command would inherit that.
+	gone := make(chan os.Signal, 1)
+	signal.Notify(gone, syscall.SIGPIPE)
+	defer signal.Stop(gone)
 	g := &gating{p: p, f: f, plan: plan, asJSON: asJSON, started: time.Now()}
 	return g.run(ctx)
 }
@@ -251,7 +261,9 @@ func (g *gating) run(ctx context.Context) error {
 	case err == nil:
 		g.road = road
 		result, err = g.watch(ctx)
-		err = errors.Join(err, road.close()) //nolint:contextcheck // what is closed ends though ctx has
+		if closing := road.close(); closing != nil { //nolint:contextcheck // what is closed ends though ctx has
+			g.note(closing.Error()) // it is no reason to keep a verdict back
+		}
 	case ctx.Err() != nil:
 		err = nil
 		result = watch.Result{Ended: "interrupted", Evidence: gate.Evidence{Interrupted: true, InterruptedBy: "interrupted before the first run"}}

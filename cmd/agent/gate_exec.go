@@ -11,8 +11,10 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	program "github.com/windsock-monitor/windsock/internal/process"
+	"github.com/windsock-monitor/windsock/internal/scan"
 )
 
 const (
@@ -62,7 +64,8 @@ func (g *gating) execute(ctx context.Context) *execution {
 		done.Error = err.Error()
 		return done
 	}
-	done.Argv = argv
+	g.know(ctx)
+	done.Argv = g.shownWords(argv)
 	path, err := exec.LookPath(argv[0])
 	if err == nil {
 		path, err = filepath.Abs(path)
@@ -78,8 +81,7 @@ func (g *gating) execute(ctx context.Context) *execution {
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
-	g.know(ctx)
-	g.note("running " + strings.Join(argv, " "))
+	g.note("running " + strings.Join(done.Argv, " "))
 	bounds := program.Bounds{Keep: mostOutput}
 	end, err := program.Run(ctx, program.Command{Path: path, Argv: argv, Env: g.environment(), Dir: here, Stdout: bounds, Stderr: bounds, Grace: lastWords})
 	if err != nil {
@@ -87,16 +89,47 @@ func (g *gating) execute(ctx context.Context) *execution {
 	}
 	if err == nil {
 		done.ExitCode, done.Took = end.Code, end.Took.Seconds()
-		done.Stdout, done.Stderr, done.Cut = string(end.Stdout.Text), string(end.Stderr.Text), end.Stdout.Cut || end.Stderr.Cut
+		done.Stdout, done.Stderr, done.Cut = g.shown(kept(end.Stdout)), g.shown(kept(end.Stderr)), end.Stdout.Cut || end.Stderr.Cut
 		if end.Stopped != program.StopNone {
 			done.Error = "stopped: " + string(end.Stopped)
 		}
 	}
-	g.note(fmt.Sprintf("%s ended with exit code %d in %.3fs%s", argv[0], done.ExitCode, done.Took, suffix(done.Error)))
+	g.note(fmt.Sprintf("%s ended with exit code %d in %.3fs%s", done.Argv[0], done.ExitCode, done.Took, suffix(done.Error)))
 	if err := g.remember(ctx, done); err != nil {
 		g.note(err.Error())
 	}
 	return done
+}
+
+// shown is a text of the command without what is, or looks like, a credential: its environment may hold some that no
+// configuration knows.
+func (g *gating) shown(text string) string { return scan.Redact(g.p.scrubber.String(text)) }
+
+// shownWords are the words of the command likewise; a word after a flag is the flag's value.
+func (g *gating) shownWords(argv []string) []string {
+	all := make([]string, 0, len(argv))
+	flag := ""
+	for _, word := range argv {
+		text := g.shown(word)
+		if flag != "" {
+			text = strings.TrimPrefix(g.shown(flag+word), flag)
+		}
+		all = append(all, text)
+		flag = ""
+		if strings.HasPrefix(word, "-") && !strings.ContainsAny(word, "=:") {
+			flag = word + "="
+		}
+	}
+	return all
+}
+
+// kept is what is kept of a stream. A word that was cut may be half a credential, which nobody would recognise.
+func kept(s program.Output) string {
+	text := string(s.Text)
+	if s.Cut {
+		text = strings.TrimRightFunc(text, func(r rune) bool { return !unicode.IsSpace(r) })
+	}
+	return text
 }
 
 func suffix(text string) string {
@@ -117,6 +150,11 @@ func (g *gating) remember(ctx context.Context, done *execution) error {
 
 // know reads the configuration's secrets, so that none of them is shown where the command prints it.
 func (g *gating) know(ctx context.Context) {
+	for _, name := range g.f.after.env {
+		if value := g.p.getenv(name); strings.ContainsAny(value, "0123456789") { // a word such as production is no secret
+			g.p.scrubber.Add(value)
+		}
+	}
 	if g.plan.base == nil {
 		return
 	}

@@ -31,6 +31,10 @@ const (
 	checkBefore   = "gate-traffic-before"
 )
 
+// oldestTraffic is how old an answer about the traffic may be. A Prometheus itself gives none that is older than five minutes;
+// a cache before it may, and a clock that is wrong.
+const oldestTraffic = 10 * time.Minute
+
 // gatePlan is what a gate will do.
 type gatePlan struct {
 	base         *config.Config // nil where there is none
@@ -382,7 +386,9 @@ func (g *gatePlan) traffic(own *config.Config) error {
 			if name == checkBefore {
 				q = traffic.Ago(q, offset)
 			}
-			of.queries = append(of.queries, prometheus.Query{Name: q.Name, Query: q.PromQL, Missing: prometheus.PolicyIgnore})
+			of.queries = append(of.queries, prometheus.Query{
+				Name: q.Name, Query: q.PromQL, Missing: prometheus.PolicyUnknown, MaxAge: oldestTraffic, AgeOf: params.Metrics.Requests(),
+			})
 		}
 		c.With = of
 		g.own.Checks = append(g.own.Checks, c)

@@ -87,24 +87,34 @@ func await(over <-chan struct{}, d time.Duration) {
 }
 
 // metricsOf PORT FILE is a Prometheus: the lines of FILE, `errors 0.02`, `errors-before 0.01`, `spend 0.001` and `spend-before 0.001`, are its
-// answers; what has no line has no series.
+// answers; what has no line has no series. A last line `cached 1h` makes them an hour old.
 func metricsOf(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) != 2 {
 		ts.Fatalf("usage: metrics PORT FILE")
 	}
 	listenOn(ts, args[0], http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		query, name := r.FormValue("query"), "errors"
+		query, name, at := r.FormValue("query"), "errors", time.Now()
 		if strings.Contains(query, "mistral_cost_usd_total") && !strings.Contains(query, "mistral_errors_total") {
 			name = "spend"
 		}
 		if strings.HasPrefix(query, "last_over_time(") {
 			name += "-before"
 		}
-		text, _ := os.ReadFile(ts.MkAbs(args[1]))
+		if strings.HasPrefix(query, "min(timestamp(") {
+			name = "timestamp"
+		}
+		file, _ := os.ReadFile(ts.MkAbs(args[1]))
+		text := string(file)
+		if before, ago, cached := strings.Cut(text, "cached "); cached {
+			age, err := time.ParseDuration(strings.TrimSpace(ago))
+			ts.Check(err)
+			text, at = before, at.Add(-age)
+		}
+		text += fmt.Sprintf("\ntimestamp %d\n", at.Unix())
 		result := []any{}
-		for line := range strings.Lines(string(text)) {
+		for line := range strings.Lines(text) {
 			if value, ok := strings.CutPrefix(strings.TrimSpace(line), name+" "); ok {
-				result = append(result, map[string]any{"metric": map[string]string{}, "value": []any{time.Now().Unix(), value}})
+				result = append(result, map[string]any{"metric": map[string]string{}, "value": []any{at.Unix(), value}})
 			}
 		}
 		w.Header().Set("Content-Type", "application/json")

@@ -67,13 +67,18 @@ func Of(r *checks.Report, role Role, round int) Sample {
 }
 
 // Counted is the status that the gate counts. A run that failed for a reason that is ours says nothing about the rollout: our
-// own network, an application that wants credentials which the gate was not given, a Prometheus that could not be asked.
+// own network, an application that wants credentials which the gate was not given, a Prometheus that could not be asked. Nor
+// does one that never got as far as the application's host: no name, no route, no way through the proxy. Whether the host that
+// asks or the rollout is to blame for that, nobody here can tell.
 func (s Sample) Counted() checks.Status {
 	refused := []checks.Cause{checks.CauseAuth, checks.CauseForbidden}
+	way := []checks.Cause{checks.CauseDNS, checks.CauseConnect, checks.CauseProxy}
 	switch {
 	case s.Status != checks.Failed:
 		return s.Status
 	case s.Blame == checks.BlameOurs, s.Blame == checks.BlameLocal:
+		return checks.Unknown
+	case s.Kind == "app" && s.Blame == checks.BlameNetwork && slices.Contains(way, s.Cause):
 		return checks.Unknown
 	case s.Kind == "app" && s.Blame == checks.BlameConfig && slices.Contains(refused, s.Cause):
 		return checks.Unknown

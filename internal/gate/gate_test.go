@@ -94,6 +94,23 @@ func TestTheJudge(t *testing.T) {
 		"another check is silent":           {runs(10, ok), func(e *gate.Evidence, _ *gate.Limits) { e.Watched = append(e.Watched, gate.Watched{Check: "chat"}) }, gate.Undecided, "answered_runs of chat: 0 of 0"},
 		"the application wants a password":  {runs(10, blamed(failed, checks.CauseAuth, checks.BlameConfig)), nil, gate.Undecided, "10 unknown (auth"},
 		"our own network is down":           {runs(10, blamed(failed, checks.CauseConnect, checks.BlameLocal)), nil, gate.Undecided, "10 unknown (connect"},
+		"its name is not known":             {runs(10, blamed(failed, checks.CauseDNS, checks.BlameNetwork)), nil, gate.Undecided, "10 unknown (dns"},
+		"there is no way to it":             {runs(10, blamed(failed, checks.CauseConnect, checks.BlameNetwork)), nil, gate.Undecided, "10 unknown (connect"},
+		"the proxy does not let us through": {runs(10, blamed(failed, checks.CauseProxy, checks.BlameNetwork)), nil, gate.Undecided, "10 unknown (proxy"},
+		"its host refuses":                  {runs(10, blamed(failed, checks.CauseConnect, checks.BlameApplication)), nil, gate.RollBack, "10 of 10 judged runs failed"},
+		"its host does not answer in time":  {runs(10, blamed(failed, checks.CauseTimeoutConnect, checks.BlameNetwork)), nil, gate.RollBack, "10 of 10 judged runs failed"},
+		"its certificate is no good":        {runs(10, blamed(failed, checks.CauseTLS, checks.BlameNetwork)), nil, gate.RollBack, "10 of 10 judged runs failed"},
+		"a negative share is none": {
+			append(runs(10, ok), traffic(gate.Traffic, map[string]float64{gate.ErrorShare: -1, gate.SpendPerRequest: 1})), asked, gate.Undecided, "traffic_error_share: the application's metrics do not say",
+		},
+		"negative spend is none": {
+			append(runs(10, ok), traffic(gate.TrafficBefore, map[string]float64{gate.ErrorShare: 0, gate.SpendPerRequest: 1}), traffic(gate.Traffic, map[string]float64{gate.ErrorShare: 0, gate.SpendPerRequest: -1})), asked,
+			gate.Undecided, "traffic_spend_per_request: the application's metrics do not say",
+		},
+		"negative spend before is no baseline": {
+			append(runs(10, ok), traffic(gate.TrafficBefore, map[string]float64{gate.ErrorShare: 0, gate.SpendPerRequest: -1}), traffic(gate.Traffic, map[string]float64{gate.ErrorShare: 0, gate.SpendPerRequest: 1})), asked,
+			gate.Promote, "",
+		},
 		"it is slow, without a baseline":    {runs(10, took(ok, 5.1)), nil, gate.RollBack, "p95 5.100s, at most 5.000s; there is no baseline"},
 		"it is slower than the stable one":  {slices.Concat(runs(10, took(ok, 0.4)), runs(10, as(took(ok, 0.2), gate.Baseline))), sideBySide, gate.RollBack, "with 0.200s as the baseline of 10 runs"},
 		"it is a little slower":             {slices.Concat(runs(10, took(ok, 0.29)), runs(10, as(took(ok, 0.2), gate.Baseline))), sideBySide, gate.Promote, ""},

@@ -360,12 +360,13 @@ func than(before float64, known bool, show func(float64) string) string {
 	return "not known before"
 }
 
-// value is the one of the newest sample of a role; false where that one does not have it.
+// value is the one of the newest sample of a role; false where that one does not have it, or has what no share and no spend can
+// be.
 func value(all []Sample, role Role, name string) (v float64, id string, ok bool) {
 	for _, s := range slices.Backward(all) {
 		if s.Role == role {
 			v, ok = s.Values[name]
-			return v, s.ID, ok && !math.IsNaN(v)
+			return v, s.ID, ok && v >= 0 && !math.IsInf(v, 0)
 		}
 	}
 	return 0, "", false

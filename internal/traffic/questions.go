@@ -116,6 +116,9 @@ func (m Metrics) requests() string {
 	return m.selector(m.Duration + "_count")
 }
 
+// Requests is the selector of the metric that counts requests; "" where there is none.
+func (m Metrics) Requests() string { return m.requests() }
+
 // selector is a metric with the matchers of all and its own.
 func (m Metrics) selector(metric string, own ...string) string {
 	if m.Matchers != "" {

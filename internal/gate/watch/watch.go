@@ -59,6 +59,8 @@ type Result struct {
 type watcher struct {
 	o      Options
 	e      gate.Evidence
+	began  time.Time
+	blind  bool                  // nobody said which alerts were open before
 	old    map[string]bool       // fingerprints of alerts that were open before
 	open   map[string]gate.Alert // by fingerprint: those that were seen
 	rounds int
@@ -67,7 +69,7 @@ type watcher struct {
 // Watch makes rounds until the time is over, the failure is clear, or ctx ends: then there is not enough data, and what the
 // unfinished round brought is left out.
 func Watch(ctx context.Context, o Options) Result {
-	w := &watcher{o: o, old: map[string]bool{}, open: map[string]gate.Alert{}}
+	w := &watcher{o: o, began: time.Now(), old: map[string]bool{}, open: map[string]gate.Alert{}}
 	w.e = gate.Evidence{
 		Watched: o.Watched, Samples: slices.Clone(o.Before), Rounds: Rounds(o.For, o.Every), TrafficAsked: o.TrafficAsked, AlertsAsked: o.Alerts != nil,
 	}
@@ -155,7 +157,7 @@ func (w *watcher) alertsBefore(ctx context.Context) {
 		return
 	}
 	all, err := w.o.Alerts(ctx)
-	w.e.AlertsKnown = err == nil
+	w.e.AlertsKnown, w.blind = err == nil, err != nil
 	for i := range all {
 		w.old[all[i].Fingerprint] = all[i].State == checks.AlertFiring
 	}
@@ -179,8 +181,9 @@ func (w *watcher) note(all []checks.Alert) {
 		if _, drill := a.Labels["drill"]; !urgent || drill || a.State != checks.AlertFiring || a.Muted != "" {
 			continue
 		}
+		older := w.old[a.Fingerprint] || w.blind && a.Since.Before(w.began)
 		w.open[a.Fingerprint] = gate.Alert{
-			Rule: a.Rule, Fingerprint: a.Fingerprint, Severity: a.Severity, Since: a.Since.UTC(), Summary: a.Summary, New: !w.old[a.Fingerprint],
+			Rule: a.Rule, Fingerprint: a.Fingerprint, Severity: a.Severity, Since: a.Since.UTC(), Summary: a.Summary, New: !older,
 		}
 	}
 	w.e.Alerts = nil

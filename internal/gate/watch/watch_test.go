@@ -158,6 +158,35 @@ func TestAlertsOfTheAgentCount(t *testing.T) {
 	}
 }
 
+// An agent that said nothing when the gate began says of each alert since when it fires.
+func TestAnAlertIsNotNewBecauseNobodySaidThatItWasThere(t *testing.T) {
+	for name, tc := range map[string]struct {
+		since time.Duration // after the beginning
+		want  gate.Decision
+	}{
+		"it fired long before": {-time.Hour, gate.Undecided},
+		"it began to fire":     {time.Minute, gate.RollBack},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o := rollout(func(_ context.Context, check string, _ int) (*checks.Report, error) {
+					return report(check, checks.OK), nil
+				})
+				since, asked := time.Now().Add(tc.since), 0
+				o.Alerts = func(context.Context) ([]checks.Alert, error) {
+					if asked++; asked == 1 {
+						return nil, errors.New("busy")
+					}
+					return []checks.Alert{{Rule: "r", Fingerprint: "f", Severity: checks.P2, State: checks.AlertFiring, Since: since}}, nil
+				}
+				if got := watch.Watch(t.Context(), o); got.Decision != tc.want {
+					t.Errorf("%s, want %s: %q", got.Decision, tc.want, got.Reasons)
+				}
+			})
+		})
+	}
+}
+
 func TestTheBaselineIsSampledSideBySide(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := rollout(func(_ context.Context, check string, _ int) (*checks.Report, error) {
