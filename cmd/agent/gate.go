@@ -139,7 +139,7 @@ func (l *gateLimits) register(cmd *cobra.Command) {
 	flags.DurationVar(&l.maxTTFT, "max-ttft", 0, "likewise of the time to the first token (default: 2s where there is no baseline)")
 	flags.Float64Var(&l.maxSpend, "max-spend", 0, "US dollars that a run may cost on average (default: no limit but the baseline's)")
 	flags.IntVar(&l.minSamples, "min-samples", 0, "answered runs of each check that a promotion needs (default: four fifths of the rounds)")
-	flags.IntVar(&l.abortAfter, "abort-after", d.AbortAfter, "failed runs of a check in a row that end the gate at once; 0 is never")
+	flags.IntVar(&l.abortAfter, "abort-after", d.AbortAfter, "failed runs of a check that end the gate at once: so many in a row, or twice as many in all; 0 is never")
 }
 
 func (a *gateAfter) register(cmd *cobra.Command) {
@@ -277,7 +277,7 @@ func (g *gating) run(ctx context.Context) error {
 
 // watch makes the rounds, beside what is known of the time before.
 func (g *gating) watch(ctx context.Context) (watch.Result, error) {
-	switch err := g.road.mark(ctx, "gate started: "+g.plan.subject()); {
+	switch err := g.road.mark(ctx, markPrefix+"started: "+g.plan.subject()); {
 	case err == nil || ctx.Err() != nil:
 	case len(g.plan.configured) > 0:
 		return watch.Result{}, err
@@ -300,7 +300,7 @@ func (g *gating) watch(ctx context.Context) (watch.Result, error) {
 		}
 	}
 	result := watch.Watch(ctx, o)
-	text := "gate: " + words(result.Decision) + ": " + strings.Join(result.Reasons, "; ")
+	text := markPrefix + words(result.Decision) + ": " + strings.Join(result.Reasons, "; ")
 	if err := g.road.mark(context.WithoutCancel(ctx), text); err != nil {
 		g.note(fmt.Sprintf("the running agent did not note the verdict: %v", err))
 	}
@@ -368,7 +368,7 @@ func trafficValues(r *checks.Report) map[string]float64 {
 }
 
 // markPrefix begins the marks of gates, which are not the beginning of a rollout.
-const markPrefix = "gate"
+const markPrefix = "gate: "
 
 // began is when the rollout began as somebody says; zero where nobody does.
 func (f *gateFlags) beganAt(now time.Time) (time.Time, error) {

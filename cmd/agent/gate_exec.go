@@ -144,7 +144,7 @@ func (g *gating) remember(ctx context.Context, done *execution) error {
 	if g.road == nil {
 		return nil
 	}
-	text := fmt.Sprintf("gate: ran %s: exit code %d%s", strings.Join(done.Argv, " "), done.ExitCode, suffix(done.Error))
+	text := fmt.Sprintf(markPrefix+"ran %s: exit code %d%s", strings.Join(done.Argv, " "), done.ExitCode, suffix(done.Error))
 	return g.road.mark(context.WithoutCancel(ctx), g.p.scrubber.String(text))
 }
 

@@ -13,6 +13,7 @@ import (
 
 const (
 	mostIDs     = 10   // of the records that show a criterion
+	flaps       = 2    // times the failures in a row that end a gate: so many in all do too
 	mostShare   = 0.01 // by which the error share of the traffic may be above that before, whatever the factor says
 	ratio       = "1"
 	quantile    = 0.95
@@ -41,7 +42,7 @@ func Abort(e Evidence, l Limits) string {
 	if l.AbortAfter <= 0 || len(failures(e.Samples)) <= l.MaxFailed {
 		return ""
 	}
-	row := map[string]int{}
+	row, all := map[string]int{}, map[string]int{}
 	for _, s := range e.Samples {
 		if s.Role != Candidate {
 			continue
@@ -49,6 +50,7 @@ func Abort(e Evidence, l Limits) string {
 		switch s.Counted() {
 		case checks.Failed:
 			row[s.Check]++
+			all[s.Check]++
 		case checks.OK, checks.Degraded:
 			row[s.Check] = 0
 		case checks.Unknown, checks.Error, checks.Skipped: // neither good nor bad
@@ -57,6 +59,9 @@ func Abort(e Evidence, l Limits) string {
 	for _, w := range e.Watched {
 		if row[w.Check] >= l.AbortAfter {
 			return fmt.Sprintf("%s failed %d times in a row", w.Check, row[w.Check])
+		}
+		if all[w.Check] >= l.AbortAfter*flaps {
+			return fmt.Sprintf("%s failed %d times, though not in a row", w.Check, all[w.Check])
 		}
 	}
 	return ""
