@@ -42,6 +42,29 @@ type Found struct {
 	By      map[checks.Cause]int
 	Samples []string // redacted, the newest
 	Partly  error    // why not all of it could be read; nil: it could
+	Guessed bool     // its times have no zone: what counts is the time up to its last line
+}
+
+// Few reports that what failed is next to nothing, of what comes and goes by itself.
+func (f *Found) Few() bool {
+	passes := f.By[checks.CauseServer] + f.By[checks.CauseConnect] + f.By[checks.CauseTimeout] + f.By[checks.CauseRateLimited] + f.By[checks.CauseCapacity]
+	return f.Errors <= 3 && f.Errors*100 < f.Lines && passes == f.Errors
+}
+
+// entry is a line that counts.
+type entry struct {
+	at    time.Time // zero: it has none, or one with a zone
+	cause checks.Cause
+	line  string // "" where nothing failed
+}
+
+// reader reads a log.
+type reader struct {
+	since   time.Time
+	entries []entry
+	at      time.Time // of the line before, where it has no zone
+	old     bool      // the line before is older
+	newest  time.Time // of the times without a zone
 }
 
 // Summary is one line.
@@ -57,10 +80,14 @@ func (f *Found) Summary() string {
 }
 
 func (f *Found) partly() string {
-	if f.Partly == nil {
-		return ""
+	text := ""
+	if f.Guessed {
+		text = fmt.Sprintf(" (its times have no zone: of the %.0f minutes up to its last line)", Back.Minutes())
 	}
-	return fmt.Sprintf(" (not all of it: %v)", f.Partly)
+	if f.Partly != nil {
+		text += fmt.Sprintf(" (not all of it: %v)", f.Partly)
+	}
+	return text
 }
 
 func (f *Found) order() []checks.Cause {
@@ -90,10 +117,12 @@ func Read(ctx context.Context, source string, o Options) (*Found, error) {
 		from.File, from.Unit = "", unit
 	}
 	f := &Found{By: map[checks.Cause]int{}}
-	err := scan.Log(ctx, from, o.Now.Add(-Back), func(line []byte) error {
-		f.count(string(bytes.TrimSpace(line)))
+	r := &reader{since: o.Now.Add(-Back).Truncate(time.Second)}
+	err := scan.Log(ctx, from, r.since, func(line []byte) error {
+		r.read(string(bytes.TrimSpace(line)))
 		return nil
 	})
+	f.count(r)
 	if err != nil && f.Lines == 0 {
 		return nil, err //nolint:wrapcheck // it names the log
 	}
@@ -104,33 +133,72 @@ func Read(ctx context.Context, source string, o Options) (*Found, error) {
 	return f, nil
 }
 
-// count looks at a line.
-func (f *Found) count(line string) {
+// read looks at a line. One without a time is of the time of the line before.
+func (r *reader) read(line string) {
 	if line == "" {
 		return
 	}
-	f.Lines++
-	cause := causeOf(line)
-	if cause == checks.CauseNone {
+	if at, certain, is := when(line); is {
+		r.old, r.at = certain && at.Before(r.since), time.Time{}
+		if !certain {
+			r.at = at
+		}
+		if r.at.After(r.newest) {
+			r.newest = r.at
+		}
+	}
+	if r.old {
 		return
 	}
-	f.Errors++
-	f.By[cause]++
-	if f.Samples = append(f.Samples, line); len(f.Samples) > mostSamples {
-		f.Samples = f.Samples[1:]
+	e := entry{at: r.at, cause: causeOf(line)}
+	if e.cause != checks.CauseNone {
+		e.line = line
+	}
+	r.entries = append(r.entries, e)
+}
+
+// count counts the lines. Of a time without a zone nobody knows when it was: those count that are not long before the last
+// one, unless that is of long ago wherever it was written.
+func (f *Found) count(r *reader) {
+	from := r.newest.Add(-Back)
+	f.Guessed = !r.newest.IsZero()
+	if f.Guessed && r.newest.Add(farthest).Before(r.since) {
+		from = r.since
+	}
+	for i := range r.entries {
+		e := &r.entries[i]
+		if !e.at.IsZero() && e.at.Before(from) {
+			continue
+		}
+		if f.Lines++; e.cause == checks.CauseNone {
+			continue
+		}
+		f.Errors++
+		f.By[e.cause]++
+		if f.Samples = append(f.Samples, e.line); len(f.Samples) > mostSamples {
+			f.Samples = f.Samples[1:]
+		}
 	}
 }
 
 var statuses = regexp.MustCompile(`(?i)(?:\bstatus(?:[ _-]?code)?|\bhttp(?:/[0-9.]+)?|\bcode|\berror|\bfailed(?: with)?|\banswered)["']?\s*[:=( ]\s*["']?([1-5]\d\d)\b`)
 
+// other are forms of a status in logs: with its words, and after a method and a path.
+var (
+	phrases = regexp.MustCompile(`(?i)\b(401|402|403|429|5\d\d) (?:unauthori[sz]ed|payment required|forbidden|too many requests|internal server error|bad gateway|service unavailable|gateway time-?out)\b`)
+	replied = regexp.MustCompile(`(?i)\b(?:returned|responded|received|got)(?: with)?(?: an?)?(?: http)?(?: status)?(?: code)?[ :]+([45]\d\d)(?:[,.;:)\]"']|$| from\b| for\b| error\b)`)
+	request = regexp.MustCompile(`\b(?:GET|POST|PUT|PATCH|DELETE|HEAD) \S+ (?:\x1b\[[0-9;]*m)?([1-5]\d\d)\b`)
+)
+
 // statusOf is the HTTP status that a line tells of; 0 where it tells none.
 func statusOf(line string) int {
-	found := statuses.FindStringSubmatch(line)
-	if found == nil {
-		return 0
+	for _, form := range []*regexp.Regexp{statuses, phrases, replied, request} {
+		if found := form.FindStringSubmatch(line); found != nil {
+			n, _ := strconv.Atoi(found[1])
+			return n
+		}
 	}
-	n, _ := strconv.Atoi(found[1])
-	return n
+	return 0
 }
 
 // causeOf is what went wrong in a line; none where it tells of nothing that failed.

@@ -50,6 +50,12 @@ func TestALineIsCountedByWhatWentWrong(t *testing.T) {
 		`served 503 customers`:                                     checks.CauseNone,
 		`{"level":"info","status":200,"took_ms":429,"tokens":500}`: checks.CauseNone,
 		`"POST /chat HTTP/1.1" 502 0`:                              checks.CauseServer,
+		`mistral responded with 503`:                               checks.CauseServer,
+		`mistral returned 429, giving up`:                          checks.CauseRateLimited,
+		`upstream: 503 Service Unavailable`:                        checks.CauseServer,
+		`POST /api/chat 500 12.345 ms - 21`:                        checks.CauseServer,
+		`query returned 500 rows`:                                  checks.CauseNone,
+		`received 429 tokens`:                                      checks.CauseNone,
 	} {
 		found := read(t, line+"\n")
 		if got := found.Worst(); got != want {
@@ -69,6 +75,38 @@ func TestOnlyTheLastQuarterOfAnHourCounts(t *testing.T) {
 	}
 	if got, want := found.Summary(), "3 lines, 2 of failed calls: 2 rate limited"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A time without a zone may be anybody's: what counts is the end of the log, and nothing of what was long ago everywhere.
+func TestTimesOfOtherFormsCount(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]int{
+		"2026-11-21 11:59:00,123 ERROR status=500\n  status=500\n":                                                        0,
+		"2026-11-21 11:59:00,123 ERROR status=500\n2026-11-28 11:58:00,123 fine\n":                                        0,
+		"2026-11-28 04:30:00,123 ERROR status=500\n2026-11-28 04:58:00,123 ERROR status=500\n":                            1,
+		"2026/11/28 13:30:00 status=500\n2026/11/28 13:58:00 fine\n2026/11/28 13:59:00 status=500\n":                      1,
+		`127.0.0.1 - - [28/Nov/2026:10:00:00 +0000] "POST /chat HTTP/1.1" 500 12` + "\n":                                  0,
+		`127.0.0.1 - - [28/Nov/2026:13:59:00 +0200] "POST /chat HTTP/1.1" 500 12` + "\n":                                  1,
+		`{"level":50,"time":1795860000000,"status":500}` + "\n" + `{"level":50,"time":1795867100000,"status":500}` + "\n": 1,
+	} {
+		if found := read(t, text); found.Errors != want {
+			t.Errorf("%s: %d, want %d: %s", text, found.Errors, want, found.Summary())
+		}
+	}
+}
+
+func TestFewAreNextToNothing(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{
+		strings.Repeat("fine\n", 1000) + "status=503\n":                    true,
+		strings.Repeat("fine\n", 1000) + "status=401\n":                    false,
+		strings.Repeat("fine\n", 10) + "status=503\n":                      false,
+		strings.Repeat("fine\n", 9000) + strings.Repeat("status=503\n", 4): false,
+	} {
+		if found := read(t, text); found.Few() != want {
+			t.Errorf("%s: %v, want %v", found.Summary(), found.Few(), want)
+		}
 	}
 }
 

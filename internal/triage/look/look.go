@@ -294,8 +294,12 @@ func (l *looker) appLog(ctx context.Context) triage.Step {
 	step.Detail, step.Notes = found.Summary(), found.Samples
 	step.Verdict = triage.OK
 	switch {
-	case found.Lines == 0:
-		step.Verdict, step.Detail = triage.Unknown, "nothing in it: no line is not no error"
+	case found.Lines == 0 || found.Errors == 0 && found.Partly != nil: // a part of it that is well says nothing of the rest
+		if step.Verdict = triage.Unknown; found.Lines == 0 {
+			step.Detail = "nothing of the last 15 minutes in it: no line is not no error"
+		}
+	case found.Few():
+		step.Verdict, step.Cause, step.Blame = triage.Degraded, found.Worst(), checks.BlameApplication
 	case found.Errors > 0:
 		step.Verdict, step.Cause, step.Blame = triage.Wrong, found.Worst(), checks.BlameApplication
 	}
