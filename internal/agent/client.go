@@ -54,6 +54,9 @@ func whoMay(path string) string {
 	if owner != "root" {
 		owner = "root or " + owner
 	}
+	if stat.Gid == 0 { // nobody becomes root for the sake of a socket
+		return owner + " (sudo)"
+	}
 	return fmt.Sprintf("%s (sudo), or as one of the group %s (`usermod -aG %s USER`, then log in anew)", owner, group, group)
 }
 
