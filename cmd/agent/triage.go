@@ -87,7 +87,7 @@ func triageNow(ctx context.Context, p process, f *triageFlags) error {
 	defer s.network.Close()
 	log := slog.New(slog.DiscardHandler)
 	running := look.NewRunning(s.cfg, p.getenv, func(ctx context.Context) string { return controlOfRunning(ctx, s.cfg) }, findAgent)
-	road := &paidRoad{process: p, setting: s, running: running, log: log}
+	road := &paidRoad{process: p, setting: s, running: running, log: log, closed: make(chan struct{}), left: 1}
 	o := look.Options{
 		Config: s.cfg, Provider: s.provider, Registry: registry(), Network: s.network, Log: log, Model: s.model, Reference: s.reference,
 		App: f.app, Prometheus: f.prometheus, AppLog: f.appLog, Scrub: scrubber.String, Getenv: p.getenv, Agent: running,
@@ -95,7 +95,7 @@ func triageNow(ctx context.Context, p process, f *triageFlags) error {
 	if !f.free {
 		o.Ping = road.ping
 		if s.app.Paid {
-			o.Smoke = road.smoke
+			o.Smoke, road.left = road.smoke, 2
 		}
 	}
 	walk := triage.Walk{Free: f.free}

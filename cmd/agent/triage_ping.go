@@ -22,7 +22,8 @@ import (
 )
 
 const (
-	askAgain  = 250 * time.Millisecond // of an agent whose check runs at this moment
+	askAgain  = 250 * time.Millisecond // of an agent whose check runs at this moment, and of a state directory that is in use
+	forTheDir = 4 * time.Second        // that is waited for a state directory, which another who looks has in use for a moment
 	toClose   = time.Second
 	forTheEnd = 300 * time.Millisecond // that a run of our own leaves for what comes after it
 )
@@ -35,15 +36,18 @@ type paidRoad struct {
 	running *look.Running
 	log     *slog.Logger
 
-	open sync.Once
+	open, shut sync.Once
+	closed     chan struct{} // that the agent of our own has ended
 
 	mu    sync.Mutex   // guards what follows
 	own   *agent.Agent // that makes them, once it is built
 	err   error        // why it could not be built
+	left  int          // calls that have not ended
 	going int          // runs of our own
 }
 
 func (r *paidRoad) ping(ctx context.Context) triage.Step {
+	defer r.over() //nolint:contextcheck // what is closed ends though ctx has
 	name := r.setting.ping.Name
 	report, step := r.run(ctx, name, "chat")
 	if report == nil {
@@ -64,6 +68,7 @@ func (r *paidRoad) ping(ctx context.Context) triage.Step {
 }
 
 func (r *paidRoad) smoke(ctx context.Context) triage.Step {
+	defer r.over() //nolint:contextcheck // what is closed ends though ctx has
 	report, step := r.run(ctx, r.setting.app.Check, "app")
 	if report == nil {
 		return step
@@ -101,8 +106,8 @@ func (r *paidRoad) run(ctx context.Context, name, kind string) (*checks.Report, 
 	report, err := r.alone(ctx, name)
 	if err != nil {
 		step.Detail = "not made: " + err.Error()
-		if _, locked := errors.AsType[*store.LockedError](err); locked {
-			step.Detail = "not made: the agent that holds the budget does not answer"
+		if locked, is := errors.AsType[*store.LockedError](err); is {
+			step.Detail = fmt.Sprintf("not made: %v, which holds the budget and does not answer as an agent", locked)
 		}
 		return nil, step
 	}
@@ -159,7 +164,7 @@ func (r *paidRoad) alone(ctx context.Context, name string) (*checks.Report, erro
 	if err != nil {
 		return nil, err
 	}
-	defer r.end()
+	defer r.ended()
 	var made *checks.Report
 	err = own.Once(ctx, []string{name}, func(report *checks.Report) { made = report })
 	if err == nil && made == nil {
@@ -177,7 +182,7 @@ func (r *paidRoad) begin() (*agent.Agent, error) {
 	return r.own, r.err
 }
 
-func (r *paidRoad) end() {
+func (r *paidRoad) ended() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.going--
@@ -204,8 +209,41 @@ func (r *paidRoad) build(ctx context.Context) (*agent.Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	return agent.New(ctx, agent.Options{
-		Config: &cfg, Registry: registry(), Version: version, Log: r.log, Getenv: r.process.getenv, Stdout: r.process.stdout,
+	patience := time.Now().Add(forTheDir)
+	for {
+		own, err := agent.New(ctx, agent.Options{
+			Config: &cfg, Registry: registry(), Version: version, Log: r.log, Getenv: r.process.getenv, Stdout: r.process.stdout,
+		})
+		if _, locked := errors.AsType[*store.LockedError](err); !locked || ctx.Err() != nil || time.Now().After(patience) {
+			return own, err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(askAgain):
+		}
+	}
+}
+
+// over says that a call has ended. After the last one the state directory is given back: others may want to look while
+// something here still hangs.
+func (r *paidRoad) over() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.left--; r.left <= 0 && r.going == 0 {
+		r.end(r.own)
+	}
+}
+
+// end ends the agent of our own, once.
+func (r *paidRoad) end(own *agent.Agent) {
+	if own == nil {
+		return
+	}
+	r.shut.Do(func() {
+		go func() {
+			_ = own.Close()
+			close(r.closed)
+		}()
 	})
 }
 
@@ -218,13 +256,9 @@ func (r *paidRoad) close() {
 	if own == nil || going > 0 {
 		return
 	}
-	closed := make(chan struct{})
-	go func() {
-		_ = own.Close()
-		close(closed)
-	}()
+	r.end(own)
 	select {
-	case <-closed:
+	case <-r.closed:
 	case <-time.After(toClose):
 	}
 }

@@ -7,8 +7,10 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
@@ -58,14 +60,31 @@ func settingOf(p process, f *triageFlags, scrubber *secret.Scrubber) (*triageSet
 		return nil, err
 	}
 	s.step.Took = time.Since(began).Seconds()
-	s.network, err = look.Network(s.cfg, version)
-	if err != nil { // the file's authorities: without them the system's
-		s.wrong(err, "")
-		cfg := *s.cfg
-		cfg.Network.CAFile, s.cfg = "", &cfg
-		s.network, err = look.Network(s.cfg, version)
+	return s, s.wayOut()
+}
+
+// wayOut makes the way out. Proxies and authorities that cannot be used are told, and gone on without.
+func (s *triageSetting) wayOut() error {
+	network, err := look.Network(s.cfg, version)
+	for _, without := range []struct{ proxies, authorities bool }{{true, false}, {false, true}, {true, true}} {
+		if err == nil {
+			break
+		}
+		cfg, then := *s.cfg, "; going on with the system's authorities"
+		if without.proxies {
+			cfg.Network.HTTPProxy, cfg.Network.HTTPSProxy, then = "", "", "; going on without a proxy"
+		}
+		if without.authorities {
+			cfg.Network.CAFile = ""
+		}
+		again, still := look.Network(&cfg, version)
+		if still == nil || without.proxies && without.authorities {
+			s.wrong(err, then)
+			s.cfg, network, err = &cfg, again, still
+		}
 	}
-	return s, err
+	s.network = network
+	return err
 }
 
 // load reads the file.
@@ -85,7 +104,7 @@ func (s *triageSetting) load(load loader, spare *config.Config) error {
 	case errors.Is(err, fs.ErrPermission):
 		s.cfg = spare
 		if s.cfg.Path = load.path; load.path == "" {
-			s.cfg.Path = config.Paths()[len(config.Paths())-1]
+			s.cfg.Path = unreadable()
 		}
 		s.step.LookedAt, s.step.Verdict, s.step.Cause = s.cfg.Path, triage.Unknown, checks.CauseConfig
 		s.step.Detail = "it is not for this user to read (sudo, or the group of the agent); going on with " + builtIn
@@ -110,6 +129,21 @@ func (s *triageSetting) load(load loader, spare *config.Config) error {
 		s.wrong(err, "; going on with the rest of it")
 	}
 	return nil
+}
+
+// unreadable is the first of the places of the configuration where something is that is not for this user.
+func unreadable() string {
+	paths := config.Paths()
+	for _, path := range paths {
+		f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // the operator's file
+		if err == nil {
+			_ = f.Close()
+		}
+		if errors.Is(err, fs.ErrPermission) {
+			return path
+		}
+	}
+	return paths[len(paths)-1]
 }
 
 // wrong says what is wrong with the file, the first fault in the detail and the others as notes.

@@ -17,6 +17,9 @@ func Judge(w *Walk) Conclusion {
 		blame = w.blame(probe)
 	}
 	c := Conclusion{Signals: signals, Class: Matrix(signals, blame)}
+	if c.Class == Nobody && w.Step(Alerts).Verdict == Unknown { // an agent runs, and what it has seen is not known
+		c.Class = CannotTell
+	}
 	alert := w.byAlert(c.Class)
 	switch {
 	case w.Interrupted:
@@ -28,11 +31,12 @@ func Judge(w *Walk) Conclusion {
 		c.Branch, c.Why = runbook.Nobody, w.wellWords()
 	case c.Class == CannotTell:
 		c.cannotTell(w.blindWords(), w.Step(Ping).Cause)
-		if signals.App == Bad {
-			c.Severity = checks.P2
-		}
+		c.atLeast(w, signals)
 	case probe != nil && (signals.Probe == Bad || signals.App != Bad):
 		c.ofProbe(probe, blame)
+		if probe.Cause == checks.CauseConfig { // which is no reason for an application to be down
+			c.atLeast(w, signals)
+		}
 	default:
 		c.ofApp(w.appStep())
 	}
@@ -71,17 +75,31 @@ func (c *Conclusion) ofApp(step Step) {
 	if step.Blame == checks.BlameConfig { // it was asked without what it wants
 		c.Blame = step.Blame
 	}
-	c.Severity = checks.P1
-	switch {
-	case step.Verdict == Degraded:
-		c.Severity = checks.P3
-	case step.Name == ErrorRate, step.Name == AppLog:
-		c.Severity = checks.P2
-	}
+	c.Severity = severityOfApp(&step)
 	c.Why = fmt.Sprintf("%s: %s; the provider answers us", words(step.Name), step.Detail)
 	if c.Signals.Page == Bad {
 		c.Why += ", though its status page announces something: it may concern what only the application calls"
 	}
+}
+
+// severityOfApp is how urgent it is that the application does not do, whoever is at fault.
+func severityOfApp(step *Step) checks.Severity {
+	switch {
+	case step.Verdict == Degraded:
+		return checks.P3
+	case step.Name == ErrorRate, step.Name == AppLog:
+		return checks.P2
+	}
+	return checks.P1
+}
+
+// atLeast makes nothing less of an application that is seen to be down, where something else is said first.
+func (c *Conclusion) atLeast(w *Walk, signals Signals) {
+	if signals.App != Bad {
+		return
+	}
+	step := w.appStep()
+	c.Severity = min(c.Severity, severityOfApp(&step)) // P1 before P2, as words are
 }
 
 func (c *Conclusion) ofAlert(a *Alert) {

@@ -147,7 +147,18 @@ func TestWhatFollows(t *testing.T) {
 			[]triage.Step{skippedPing}, judged{class: triage.CannotTell, branch: "budget-exhausted", severity: checks.P3},
 		},
 		"no budget, and the application is down": {
-			[]triage.Step{skippedPing, wrong(triage.AppSmoke, checks.CauseServer)}, judged{class: triage.CannotTell, branch: "budget-exhausted", severity: checks.P2},
+			[]triage.Step{skippedPing, wrong(triage.AppSmoke, checks.CauseServer)}, judged{class: triage.CannotTell, branch: "budget-exhausted", severity: checks.P1},
+		},
+		"no key in this shell, and the application is down": {
+			[]triage.Step{wrong(triage.Key, checks.CauseConfig), with(triage.Ping, triage.Skipped), wrong(triage.AppHealth, checks.CauseTimeout)},
+			judged{triage.Ours, checks.CauseConfig, checks.BlameOurs, runbook.Configuration, checks.P1},
+		},
+		"a file that is wrong, and many calls of the application fail": {
+			[]triage.Step{wrong(triage.Configuration, checks.CauseConfig), wrong(triage.ErrorRate, checks.CauseServer)},
+			judged{triage.Ours, checks.CauseConfig, checks.BlameOurs, runbook.Configuration, checks.P2},
+		},
+		"an agent that cannot be asked": {
+			[]triage.Step{with(triage.Alerts, triage.Unknown)}, judged{class: triage.CannotTell, branch: runbook.CannotTell, severity: checks.P3},
 		},
 		"the application alone": {
 			[]triage.Step{wrong(triage.AppHealth, checks.CauseAssertion), with(triage.StatusPage, triage.Degraded)},

@@ -116,7 +116,7 @@ func (l *looker) agentSteps(ctx context.Context) []triage.Step {
 	var steps []triage.Step
 	if err != nil {
 		verdict := triage.Skipped
-		if errors.Is(err, ErrSilent) {
+		if l.Agent.Hidden(ctx) {
 			verdict = triage.Unknown
 		}
 		text, _, _ := strings.Cut(err.Error(), "\n")

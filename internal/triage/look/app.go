@@ -52,6 +52,7 @@ type Application struct {
 	Params     app.Params
 	Check      string // "" where it is by its address alone
 	Chat, Paid bool
+	guessed    bool // nobody said where its health route is
 }
 
 // ApplicationOf is the application of the configuration, with the address in place of its health route where one is
@@ -70,12 +71,13 @@ func ApplicationOf(cfg *config.Config, address string) (Application, bool) {
 	if address == "" {
 		return a, a.Check != ""
 	}
+	guessed := false
 	if u, err := url.Parse(address); err == nil && (u.Path == "" || u.Path == "/") {
 		u.Path = "/health"
-		address = u.String()
+		address, guessed = u.String(), true
 	}
 	if a.Check == "" || a.Params.URL != address {
-		a = Application{Params: app.Params{URL: address, Service: "mistral"}}
+		a = Application{Params: app.Params{URL: address, Service: "mistral"}, guessed: guessed}
 	}
 	return a, true
 }
@@ -89,7 +91,23 @@ func (l *looker) health(ctx context.Context) triage.Step {
 	a.Params.Chat = nil
 	check, err := app.New(a.Params, l.env("app"))
 	r := run(ctx, check, err)
-	return StepOf(triage.AppHealth, shown(a.Params.URL), &r)
+	step := behind(StepOf(triage.AppHealth, shown(a.Params.URL), &r))
+	if step.Verdict == triage.Wrong && step.Cause == checks.CauseBadRequest && a.guessed {
+		step.Verdict, step.Missed, step.Cause, step.Blame, step.Notes = triage.Unknown, true, checks.CauseNone, checks.BlameNone, nil
+		step.Detail += ": /health is a guess; give --app with the path of its health route"
+	}
+	return step
+}
+
+// behind makes an unknown of what something before the application answered: what is behind it was not seen.
+func behind(step triage.Step) triage.Step {
+	before := []checks.Cause{checks.CauseAuth, checks.CauseForbidden, checks.CauseUnexpectedRedirect}
+	if step.Verdict == triage.Wrong && slices.Contains(before, step.Cause) {
+		step.Verdict, step.Missed, step.Cause, step.Blame, step.Notes = triage.Unknown, true, checks.CauseNone, checks.BlameNone, nil
+		step.Detail = "something stands before it, and what is behind was not seen: " + step.Detail +
+			"; give a check of the kind app what it wants (with: {auth: …}), or an address behind that"
+	}
+	return step
 }
 
 // shown is an address without what may be secret in it.
@@ -138,7 +156,7 @@ func SmokeOf(a Application, r *checks.Result) triage.Step {
 	default:
 		step.Verdict, step.Detail = triage.Wrong, "the chat route: "+last.Detail
 	}
-	return step
+	return behind(step)
 }
 
 // errorRate asks the application's Prometheus. What is missing is not zero.
