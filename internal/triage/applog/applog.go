@@ -48,7 +48,7 @@ type Found struct {
 // Few reports that what failed is next to nothing, of what comes and goes by itself.
 func (f *Found) Few() bool {
 	passes := f.By[checks.CauseServer] + f.By[checks.CauseConnect] + f.By[checks.CauseTimeout] + f.By[checks.CauseRateLimited] + f.By[checks.CauseCapacity]
-	return f.Errors <= 3 && f.Errors*100 < f.Lines && passes == f.Errors
+	return f.Errors > 0 && f.Errors <= 3 && f.Errors*100 < f.Lines && passes == f.Errors
 }
 
 // entry is a line that counts.

@@ -101,6 +101,7 @@ func TestFewAreNextToNothing(t *testing.T) {
 	for text, want := range map[string]bool{
 		strings.Repeat("fine\n", 1000) + "status=503\n":                    true,
 		strings.Repeat("fine\n", 1000) + "status=401\n":                    false,
+		strings.Repeat("fine\n", 1000):                                     false,
 		strings.Repeat("fine\n", 10) + "status=503\n":                      false,
 		strings.Repeat("fine\n", 9000) + strings.Repeat("status=503\n", 4): false,
 	} {
