@@ -12,8 +12,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/windsock-monitor/windsock/internal/config"
 	"github.com/windsock-monitor/windsock/internal/evidence"
 	"github.com/windsock-monitor/windsock/internal/incident"
+	"github.com/windsock-monitor/windsock/internal/runbook"
 )
 
 // outputs adds --output with the words that it takes, the first of which is the default.
@@ -33,9 +35,20 @@ func wantOneOf(output string, words ...string) error {
 // brief is what messages and the postmortem are made of.
 func (d *dossier) brief() *incident.Brief {
 	return &incident.Brief{
-		Now: d.now, Incident: &d.got.Incident, Course: d.course, Seen: d.seen, Setting: d.cfg.Runbook, Zone: d.cfg.Incidents.Timezone,
+		Now: d.now, Incident: &d.got.Incident, Course: d.course, Seen: d.seen, Setting: settingFor(d.cfg, d.got.Incident.Provider), Zone: d.cfg.Incidents.Timezone,
 		Internals: d.internals(),
 	}
+}
+
+// settingFor is what the team says of itself, for what concerns one of the providers; "" is the first.
+func settingFor(cfg *config.Config, provider string) runbook.Setting {
+	setting := cfg.Runbook
+	for i := range cfg.Providers {
+		if p := &cfg.Providers[i]; p.Name == provider {
+			setting.API = p.BaseURL
+		}
+	}
+	return setting
 }
 
 // internals are the words that the outside must not read: names of providers, hosts and people, and those of checks, rules and the

@@ -73,7 +73,7 @@ func tellTriage(s *triageSetting, walk *triage.Walk, c *triage.Conclusion, began
 	told := &triageTold{
 		Class: c.Class, Cause: c.Cause, Blame: c.Blame, Branch: c.Branch, Severity: c.Severity, Why: c.Why, Also: c.Also, Signals: c.Signals,
 		Provider: s.provider.Name, Address: s.address(), StartedAt: began.UTC(), Took: time.Since(began).Seconds(), Stopped: walk.Interrupted,
-		Runbook: pageOf(c, s.cfg.Runbook),
+		Runbook: pageOf(c, settingFor(s.cfg, s.provider.Name)),
 	}
 	if c.Severity != "" {
 		told.RespondIn = runbook.ResponseTime(c.Severity)

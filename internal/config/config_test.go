@@ -96,7 +96,7 @@ func TestEveryKeyArrives(t *testing.T) {
 		Concurrency: config.Concurrency{Global: 10, PerHost: 2},
 		Snapshot:    time.Minute,
 		Runbook: runbook.Setting{
-			URL: "https://wiki.example/runbooks/", Service: "shop", Affected: "answers of the assistant", Channel: "#incident-mistral",
+			API: "https://api.mistral.ai", URL: "https://wiki.example/runbooks/", Service: "shop", Affected: "answers of the assistant", Channel: "#incident-mistral",
 			StatusPage: "https://status.example",
 			Deployment: runbook.Deployment{Kubernetes: &runbook.Kubernetes{Deployment: "shop", Namespace: "production", Context: "prod"}},
 			Store:      runbook.SecretStore{Kubernetes: &runbook.KubernetesSecret{Secret: "mistral", Key: "api-key", Namespace: "production", Context: "prod"}},

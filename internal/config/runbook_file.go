@@ -101,6 +101,9 @@ func (b *builder) runbookSetting() {
 		b.atLeast(fmt.Sprintf("runbook.escalation[%d].after", i), e.After, 0)
 		out.Escalation = append(out.Escalation, runbook.Escalation(e))
 	}
+	if len(b.cfg.Providers) > 0 {
+		out.API = b.cfg.Providers[0].BaseURL
+	}
 	b.cfg.Runbook = out
 }
 

@@ -7,7 +7,9 @@ const (
 	newKey   = "mistral-new-key"
 	oldKey   = "mistral-old-key"
 	keyTrial = "key-trial.yaml"
-	trial    = `{state_dir: ./key-trial, providers: {` +
+	// emptyFolder is where they lie: in memory, where the system has such a folder.
+	emptyFolder = `cd "$(mktemp -d -p "${XDG_RUNTIME_DIR:-/tmp}")"`
+	trial       = `{state_dir: ./key-trial, providers: {` +
 		`new: {base_url: "https://api.mistral.ai", api_key: {file: ./` + newKey + `}}, ` +
 		`old: {base_url: "https://api.mistral.ai", api_key: {file: ./` + oldKey + `}}}, checks: [` +
 		`{name: new-key, kind: credentials, provider: new, schedule: "@every 1h"}, ` +
@@ -101,7 +103,7 @@ func (s SecretStore) put() []Command {
 			"systemd-creds encrypt --name=" + word(name) + " " + newKey + " " + word("/etc/credstore.encrypted/"+name), true,
 		}}
 	}
-	return []Command{{"Put the new key where the application reads it", "install -m 0600 " + newKey + " PATH_OF_THE_KEY", true}}
+	return []Command{{"Put the new key where the application reads it; owner and mode of the file stay", "cp " + newKey + " PATH_OF_THE_KEY", true}}
 }
 
 // retire is what is left to do in the store when the old key is refused.

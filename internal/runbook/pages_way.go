@@ -123,7 +123,7 @@ func proxyPage(Setting) Page {
 		Blame:    checks.BlameNetwork,
 		Severity: checks.P1,
 		Actions: []Action{
-			{"Which proxy is used, and for which hosts not? (a password in it is not shown)", "env | grep -i _proxy | sed 's,//[^@]*@,//,'"},
+			{"Which proxy is used, and for which hosts not? (a password in it is not shown)", `env | grep -i _proxy= | sed -E 's,=([A-Za-z0-9]+://)?.*@,=\1,'`},
 			{"What does the proxy answer? 407: it wants credentials; 403: the host is not allowed; 5xx: it does not get out itself", `curl -sS -o /dev/null -m 10 -w 'proxy %{http_connect} then %{http_code}\n' https://api.mistral.ai/v1/models`},
 			{"Is it well without the proxy, from a host that may go out directly?", `curl --noproxy '*' -sS -o /dev/null -m 10 -w '%{http_code}\n' https://api.mistral.ai/v1/models`},
 		},

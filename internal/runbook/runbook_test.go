@@ -255,6 +255,55 @@ func TestNoCommandShowsAKey(t *testing.T) {
 	}
 }
 
+// TestCommandsAskTheTeamsProvider: what another address answers tells nothing of the one that is used.
+func TestCommandsAskTheTeamsProvider(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct{ api, want, not string }{
+		"its global address":     {"", "getent ahosts api.mistral.ai", ""},
+		"another zone":           {"https://api.eu.mistral.ai", "getent ahosts api.eu.mistral.ai", "api.mistral.ai"},
+		"a gateway with a path":  {"https://gw.example:8443/mistral/", "https://gw.example:8443/mistral/v1/models", "api.mistral.ai"},
+		"and its port":           {"https://gw.example:8443/mistral/", "-connect gw.example:8443 -servername gw.example <", "api.mistral.ai"},
+		"the trial of the keys":  {"https://api.eu.mistral.ai", `base_url: "https://api.eu.mistral.ai"`, `"https://api.mistral.ai"`},
+		"what a shell would run": {"https://x$(id)'.example", "getent ahosts api.mistral.ai", "$(id)"},
+	}
+	for name, tt := range tests {
+		var all []string
+		for _, p := range allPages() {
+			p = p.Branch.Page(runbook.Setting{API: tt.api})
+			for _, a := range p.Actions {
+				all = append(all, a.Command)
+			}
+			for _, c := range p.Commands {
+				all = append(all, c.Line)
+			}
+			for _, m := range p.Mitigations {
+				all = append(all, m.What, m.Command, m.Revert)
+			}
+		}
+		text := strings.Join(all, "\n")
+		if !strings.Contains(text, tt.want) {
+			t.Errorf("%s: no %q", name, tt.want)
+		}
+		if tt.not != "" && strings.Contains(text, tt.not) {
+			t.Errorf("%s: %q is still in it", name, tt.not)
+		}
+	}
+}
+
+// TestTheProxiesAreShownWithoutPasswords runs the line in all the forms that a proxy's address has.
+func TestTheProxiesAreShownWithoutPasswords(t *testing.T) {
+	t.Parallel()
+	line := runbook.Proxy.Page(runbook.Setting{}).Actions[0].Command
+	for _, proxy := range []string{"http://ada:canary@proxy:3128", "ada:canary@proxy:3128", "http://ada:can@ary@proxy:3128", "http://ada:x/canary@proxy:3128", "canary@proxy:3128"} {
+		sh := exec.CommandContext(t.Context(), "sh", "-c", line)
+		sh.Env = []string{"PATH=/usr/bin:/bin", "https_proxy=" + proxy}
+		said, err := sh.CombinedOutput()
+		if err != nil || strings.Contains(string(said), "ary") || !strings.Contains(string(said), "proxy:3128") {
+			t.Errorf("%s: %v: it prints %q", proxy, err, said)
+		}
+	}
+}
+
 func TestActionsChangeNothing(t *testing.T) {
 	t.Parallel()
 	for name, s := range settings() {

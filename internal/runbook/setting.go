@@ -6,6 +6,7 @@ import "time"
 
 // Setting is what a team says of itself in the file's `runbook`. Its zero value has commands with placeholders in them.
 type Setting struct {
+	API        string // where the provider is asked; "" is its global address
 	URL        string // of the team's own pages, "" for those that ship; ends in / or #
 	Service    string // what people call it: "checkout"
 	Affected   string // what its users notice, for the public message: "answers of the assistant"
