@@ -87,7 +87,7 @@ func newAlertsAck(p process) *cobra.Command {
 				return err
 			}
 			request := agent.AckRequest{Target: args[0], By: f.by, Note: f.note}
-			if err := client.Call(cmd.Context(), http.MethodPost, "/v1/alerts/ack", request, nil); err != nil {
+			if err := client.Ask(cmd.Context(), http.MethodPost, "/v1/alerts/ack", request, nil); err != nil {
 				return asked(err)
 			}
 			fmt.Fprintf(p.stdout, "acknowledged %s\n", args[0])

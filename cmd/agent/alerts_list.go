@@ -33,7 +33,7 @@ func newAlertsList(p process) *cobra.Command {
 				return err
 			}
 			var got agent.AlertsAnswer
-			if err := client.Call(cmd.Context(), http.MethodGet, "/v1/alerts", nil, &got); err != nil {
+			if err := client.Ask(cmd.Context(), http.MethodGet, "/v1/alerts", nil, &got); err != nil {
 				return asked(err)
 			}
 			if asJSON {

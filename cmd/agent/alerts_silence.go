@@ -66,14 +66,14 @@ func silence(ctx context.Context, p process, f *silenceFlags, args []string) err
 	case f.list:
 		return listMutes(ctx, p, client, asJSON)
 	case f.expire != "":
-		if err := client.Call(ctx, http.MethodDelete, "/v1/silences/"+url.PathEscape(f.expire), nil, nil); err != nil {
+		if err := client.Ask(ctx, http.MethodDelete, "/v1/silences/"+url.PathEscape(f.expire), nil, nil); err != nil {
 			return asked(err)
 		}
 		fmt.Fprintf(p.stdout, "ended %s\n", f.expire)
 		return nil
 	}
 	var made alerting.Silence
-	if err := client.Call(ctx, http.MethodPost, "/v1/silences", request, &made); err != nil {
+	if err := client.Ask(ctx, http.MethodPost, "/v1/silences", request, &made); err != nil {
 		return asked(err)
 	}
 	if asJSON {
@@ -87,7 +87,7 @@ func silence(ctx context.Context, p process, f *silenceFlags, args []string) err
 // hintOfRules says which of the names are no rule's: their silence hushes nobody.
 func hintOfRules(ctx context.Context, p process, client *agent.Client, names []string) {
 	var got agent.AlertsAnswer
-	if client.Call(ctx, http.MethodGet, "/v1/alerts", nil, &got) != nil {
+	if client.Ask(ctx, http.MethodGet, "/v1/alerts", nil, &got) != nil {
 		return
 	}
 	var rules []string
@@ -163,7 +163,7 @@ func plain(match map[string]agent.Values) map[string][]string {
 
 func listMutes(ctx context.Context, p process, client *agent.Client, asJSON bool) error {
 	var got agent.AlertsAnswer
-	if err := client.Call(ctx, http.MethodGet, "/v1/alerts", nil, &got); err != nil {
+	if err := client.Ask(ctx, http.MethodGet, "/v1/alerts", nil, &got); err != nil {
 		return asked(err)
 	}
 	if asJSON {

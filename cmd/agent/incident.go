@@ -108,7 +108,7 @@ func newIncidentMark(p process) *cobra.Command {
 				return err
 			}
 			request := agent.MarkRequest{Text: strings.Join(args, " "), By: by}
-			if err := client.Call(cmd.Context(), http.MethodPost, "/v1/marks", request, nil); err != nil {
+			if err := client.Ask(cmd.Context(), http.MethodPost, "/v1/marks", request, nil); err != nil {
 				if _, refused := errors.AsType[*agent.RefusedError](err); !refused {
 					err = fmt.Errorf("a mark needs the running agent: %w", err)
 				}
@@ -132,22 +132,42 @@ func (f incidentFlags) look(ctx context.Context, p process, path string, into an
 	if err != nil {
 		return false, err
 	}
-	err = client.Call(ctx, http.MethodGet, path, nil, into)
+	err = client.Ask(ctx, http.MethodGet, path, nil, into)
 	if _, refused := errors.AsType[*agent.RefusedError](err); err == nil || refused {
 		return asJSON, asked(err)
 	}
-	cfg, err := readConfig(p, f.config)
-	if err != nil {
-		return false, err
+	cfg, unread := readConfig(p, f.config)
+	if unread != nil {
+		return false, unread
 	}
-	switch err := seen(ctx, cfg); {
-	case agent.IsNoIncident(err):
-		return false, exit(exitUsage, err)
-	case err != nil:
-		return false, exit(exitCannot, err)
+	if failed := seen(ctx, cfg); failed != nil {
+		return false, neither(ctx, err, failed)
 	}
-	fmt.Fprintln(p.stderr, "hint: no agent answers; this is what the store has")
+	fromStore(p, err)
 	return asJSON, nil
+}
+
+// fromStore says that what is told is the store's, and why.
+func fromStore(p process, unasked error) {
+	why := "no agent answers"
+	if silent, stuck := errors.AsType[*agent.SilentError](unasked); stuck {
+		why = silent.Error()
+	}
+	fmt.Fprintf(p.stderr, "hint: %s; this is what the store has\n", why)
+}
+
+// neither is why nothing could be told: the agent was not asked, and the store could not be read.
+func neither(ctx context.Context, unasked, unread error) error {
+	notAllowed, closed := errors.AsType[*agent.NotAllowedError](unasked)
+	switch {
+	case agent.IsNoIncident(unread):
+		return exit(exitUsage, unread)
+	case ctx.Err() != nil:
+		return exit(exitCannot, errors.New("interrupted; nothing was written"))
+	case closed:
+		return exit(exitCannot, fmt.Errorf("%w; and the store: %w", notAllowed, unread))
+	}
+	return exit(exitCannot, unread)
 }
 
 func printIncidents(w io.Writer, all []incident.Incident, now time.Time) {

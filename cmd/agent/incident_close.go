@@ -51,7 +51,7 @@ func closeIncident(ctx context.Context, p process, f closeFlags, id string) erro
 		Closed string `json:"closed"`
 	}
 	request := agent.CloseRequest{Reason: f.reason, By: f.by, Force: f.force}
-	if err := client.Call(ctx, http.MethodPost, "/v1/incidents/"+url.PathEscape(id)+"/close", request, &closed); err != nil {
+	if err := client.Ask(ctx, http.MethodPost, "/v1/incidents/"+url.PathEscape(id)+"/close", request, &closed); err != nil {
 		if _, refused := errors.AsType[*agent.RefusedError](err); !refused {
 			err = fmt.Errorf("closing an incident needs the running agent: %w", err)
 		}

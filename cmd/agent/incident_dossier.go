@@ -41,19 +41,17 @@ func openDossier(ctx context.Context, p process, path, id string, keep bool) (*d
 	if d.client, err = clientOf(ctx, p, path); err != nil {
 		return nil, err
 	}
-	err = d.client.Call(ctx, http.MethodGet, "/v1/incidents/"+url.PathEscape(id), nil, &d.got)
+	err = d.client.Ask(ctx, http.MethodGet, "/v1/incidents/"+url.PathEscape(id), nil, &d.got)
 	if _, refused := errors.AsType[*agent.RefusedError](err); refused {
 		return nil, asked(err)
 	}
 	if err != nil {
 		d.client = nil
-		if d.got, err = agent.SeenIncident(ctx, cfg, p.getenv, id); agent.IsNoIncident(err) {
-			return nil, exit(exitUsage, err)
+		var unread error
+		if d.got, unread = agent.SeenIncident(ctx, cfg, p.getenv, id); unread != nil {
+			return nil, neither(ctx, err, unread)
 		}
-		if err != nil {
-			return nil, exit(exitCannot, err)
-		}
-		fmt.Fprintln(p.stderr, "hint: no agent answers; this is what the store has")
+		fromStore(p, err)
 	}
 	d.read(ctx, p, keep)
 	if ctx.Err() != nil {

@@ -125,7 +125,7 @@ func (c *Client) EachRecord(ctx context.Context, id string, each func(*checks.Re
 	for after, more := delivery.Position(0), true; more; {
 		var page RecordsAnswer
 		path := fmt.Sprintf("/v1/incidents/%s/records?after=%d", url.PathEscape(id), after)
-		if err := c.Call(ctx, http.MethodGet, path, nil, &page); err != nil {
+		if err := c.Ask(ctx, http.MethodGet, path, nil, &page); err != nil {
 			return fmt.Errorf("reading the records of %s: %w", id, err)
 		}
 		for _, text := range page.Records {

@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -63,11 +64,38 @@ func whoMay(path string) string {
 // mostAnswer is how much of an answer is read.
 const mostAnswer = 16 << 20
 
+// patience is how long an agent may take for what one that is well answers at once.
+const patience = 10 * time.Second
+
 // Client asks the running agent through its control socket.
-type Client struct{ socket string }
+type Client struct {
+	socket   string
+	patience time.Duration
+}
 
 // NewClient makes a client of the agent that listens there. It connects when it is asked for something.
-func NewClient(socket string) *Client { return &Client{socket} }
+func NewClient(socket string) *Client { return &Client{socket, patience} }
+
+// Within is a client that waits for so long where Ask waits.
+func (c *Client) Within(most time.Duration) *Client { return &Client{c.socket, most} }
+
+// SilentError is an agent that runs, and does not answer: it is stopped, or waits for its disk.
+type SilentError struct{ Waited time.Duration }
+
+func (e *SilentError) Error() string {
+	return fmt.Sprintf("the running agent did not answer within %s: it may be stopped, or wait for its disk", e.Waited)
+}
+
+// Ask is Call of what an agent that is well answers at once. Of one that does not the error is a *SilentError.
+func (c *Client) Ask(ctx context.Context, method, path string, body, into any) error {
+	bounded, cancel := context.WithTimeout(ctx, c.patience)
+	defer cancel()
+	err := c.Call(bounded, method, path, body, into)
+	if err != nil && errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return &SilentError{c.patience}
+	}
+	return err
+}
 
 // RefusedError is the running agent's refusal.
 type RefusedError struct {
@@ -136,7 +164,7 @@ func (c *Client) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 // Health is /health of the running agent, as JSON.
 func (c *Client) Health(ctx context.Context) (json.RawMessage, error) {
 	var body json.RawMessage
-	err := c.Call(ctx, http.MethodGet, healthPath, nil, &body)
+	err := c.Ask(ctx, http.MethodGet, healthPath, nil, &body)
 	return body, err
 }
 
