@@ -3,7 +3,9 @@ package evidence
 import (
 	"net/url"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/host"
@@ -36,6 +38,13 @@ func chosen(all map[string]string, names []string) map[string]string {
 		}
 	}
 	return out
+}
+
+// plainID reports whether a text is what a request may be found by, and no sentence.
+func plainID(text string) bool {
+	return len(text) <= 128 && strings.IndexFunc(text, func(r rune) bool {
+		return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_.:", r)
+	}) < 0
 }
 
 type reportView struct {
@@ -124,6 +133,9 @@ func reportOf(r *checks.Report) reportView {
 		ScheduledAt: r.ScheduledAt.UTC(), StartedAt: r.StartedAt.UTC(), Took: r.Took.Seconds(), Timeout: r.Timeout.Seconds(),
 		Trigger: r.Trigger, Attempt: r.Attempt, Final: r.Final, Slots: r.Slots, Status: r.Status, Cause: r.Cause, Blame: r.Blame,
 		Summary: r.Summary, Facts: chosen(r.Facts, keptFacts()),
+	}
+	if id, there := v.Facts["request_id"]; there && !plainID(id) { // a server may write there what it likes
+		v.Facts["request_id"] = checks.Redacted
 	}
 	for _, p := range r.Phases {
 		if v.Phases == nil {

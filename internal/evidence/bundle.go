@@ -33,6 +33,7 @@ type Manifest struct {
 	Left        []Note         `json:"left_out,omitempty"` // what is not in it, and why
 	Bounded     []Note         `json:"bounded,omitempty"`  // what is in it in part
 	Excluded    []string       `json:"never_in_it"`        // by construction
+	Caution     string         `json:"caution"`            // what construction cannot do
 	Rules       []string       `json:"rules_of_redaction"` // all that were applied to every file
 	Source      string         `json:"source"`             // the running agent, or the store
 	WindowFrom  time.Time      `json:"window_from"`        // of records, timeline and logs
@@ -76,6 +77,7 @@ type Bundle struct {
 func New(m Manifest, r *Redactor) *Bundle {
 	m.Format, m.Rules = Format, Rules()
 	m.Excluded = []string{"keys and other secrets", "prompts", "answers", "headers", "environment variables", "annotations and environments of pods"}
+	m.Caution = "what is never in it is on no list of fields; log.txt and error texts are words of others, from which the rules took what they find: read them before you give them away"
 	return &Bundle{Manifest: m, redactor: r, files: map[string][]byte{}}
 }
 

@@ -104,6 +104,20 @@ func TestWhatIsTakenOutOfALog(t *testing.T) {
 	}
 }
 
+// TestARequestIDThatIsASentenceIsNone: the header is the server's, and so is what stands in it.
+func TestARequestIDThatIsASentenceIsNone(t *testing.T) {
+	t.Parallel()
+	for given, want := range map[string]string{
+		"0198c0de-1234-7abc-8def-0123456789ab": "0198c0de-1234-7abc-8def-0123456789ab", "a1b2:c3.d4_e5": "a1b2:c3.d4_e5",
+		"you asked: who is she": checks.Redacted, strings.Repeat("a", 200): checks.Redacted,
+	} {
+		record := checks.OfReport(&checks.Report{ID: "x", Result: checks.Result{Facts: map[string]string{"request_id": given}}})
+		if text, err := json.Marshal(evidence.Record(&record)); err != nil || !strings.Contains(string(text), `"request_id":"`+want+`"`) {
+			t.Errorf("%q: %v, it is kept as %s, want %q", given, err, text, want)
+		}
+	}
+}
+
 // TestACutThroughAKeyLeavesNoPartOfIt: a line that is too long is cut before its words are looked at.
 func TestACutThroughAKeyLeavesNoPartOfIt(t *testing.T) {
 	t.Parallel()

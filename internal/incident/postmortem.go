@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -59,7 +60,7 @@ func (b *Brief) header(out *strings.Builder) {
 	row("alert fired", b.when(StepFired))
 	row("resolved", b.when(StepResolved))
 	row("duration", Took(&b.Course.Duration))
-	row("incident commander", md(in.Commander))
+	row("incident commander", cmp.Or(md(in.Commander), "nobody acknowledged it"))
 	row("response", b.response())
 	if in.ClosedBy != "" {
 		row("closed by hand", md(in.ClosedBy)+": "+md(in.Reason))
