@@ -51,6 +51,9 @@ func (d *dossier) tookTraffic(result *checks.Result) error {
 	out := incident.Traffic{Source: "Prometheus, asked for the whole time"}
 	for _, m := range result.Measurements {
 		value := m.Value
+		if !incident.Countable(value) { // a query that somebody changed: no number of requests, and no sum
+			continue
+		}
 		switch m.Name {
 		case "query." + traffic.FailedOver:
 			out.Failed = &value
@@ -61,7 +64,7 @@ func (d *dossier) tookTraffic(result *checks.Result) error {
 		}
 	}
 	if out.Failed == nil {
-		return fmt.Errorf("asking Prometheus: it has no such metric of that time (%s)", cmp.Or(result.Summary, result.Status.String()))
+		return fmt.Errorf("asking Prometheus: it gave no number of that time (%s)", cmp.Or(result.Summary, result.Status.String()))
 	}
 	if d.seen == nil {
 		d.seen = &incident.Seen{}

@@ -284,6 +284,9 @@ func (t *Traffic) add(lasted time.Duration, rate, cost *float64) {
 	}
 }
 
+// Countable reports whether a number can be one of requests or of dollars: none is negative, endless or beyond all measure.
+func Countable(value float64) bool { return value >= 0 && value < 1e15 }
+
 func later(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a
@@ -296,6 +299,7 @@ func ratesOf(r *checks.Report) (rate, cost *float64) {
 	names := perMinute()
 	for _, m := range r.Measurements {
 		switch {
+		case !Countable(m.Value):
 		case m.Name == costHour:
 			value := m.Value
 			cost = &value

@@ -177,6 +177,23 @@ func TestWithoutAMeasurementTheFailedRequestsAreNotZero(t *testing.T) {
 	}
 }
 
+func TestANegativeRateIsNoNumberOfRequests(t *testing.T) {
+	t.Parallel()
+	in, timeline := outage()
+	for _, rate := range []float64{-5, 1e300} {
+		var records []checks.Record
+		for minute := range 10 {
+			records = append(records, checks.OfReport(&checks.Report{
+				ID: "R", Check: "metrics", Kind: "prometheus", StartedAt: at(minute, 0), Final: true,
+				Result: checks.Result{Status: checks.OK, Measurements: []checks.Measurement{{Name: "query.errors_5xx", Value: rate}}},
+			}))
+		}
+		if text := briefOf(at(50, 0), in, timeline, seenOf(in, records)).Postmortem(timeline); !strings.Contains(text, "| failed requests of the application | not known") {
+			t.Errorf("%g: the postmortem has a number of failed requests:\n%s", rate, text)
+		}
+	}
+}
+
 func TestDrillsAndOtherAttemptsAreNotCounted(t *testing.T) {
 	t.Parallel()
 	in, _ := outage()
