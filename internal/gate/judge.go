@@ -42,8 +42,22 @@ func Abort(e Evidence, l Limits) string {
 	if l.AbortAfter <= 0 || len(failures(e.Samples)) <= l.MaxFailed {
 		return ""
 	}
-	row, all := map[string]int{}, map[string]int{}
-	for _, s := range e.Samples {
+	row, all := failedOf(e.Samples)
+	for _, w := range e.Watched {
+		if row[w.Check] >= l.AbortAfter {
+			return fmt.Sprintf("%s failed %d times in a row", w.Check, row[w.Check])
+		}
+		if all[w.Check] >= l.AbortAfter*flaps {
+			return fmt.Sprintf("%s failed %d times, though not in a row", w.Check, all[w.Check])
+		}
+	}
+	return ""
+}
+
+// failedOf counts the failed runs of each check: those at the end in a row, and all.
+func failedOf(samples []Sample) (row, all map[string]int) {
+	row, all = map[string]int{}, map[string]int{}
+	for _, s := range samples {
 		if s.Role != Candidate {
 			continue
 		}
@@ -56,15 +70,7 @@ func Abort(e Evidence, l Limits) string {
 		case checks.Unknown, checks.Error, checks.Skipped: // neither good nor bad
 		}
 	}
-	for _, w := range e.Watched {
-		if row[w.Check] >= l.AbortAfter {
-			return fmt.Sprintf("%s failed %d times in a row", w.Check, row[w.Check])
-		}
-		if all[w.Check] >= l.AbortAfter*flaps {
-			return fmt.Sprintf("%s failed %d times, though not in a row", w.Check, all[w.Check])
-		}
-	}
-	return ""
+	return row, all
 }
 
 func failures(all []Sample) []Sample {
