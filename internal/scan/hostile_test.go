@@ -46,3 +46,18 @@ func BenchmarkHostile(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkHostileRedact redacts lines of 256 KiB that were made to take long.
+func BenchmarkHostileRedact(b *testing.B) {
+	for name, piece := range map[string]string{
+		"lists": "api_key=a,", "commas": "a,", "colours": "\x1b[", "flags": "--token ", "pairs": "'x-api-key','", "escapes": "a%3D", "at signs": "a://b@", "two words": "api key: ",
+	} {
+		b.Run(name, func(b *testing.B) {
+			line := strings.Repeat(piece, scan.LogLine/len(piece))
+			b.SetBytes(int64(len(line)))
+			for b.Loop() {
+				scan.Redact(line)
+			}
+		})
+	}
+}

@@ -3,6 +3,7 @@ package scan
 import (
 	"bytes"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -70,7 +71,7 @@ func newKeys() *keys {
 			`([?!]?\\?["'\x60]?[\])]{0,2})\s*` + // the end of its quotes
 			`(?::\s*([A-Za-z&*][A-Za-z0-9_&?\[\]<>.| ]{0,24})\s|\{\s*get;[^}]{0,20}\}|\s(?:string|\[\]byte|String)\s)?\s*` + // its type
 			`(=>|:=|!={1,2}|={1,3}|:-?|,|\(|>|\|\|=?|\?\??=?|\bor\b)\s*` + // what assigns
-			`(?:[|>][+-]?\s+)?(?:(?:new |&|await )?([A-Za-z_][A-Za-z0-9_.:]{0,40})?\(\s*|\[\](?:byte|string)[({]|[\[{]\s*)?[fFbBrRuU@$]?(?:\\?["'\x60]|<!\[CDATA\[)?$`),
+			`(?:[|>][+-]?\s+)?(?:(?:new |&|await )?([A-Za-z_][A-Za-z0-9_.:]{0,40})?\(\s*|\[\](?:byte|string)[({]|[\[{]\s*)?[fFbBrRuU@$]?(?:\\?["'\x60]|"""|'''|<!\[CDATA\[)?$`),
 		flag:      regexp.MustCompile(`(?:^|[\s"'])(?:--?([A-Za-z][A-Za-z0-9-]*)|(?:ENV|ARG|env|set -[a-zA-Z]+)\s+([A-Za-z_][A-Za-z0-9_]*))[\s=]+["']?$`),
 		bearer:    regexp.MustCompile(`(?i)(?:^|[^a-z])(?:bearer|basic|authorization:\s*token)(?:\s+|\s+["'\x60]\s*[+.]\s*["'\x60])$`),
 		named:     regexp.MustCompile(`(?:\bname["']?\s*[:=]|\bvariable\s|\bkey["']?\s*[:=])\s*["']?([A-Za-z_][A-Za-z0-9_.-]*)["']?|["']--?([A-Za-z][A-Za-z0-9-]*)["']`),
@@ -302,7 +303,19 @@ func (l *look) namesOf(before string) []string {
 	if strings.Contains(m[3], "_") { // no type, but the second half of a name: $env:API_KEY
 		return []string{m[3]}
 	}
-	return []string{m[1], m[5]}
+	return []string{m[1], m[5], l.keys.further(before, m)}
+}
+
+// further is what one of two values is assigned to, further left than the other one: key = local ? "…" : "…".
+func (k *keys) further(before string, m []string) string {
+	if !slices.Contains([]string{"?", "??", "||", "or"}, m[4]) {
+		return ""
+	}
+	left := k.assigned.FindStringSubmatch(before[:len(before)-len(m[0])+strings.Index(m[0], m[1])])
+	if left == nil || left[4] == "," {
+		return ""
+	}
+	return left[1]
 }
 
 func lastOf(line []byte) []byte { return line[max(0, len(line)-120):] }

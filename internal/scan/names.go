@@ -33,6 +33,10 @@ func kindOf(name string) string {
 		return "token"
 	case "secret", "secrets", "clientsecret":
 		return "secret"
+	case "data":
+		if before == "secret" { // of Terraform's Google Cloud
+			return "secret"
+		}
 	case "authorization", "bearer":
 		return "token"
 	case "credential", "credentials":
