@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode"
 )
 
 // Redacted stands where Redact took something out.
@@ -102,6 +103,28 @@ func (r *redactor) runs(line string) string {
 		}
 	}
 	return b.String() + line[done:]
+}
+
+// shownName is the path of a file as it may be shown: somebody may have named a file after a key, or for a terminal to obey.
+func shownName(name string) string {
+	name = strings.Map(func(c rune) rune {
+		if !unicode.IsPrint(c) || c == unicode.ReplacementChar {
+			return '?'
+		}
+		return c
+	}, name)
+	parts := strings.Split(name, "/")
+	for i, part := range parts {
+		if len(part) < 28 {
+			continue
+		}
+		part = redacting().form.ReplaceAllString(part, Redacted)
+		if shapeOfAny(part) == mixed {
+			part = strings.Replace(part, longestPiece(part), Redacted, 1)
+		}
+		parts[i] = part
+	}
+	return strings.Join(parts, "/")
 }
 
 // assigned takes out what is assigned to the name of a credential.

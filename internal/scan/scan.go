@@ -58,7 +58,7 @@ type Result struct {
 
 // Place is where something stands. Lines and columns count from 1, columns in bytes.
 type Place struct {
-	File   string `json:"file"` // from the target, with slashes
+	File   string `json:"file"` // from the target, with slashes; what looks like a key in a name is [redacted], and what is not to be printed is ?
 	Line   int    `json:"line"`
 	Column int    `json:"column"`
 	Test   bool   `json:"test,omitempty"` // by its path, the file belongs to tests or examples
@@ -154,6 +154,7 @@ type seen struct {
 // stand puts the file's name into every place and sorts by line.
 func (s *seen) stand(name string) {
 	test := isTest(name)
+	name = shownName(name)
 	each := func(p *Place) { p.File, p.Test = name, test }
 	for i := range s.secrets {
 		each(&s.secrets[i].Place)

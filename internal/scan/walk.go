@@ -310,7 +310,7 @@ func (w *walk) unreadable(name string, err error) {
 	defer w.mu.Unlock()
 	w.r.Unread++
 	if len(w.r.Unreadable) < kept {
-		w.r.Unreadable = append(w.r.Unreadable, Unreadable{name, err.Error()})
+		w.r.Unreadable = append(w.r.Unreadable, Unreadable{shownName(name), err.Error()})
 	}
 }
 

@@ -238,3 +238,17 @@ func TestLargeFiles(t *testing.T) {
 		t.Errorf("got %v, %q, %d bytes, want the beginning", err, r.Truncated, r.Bytes)
 	}
 }
+
+// A name is shown to people, on terminals: neither a key in it nor what a terminal obeys comes through.
+func TestNamesOfFilesAreShownWithoutWhatTheyHide(t *testing.T) {
+	t.Parallel()
+	key := lot(32, base62)
+	dir := tree(t, map[string]string{
+		"a-" + key + "/b.env": planted(), "c-" + key + ".env": planted(), "\x1b[31mred.env": planted(), "new\nline.env": planted(), "plain_Name2-v1.env": planted(),
+	})
+	r, err := scan.Dir(t.Context(), dir, scan.Options{})
+	want := []string{"?[31mred.env", "a-[redacted]/b.env", "c-[redacted].env", "new?line.env", "plain_Name2-v1.env"}
+	if got := found(r); err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %q, %v, want %q", got, err, want)
+	}
+}
