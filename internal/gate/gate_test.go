@@ -47,6 +47,21 @@ func traffic(role gate.Role, values map[string]float64) gate.Sample {
 	return gate.Sample{ID: string(role), Role: role, Check: "gate-traffic", Kind: "prometheus", Status: checks.OK, Values: values}
 }
 
+// metricsOver are eleven samples of the traffic, a minute apart, of which the first six or the last say anything, as told.
+func metricsOver(first, last bool) []gate.Sample {
+	all := make([]gate.Sample, 11)
+	began := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+	for i := range all {
+		values := map[string]float64{}
+		if first && i < 6 || last && i == 10 {
+			values[gate.ErrorShare] = 0.01
+		}
+		all[i] = traffic(gate.Traffic, values)
+		all[i].At = began.Add(time.Duration(i) * time.Minute)
+	}
+	return all
+}
+
 type story struct {
 	samples []gate.Sample
 	change  func(*gate.Evidence, *gate.Limits)
@@ -100,6 +115,11 @@ func TestTheJudge(t *testing.T) {
 		"its host refuses":                  {runs(10, blamed(failed, checks.CauseConnect, checks.BlameApplication)), nil, gate.RollBack, "10 of 10 judged runs failed"},
 		"its host does not answer in time":  {runs(10, blamed(failed, checks.CauseTimeoutConnect, checks.BlameNetwork)), nil, gate.RollBack, "10 of 10 judged runs failed"},
 		"its certificate is no good":        {runs(10, blamed(failed, checks.CauseTLS, checks.BlameNetwork)), nil, gate.RollBack, "10 of 10 judged runs failed"},
+		"the metrics were silent for long":  {append(runs(10, ok), metricsOver(false, true)...), asked, gate.Undecided, "the application's metrics did not say 5 times"},
+		"the metrics were silent shortly":   {append(runs(10, ok), metricsOver(true, true)...), asked, gate.Promote, ""},
+		"silent, and bad where they spoke": {
+			append(runs(10, ok), append(metricsOver(false, true), traffic(gate.Traffic, map[string]float64{gate.ErrorShare: 0.5}))...), asked, gate.RollBack, "50 % at worst",
+		},
 		"a negative share is none": {
 			append(runs(10, ok), traffic(gate.Traffic, map[string]float64{gate.ErrorShare: -1, gate.SpendPerRequest: 1})), asked, gate.Undecided, "traffic_error_share: the application's metrics do not say",
 		},

@@ -12,12 +12,10 @@ import (
 )
 
 const (
-	mostIDs     = 10   // of the records that show a criterion
-	flaps       = 2    // times the failures in a row that end a gate: so many in all do too
-	mostShare   = 0.01 // by which the error share of the traffic may be above that before, whatever the factor says
-	ratio       = "1"
-	quantile    = 0.95
-	trafficLate = 1.5 // times the error share before
+	mostIDs  = 10 // of the records that show a criterion
+	flaps    = 2  // times the failures in a row that end a gate: so many in all do too
+	ratio    = "1"
+	quantile = 0.95
 )
 
 // Judge decides. One criterion that fails is a rollback, whatever nobody knows; one that nobody can answer is no promotion.
@@ -324,83 +322,6 @@ func mean(all []float64) float64 {
 		sum += v
 	}
 	return sum / float64(len(all))
-}
-
-// traffic judges what the application measures itself. The newest word must be there: silence is no good word.
-func (j *judge) traffic() {
-	for _, name := range j.e.TrafficAsked {
-		after, afterID, known := value(j.e.Samples, Traffic, name)
-		before, beforeID, compared := value(j.e.Samples, TrafficBefore, name)
-		c := Criterion{Name: CriterionTraffic, Unit: ratio}
-		show := percent
-		limit := j.l.MaxErrorShare
-		if compared {
-			limit = min(limit, max(before*trafficLate, before+mostShare))
-		}
-		if name == SpendPerRequest {
-			c = Criterion{Name: CriterionRequest, Unit: "USD"}
-			show, limit = dollars, before*j.l.Dearer
-			if !compared {
-				continue // there is no limit of it by itself
-			}
-		}
-		if compared {
-			c.Baseline = &before
-			c.Evidence = append(c.Evidence, beforeID)
-		}
-		if !known {
-			c.Detail = "the application's metrics do not say, which is not zero" + why(j.e.Samples)
-			j.unknown(c)
-			continue
-		}
-		when := "now"
-		if name == ErrorShare {
-			when = "at worst"
-			after, afterID = worst(j.e.Samples, name, after, afterID)
-		}
-		c.Evidence = append(c.Evidence, afterID)
-		c.Detail = fmt.Sprintf("%s %s, %s, at most %s", show(after), when, than(before, compared, show), show(limit))
-		j.weigh(c, after, limit)
-	}
-}
-
-func than(before float64, known bool, show func(float64) string) string {
-	if known {
-		return show(before) + " before"
-	}
-	return "not known before"
-}
-
-// value is the one of the newest sample of a role; false where that one does not have it, or has what no share and no spend can
-// be.
-func value(all []Sample, role Role, name string) (v float64, id string, ok bool) {
-	for _, s := range slices.Backward(all) {
-		if s.Role == role {
-			v, ok = s.Values[name]
-			return v, s.ID, ok && v >= 0 && !math.IsInf(v, 0)
-		}
-	}
-	return 0, "", false
-}
-
-// worst is the highest value of the traffic: a spike in the middle is not forgotten because it is over.
-func worst(all []Sample, name string, v float64, id string) (highest float64, of string) {
-	for _, s := range all {
-		if other, ok := s.Values[name]; ok && s.Role == Traffic && other > v {
-			v, id = other, s.ID
-		}
-	}
-	return v, id
-}
-
-// why is what the newest traffic sample says.
-func why(all []Sample) string {
-	for _, s := range slices.Backward(all) {
-		if s.Role == Traffic && s.Summary != "" {
-			return ": " + s.Summary
-		}
-	}
-	return ""
 }
 
 // alerts judges those of the running agent: a new one is the rollout's until somebody shows otherwise; under one that is older
