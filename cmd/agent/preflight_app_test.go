@@ -21,6 +21,8 @@ import (
 //	impatient asks again after a pause of its own, whatever Retry-After says, and hurries
 //	stubborn  asks again with a key that was refused, and waits for ever
 //	leaky     shows its errors to its users, with the key
+//	polite    shows its errors, with the key, as an answer with status 200
+//	excuse    says with status 200 that there is an error
 //	crash     ends the connection
 //	endless   answers without an end
 //
@@ -88,6 +90,10 @@ func (a *stagingApp) chat(w http.ResponseWriter, r *http.Request) {
 	case a.mode == "leaky":
 		w.WriteHeader(http.StatusBadGateway)
 		_, _ = fmt.Fprintf(w, `{"error":"%d from %s with Bearer %s"}`, status, a.base, a.keys[0])
+	case a.mode == "polite":
+		_, _ = fmt.Fprintf(w, `{"reply":"Sorry: %d with Bearer %s"}`, status, a.keys[0])
+	case a.mode == "excuse":
+		_, _ = io.WriteString(w, `{"error":"unavailable"}`)
 	case a.mode == "crash":
 		panic(http.ErrAbortHandler)
 	case a.mode == "endless":
@@ -106,11 +112,13 @@ func (a *stagingApp) chat(w http.ResponseWriter, r *http.Request) {
 func (a *stagingApp) answer(ctx context.Context) (status int, err error) {
 	key, most, patience, pause := a.keys[0], 3, 500*time.Millisecond, 120*time.Millisecond
 	switch a.mode {
+	case "good": // a busy machine is no reason to give up
+		patience = 2 * time.Second
 	case "storm":
 		most, pause = 1<<20, 0
 	case "stubborn":
 		most, patience, pause = 4, time.Hour, 20*time.Millisecond
-	case "crash", "endless", "leaky":
+	case "crash", "endless", "leaky", "polite", "excuse":
 		most, patience = 2, 200*time.Millisecond
 	case "impatient":
 		pause, patience = 5*time.Millisecond, 250*time.Millisecond
@@ -119,7 +127,7 @@ func (a *stagingApp) answer(ctx context.Context) (status int, err error) {
 		var after time.Duration
 		status, after, err = a.once(ctx, key, patience)
 		switch {
-		case err == nil, ctx.Err() != nil:
+		case err == nil, ctx.Err() != nil, a.mode == "good" && errors.Is(err, context.DeadlineExceeded):
 			return status, err
 		case status == http.StatusUnauthorized && a.mode != "stubborn" && a.mode != "storm":
 			if key == a.keys[1] || a.mode != "good" && a.mode != "strict" {

@@ -1,7 +1,9 @@
 package preflight
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -58,6 +60,38 @@ func (a answer) problem() string {
 		return ""
 	}
 	return string(a.failure.Cause) + ": " + a.failure.Error()
+}
+
+// excuse reports whether an answer says nothing, or only that something is wrong, whatever its status says.
+func (a answer) excuse() bool {
+	body := bytes.TrimSpace(a.body)
+	var said struct {
+		Error  any `json:"error"`
+		Errors any `json:"errors"`
+	}
+	if json.Unmarshal(body, &said) != nil {
+		return len(body) == 0
+	}
+	for _, word := range []any{said.Error, said.Errors} {
+		switch word := word.(type) {
+		case nil:
+		case string:
+			if word != "" {
+				return true
+			}
+		case bool:
+			if word {
+				return true
+			}
+		case []any:
+			if len(word) > 0 {
+				return true
+			}
+		default:
+			return true
+		}
+	}
+	return false
 }
 
 // text is all that an answer said: its headers, too.

@@ -344,7 +344,14 @@ func (st *stage) learn(id string, o *observed) {
 	if o.answer.status == 0 {
 		return
 	}
-	if o.answer.failure == nil && o.answer.status/100 == 2 && len(o.requests) > 0 {
+	text := o.answer.text() // users read an answer with 200, too
+	switch what := app.Shows(text); {
+	case st.rec.shown(text):
+		st.leaks = append(st.leaks, fmt.Sprintf("%s: %d with the key that it sent to the provider", id, o.answer.status))
+	case what != "":
+		st.leaks = append(st.leaks, fmt.Sprintf("%s: %d with %s", id, o.answer.status, what))
+	}
+	if o.answer.failure == nil && o.answer.status/100 == 2 && len(o.requests) > 0 && !o.answer.excuse() {
 		how := "an answer of its own"
 		if slices.ContainsFunc(o.requests, func(q asked) bool { return q.key > 0 && q.status == http.StatusOK }) {
 			how = "its second key"
@@ -353,13 +360,6 @@ func (st *stage) learn(id string, o *observed) {
 		return
 	}
 	st.errors++
-	text := o.answer.text()
-	switch what := app.Shows(text); {
-	case st.rec.shown(text):
-		st.leaks = append(st.leaks, fmt.Sprintf("%s: %d with the key that it sent to the provider", id, o.answer.status))
-	case what != "":
-		st.leaks = append(st.leaks, fmt.Sprintf("%s: %d with %s", id, o.answer.status, what))
-	}
 }
 
 // sum judges what only all faults together show.
