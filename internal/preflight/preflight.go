@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -249,9 +250,10 @@ func (r *run) report(ctx context.Context) *Report {
 		for i := range item.Evidence {
 			item.Evidence[i] = r.clean(item.Evidence[i])
 		}
-		item.Places = f.places
-		if n := len(f.places); n > mostPlaces {
-			item.Places, item.MorePlaces = f.places[:mostPlaces], n-mostPlaces
+		item.Places = slices.Clone(f.places[:min(len(f.places), mostPlaces)])
+		item.MorePlaces = len(f.places) - len(item.Places)
+		for i := range item.Places { // a file may have any name
+			item.Places[i].File, item.Places[i].What = r.clean(item.Places[i].File), r.clean(item.Places[i].What)
 		}
 		out.Counts[item.Verdict]++
 		out.Ready = out.Ready && (item.Verdict == Pass || item.Verdict == Attested)

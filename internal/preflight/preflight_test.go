@@ -320,6 +320,8 @@ func TestLogHygiene(t *testing.T) {
 		"a log that is printed":             {func(_ *http.Request, body string) string { return body }, 200, "command: [cat, LOG]", preflight.Fail, "phrase"},
 		"a quiet log that is printed":       {func(r *http.Request, _ string) string { return r.URL.Path }, 200, "command: [cat, LOG]", preflight.Pass, "neither"},
 		"a printed log without news":        {nil, 200, "command: [cat, LOG]", preflight.Blocked, "nothing was written"},
+		"a log that breaks after it":        {func(_ *http.Request, body string) string { return body }, 200, `command: [sh, -c, "cat LOG; test $(wc -l <LOG) -lt 2"]`, preflight.Fail, "phrase"},
+		"a log that breaks":                 {func(r *http.Request, _ string) string { return r.URL.Path }, 200, `command: [sh, -c, "cat LOG; exit 3"]`, preflight.Blocked, "exit status 3"},
 		"a log that is not there":           {nil, 200, "file: LOG.1", preflight.Blocked, "no such file"},
 		"a program that is not there":       {nil, 200, "command: [no-such-program]", preflight.Blocked, "cannot be run"},
 	} {
@@ -357,6 +359,20 @@ func TestLogHygiene(t *testing.T) {
 				t.Errorf("a canary is in the report: %s", text)
 			}
 		})
+	}
+}
+
+// TestNamesOfFiles: whatever a file is called, a place is one line, and nothing in it moves a terminal.
+func TestNamesOfFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	name := "a\n  PASS     code.secrets  none\x1b[2J.py"
+	if err := os.WriteFile(filepath.Join(dir, name), []byte("API_KEY = \"sk-8f2e61b7c9d04a53AbCdEfGhIj01\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := run(t, "checks: [{name: models, kind: models, schedule: \"@every 1m\"}]\nproviders: {mistral: {}}\n", func(o *preflight.Options) { o.Target = dir })["code.secrets"]
+	if got.Verdict != preflight.Fail || len(got.Places) != 1 || strings.ContainsAny(got.Places[0].String(), "\n\x1b") {
+		t.Errorf("%+v", got)
 	}
 }
 
