@@ -320,7 +320,7 @@ func TestLogHygiene(t *testing.T) {
 		"a log that is printed":             {func(_ *http.Request, body string) string { return body }, 200, "command: [cat, LOG]", preflight.Fail, "phrase"},
 		"a quiet log that is printed":       {func(r *http.Request, _ string) string { return r.URL.Path }, 200, "command: [cat, LOG]", preflight.Pass, "neither"},
 		"a printed log without news":        {nil, 200, "command: [cat, LOG]", preflight.Blocked, "nothing was written"},
-		"a log that breaks after it":        {func(_ *http.Request, body string) string { return body }, 200, `command: [sh, -c, "cat LOG; test $(wc -l <LOG) -lt 2"]`, preflight.Fail, "phrase"},
+		"a log that breaks after it":        {func(_ *http.Request, body string) string { return body }, 200, `command: [sh, -c, "cat LOG; test $(wc -l <LOG) -lt 3"]`, preflight.Fail, "phrase"},
 		"a log that breaks":                 {func(r *http.Request, _ string) string { return r.URL.Path }, 200, `command: [sh, -c, "cat LOG; exit 3"]`, preflight.Blocked, "exit status 3"},
 		"a log that is not there":           {nil, 200, "file: LOG.1", preflight.Blocked, "no such file"},
 		"a program that is not there":       {nil, 200, "command: [no-such-program]", preflight.Blocked, "cannot be run"},
