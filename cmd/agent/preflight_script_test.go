@@ -40,6 +40,15 @@ func TestPreflightScripts(t *testing.T) {
 			ts.Fatalf("got\n%s\nwant\n%s", got, want)
 		}
 	}
+	cmds["page"] = func(ts *testscript.TestScript, _ bool, args []string) {
+		page, err := os.ReadFile(filepath.Join(golden, "../../../../docs/preflight.md"))
+		ts.Check(err)
+		whole := regexp.MustCompile("(?s)```yaml\n(labels:.*?)```").FindSubmatch(page)
+		if whole == nil {
+			ts.Fatalf("the page has no whole configuration")
+		}
+		ts.Check(os.WriteFile(ts.MkAbs(args[0]), whole[1], 0o600))
+	}
 	cmds["fresh"] = func(ts *testscript.TestScript, _ bool, args []string) {
 		for _, path := range args {
 			day := time.Now().UTC().Format("2006-01-02")
