@@ -103,15 +103,7 @@ func triageNow(ctx context.Context, p process, f *triageFlags) error {
 	road.close() //nolint:contextcheck // what is closed ends though ctx has
 	walk.Steps = append([]triage.Step{s.step}, walk.Steps...)
 	verdict := triage.Judge(&walk)
-	out := scrubber.Writer(p.stdout)
-	defer func() { _ = out.Flush() }()
-	told := tellTriage(s, &walk, &verdict, began)
-	if asJSON {
-		err = printJSON(out, told)
-	} else {
-		printTriage(out, told)
-	}
-	switch {
+	switch err := writeTriage(scrubber.Writer(p.stdout), tellTriage(s, &walk, &verdict, began), asJSON); {
 	case err != nil:
 		return err
 	case walk.Interrupted:

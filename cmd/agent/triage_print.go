@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/runbook"
+	"github.com/windsock-monitor/windsock/internal/secret"
 	"github.com/windsock-monitor/windsock/internal/triage"
 )
 
@@ -131,6 +133,25 @@ func pageOf(c *triage.Conclusion, setting runbook.Setting) triagePage {
 		}
 	}
 	return out
+}
+
+// writeTriage writes all of it: a verdict that did not arrive is none.
+func writeTriage(w *secret.Writer, t *triageTold, asJSON bool) error {
+	if asJSON {
+		if err := printJSON(w, t); err != nil {
+			return err
+		}
+	} else {
+		var text bytes.Buffer
+		printTriage(&text, t)
+		if _, err := w.Write(text.Bytes()); err != nil {
+			return exit(exitCannot, fmt.Errorf("writing the answer: %w", err))
+		}
+	}
+	if err := w.Flush(); err != nil {
+		return exit(exitCannot, fmt.Errorf("writing the answer: %w", err))
+	}
+	return nil
 }
 
 func printTriage(w io.Writer, t *triageTold) {
