@@ -150,6 +150,12 @@ func (h *hook) body(m notify.Message) (body []byte, contentType string, err erro
 	standard := h.payload(m)
 	if h.template != nil {
 		made, err := execute(h.template, dataOf(m, standard))
+		if err == nil && isDrill(m) && !marked(made, m) {
+			made, err = h.asDrill(m)
+			if err == nil && !marked(made, m) {
+				return nil, "", errUnmarked
+			}
+		}
 		if err == nil {
 			return made, h.params.ContentType, nil
 		}

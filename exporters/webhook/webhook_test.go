@@ -290,6 +290,35 @@ func TestATemplateMakesTheBody(t *testing.T) {
 	}
 }
 
+// Nobody takes what is told of a drill for an outage, whatever the template says.
+func TestATemplateTellsADrillFromAnOutage(t *testing.T) {
+	for name, tt := range map[string]struct{ template, want string }{
+		"by the summary":                       {`{{range .Alerts}}{{.Rule}}: {{.Summary}}{{end}}`, "api-down: DRILL chat failed 3 times in a row"},
+		"by the rule, where nothing else does": {`{{range .Alerts}}{{.Severity}} {{.Rule}}{{end}}`, "P2 DRILL api-down"},
+		"in small letters":                     {`{{range .Alerts}}{{lower .Rule}}{{end}}`, "drill api-down"},
+		"in the standard form, within":         {`{{(index .Standard.Alerts 0).Labels.alertname}}`, "DRILL api-down"},
+		"a fingerprint says nothing to people": {`{{range .Alerts}}{{.Fingerprint}} {{.Rule}}{{end}}`, "drill-f00d DRILL api-down"},
+		"where it cannot, nothing is sent":     {`{{range .Alerts}}{{.Severity}} at once{{end}}`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSink(t, nil)
+			p := params(t, s.url, "")
+			p.Template = tt.template
+			records := exportertest.Alerts(time.Now(), 1, false)
+			a := records[0].Alert
+			a.Labels[checks.LabelDrill], a.Fingerprint, a.Summary, a.Severity = "dns", "drill-f00d", "DRILL "+a.Summary, checks.P2
+			outcome, err := export(t, p, records...)
+			var got string
+			if all := s.all(); len(all) == 1 {
+				got = string(all[0].body)
+			}
+			if got != tt.want || (tt.want == "") != (len(outcome.Rejected) > 0) {
+				t.Errorf("posted %q, %+v, %v; want %q", got, outcome, err, tt.want)
+			}
+		})
+	}
+}
+
 func TestMoreAlertsThanWantedAreCounted(t *testing.T) {
 	s := newSink(t, nil)
 	mustExport(t, params(t, s.url, "max_alerts: 2\n"), exportertest.Alerts(time.Now(), 5, false)...)
