@@ -138,13 +138,15 @@ func (s *setting) people(sc *Scenario) bool {
 }
 
 // dead reports whether the scenario has the other side of an exporter refuse, for as long as the other faults last.
-func (s *setting) dead(sc *Scenario, name string) bool {
-	for i := range sc.Faults {
-		if e := sc.Faults[i].Exporter; e != nil && !e.Ever && s.exporterOf(e.Which) == name {
-			return true
-		}
-	}
-	return false
+func (s *setting) dead(sc *Scenario, name string) bool { return s.refuses(sc, name, false) }
+
+// lost reports whether the scenario has it refuse for longer than that.
+func (s *setting) lost(sc *Scenario, name string) bool { return s.refuses(sc, name, true) }
+
+func (s *setting) refuses(sc *Scenario, name string, ever bool) bool {
+	return slices.ContainsFunc(sc.Faults, func(f Fault) bool {
+		return f.Exporter != nil && f.Exporter.Ever == ever && s.exporterOf(f.Exporter.Which) == name
+	})
 }
 
 // seers are the words of seen_by that are true of the configuration.

@@ -58,43 +58,86 @@ func (e *ear) refusal() string {
 	return e.dead
 }
 
+// said is the words by which people know an alert in a text of the team's own: the rule's name, or what the alert says.
+type said struct {
+	rule      string
+	summaries []string
+}
+
+// in reports whether a text says it, as it is or as a word of JSON.
+func (s *said) in(body string) bool {
+	return names(body, s.rule) || slices.ContainsFunc(s.summaries, func(summary string) bool {
+		if summary == "" {
+			return false
+		}
+		quoted, err := json.Marshal(summary)
+		return strings.Contains(body, summary) || err == nil && strings.Contains(body, string(quoted[1:len(quoted)-1]))
+	})
+}
+
 // told is the first message since a time that the alert is open as severe as one of these; none of them is any.
-func (e *ear) told(rule string, as []checks.Severity, since time.Time) (heard, bool) {
+func (e *ear) told(of said, as []checks.Severity, since time.Time) (heard, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, h := range e.heard {
 		fits := len(as) == 0 || h.severity == "" || slices.Contains(as, h.severity)
-		if h.rule == rule && h.open && fits && !h.at.Before(since) {
+		if h.rule == of.rule && h.open && fits && !h.at.Before(since) {
 			return h, true
 		}
 	}
 	for _, t := range e.texts {
-		if strings.Contains(t.body, rule) && !t.at.Before(since) && !ends(t.body) {
-			return heard{rule: rule, open: true, at: t.at, marked: marked(t.body)}, true
+		if of.in(t.body) && !t.at.Before(since) {
+			return heard{rule: of.rule, open: true, at: t.at, marked: marked(t.body)}, true
 		}
 	}
 	return heard{}, false
 }
 
-// ended reports whether the last that was heard of the alert is its end.
-func (e *ear) ended(rule string) bool {
+// nameless reports whether something came since a time that names no rule, in a form of the team's own.
+func (e *ear) nameless(since time.Time) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.ContainsFunc(e.texts, func(t text) bool { return !t.at.Before(since) })
+}
+
+// ended reports whether the last that was heard of the alert, which ended at a time, is its end. What a text of the team's own
+// says of an end nobody can tell: it is the end where it came after that, and was not the first.
+func (e *ear) ended(of said, at time.Time) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	over := false
 	for _, h := range e.heard {
-		if h.rule == rule {
+		if h.rule == of.rule {
 			over = !h.open
 		}
 	}
+	before := false
 	for _, t := range e.texts {
-		if strings.Contains(t.body, rule) {
-			over = ends(t.body)
+		if of.in(t.body) {
+			over, before = before && !t.at.Before(at), true
 		}
 	}
 	return over
 }
 
-func ends(body string) bool { return strings.Contains(strings.ToLower(body), "resolved") }
+// names reports whether a text has a rule's name in it, and not as a part of another's.
+func names(body, rule string) bool {
+	ofName := func(c byte) bool {
+		return c == '-' || c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+	}
+	for from := 0; ; {
+		at := strings.Index(body[from:], rule)
+		if at < 0 || rule == "" {
+			return false
+		}
+		at += from
+		end := at + len(rule)
+		if (at == 0 || !ofName(body[at-1])) && (end == len(body) || !ofName(body[end])) {
+			return true
+		}
+		from = at + 1
+	}
+}
 
 func marked(body string) bool { return strings.Contains(strings.ToLower(body), checks.LabelDrill) }
 

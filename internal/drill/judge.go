@@ -7,12 +7,14 @@ import (
 	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
+	"github.com/windsock-monitor/windsock/internal/alerts"
 )
 
 // act is what has come of one alert that is wanted.
 type act struct {
 	want *wanted
-	dead func(exporter string) bool
+	dead func(exporter string) bool // while the fault lasts
+	lost func(exporter string) bool // and after it
 
 	transitions []checks.Alert
 	fired       *checks.Alert // the first that is as severe and blamed as is wanted
@@ -36,11 +38,20 @@ func (a *act) look(st *stage, t0 time.Time) bool {
 	}
 	a.told = map[string]heard{}
 	for name, s := range st.sinks {
-		if h, ok := s.told(a.want.Rule, a.want.severity, t0); ok {
+		if h, ok := s.told(a.said(), a.want.severity, t0); ok {
 			a.told[name] = h
 		}
 	}
 	return true
+}
+
+// said is by which words people know it.
+func (a *act) said() said {
+	words := said{rule: a.want.Rule}
+	for i := range a.transitions {
+		words.summaries = append(words.summaries, a.transitions[i].Summary)
+	}
+	return words
 }
 
 func (a *act) severe(t *checks.Alert) bool {
@@ -73,11 +84,12 @@ func (a *act) over(st *stage) bool {
 		return true
 	}
 	a.transitions = st.seen.of(a.want.Rule, a.fired.At)
-	if _, ended := a.end(); !ended {
+	at, ended := a.end()
+	if !ended {
 		return false
 	}
 	for name := range a.told {
-		if st.sinks[name].tellsEnds() && !st.sinks[name].ended(a.want.Rule) {
+		if st.sinks[name].tellsEnds() && !st.sinks[name].ended(a.said(), at) {
 			return false
 		}
 	}
@@ -116,6 +128,7 @@ func (a *act) judge(st *stage, t0, t1 time.Time) (Told, []string) {
 	if took > a.want.Within {
 		missing = append(missing, fmt.Sprintf("%s fired after %s, want within %s", a.want.Rule, short(took.Round(time.Second)), short(a.want.Within)))
 	}
+	a.transitions = st.seen.of(a.want.Rule, a.fired.At)
 	routes, last, wrong := a.routes(st)
 	out.Routes = routes
 	missing = append(missing, wrong...)
@@ -125,7 +138,6 @@ func (a *act) judge(st *stage, t0, t1 time.Time) (Told, []string) {
 	if a.want.Lasting {
 		return out, missing
 	}
-	a.transitions = st.seen.of(a.want.Rule, a.fired.At)
 	at, ended := a.end()
 	if !ended {
 		return out, append(missing, a.want.Rule+" did not end when the fault had")
@@ -137,6 +149,12 @@ func (a *act) judge(st *stage, t0, t1 time.Time) (Told, []string) {
 func seconds(d time.Duration) *float64 {
 	s := d.Seconds()
 	return &s
+}
+
+// can reports whether the rule can be as severe as is wanted.
+func (w *wanted) can() bool {
+	able := func(s checks.Severity) bool { return len(w.severity) == 0 || slices.Contains(w.severity, s) }
+	return able(w.rule.Severity) || slices.ContainsFunc(w.rule.Escalations, func(up alerts.Escalation) bool { return able(up.Severity) })
 }
 
 // words are what is wanted, for people.
@@ -169,6 +187,7 @@ func (a *act) whyNot(st *stage, t0 time.Time, out *Told) string {
 	}
 	if worst != nil {
 		out.Fired, out.Severity, out.Blame = true, worst.Severity, worst.Blame
+		a.certain = !a.want.can()
 		return fmt.Sprintf("%s fired as %s, blame %s, want %s", a.want.Rule, worst.Severity, orNone(worst.Blame), a.want.words())
 	}
 	saw := st.seen.saw(t0)
@@ -203,7 +222,7 @@ func (a *act) routes(st *stage) (all []Route, last time.Time, missing []string) 
 		}
 	}
 	if a.want.people && !people && len(a.want.Routes) == 0 && len(missing) == 0 {
-		a.certain = true
+		a.certain = a.certain || len(a.want.severity) == 1 // none of its transitions would be selected
 		missing = append(missing, fmt.Sprintf("nobody was told of %s, %s: %s", a.want.Rule, a.fired.Severity, strings.Join(silent, "; ")))
 	}
 	return all, last, missing
@@ -223,7 +242,8 @@ func (a *act) route(st *stage, name string) (r Route, wrong string) {
 	h, told := a.told[name]
 	switch {
 	case told:
-		r.Told, r.Marked, r.Resolved = true, h.marked, s.ended(a.want.Rule)
+		at, over := a.end()
+		r.Told, r.Marked, r.Resolved = true, h.marked, over && s.ended(a.said(), at)
 		if !r.Resolved && !a.want.Lasting && st.sinks[name].tellsEnds() {
 			wrong = fmt.Sprintf("the end of %s was not told by %s (%s)", a.want.Rule, name, s.kind)
 		}
@@ -233,6 +253,7 @@ func (a *act) route(st *stage, name string) (r Route, wrong string) {
 		var should bool
 		if r.Why, should = a.unheard(st, name); should {
 			wrong = fmt.Sprintf("%s was not told by %s (%s): %s", a.want.Rule, name, s.kind, r.Why)
+			a.certain = a.certain || a.lost(name)
 		}
 	}
 	return r, wrong
@@ -251,6 +272,8 @@ func (a *act) unheard(st *stage, name string) (why string, wrong bool) {
 	case problem != "":
 		a.certain = a.certain || st.sinks[name].refusal() != ""
 		return problem, true
+	case st.sinks[name].nameless(a.fired.At):
+		return "what came says neither the rule nor the summary of the alert: see its template", true
 	}
 	return "nothing came", true
 }

@@ -60,6 +60,9 @@ func (st *stage) play(ctx context.Context, want *plan) (*played, error) {
 	st.problems = map[string]string{}
 	for _, e := range st.agent.Health(ctx).Exporters {
 		st.problems[e.Name] = e.Problem
+		if e.Problem == "" && len(e.Rejected) > 0 {
+			st.problems[e.Name] = "it gave up what it was to tell: --verbose shows why"
+		}
 	}
 	t1 := time.Now()
 	if err := st.finish(want.sc); err != nil {
@@ -157,7 +160,10 @@ func (st *stage) detect(ctx context.Context, want *plan, t0 time.Time) ([]*act, 
 	var acts []*act
 	var within time.Duration
 	for i := range want.wants {
-		acts = append(acts, &act{want: &want.wants[i], dead: func(name string) bool { return st.setting.dead(want.sc, name) }})
+		acts = append(acts, &act{
+			want: &want.wants[i], dead: func(name string) bool { return st.setting.dead(want.sc, name) },
+			lost: func(name string) bool { return st.setting.lost(want.sc, name) },
+		})
 		within = max(within, want.wants[i].Within)
 	}
 	deadline := t0.Add(st.compressed(within) + slack)

@@ -67,11 +67,22 @@ func builtin(t *testing.T, names ...string) []drill.Scenario {
 	return chosen
 }
 
-// play runs a drill whose only folder is empty when it is over.
+// play runs a drill whose only folder is empty when it is over. Where this machine was too slow to say, it is played once
+// more, slower: a test is of the drill, and not of the machine.
 func play(t *testing.T, cfg *config.Config, scenarios ...drill.Scenario) *drill.Report {
 	t.Helper()
+	r := playAt(t, 0, cfg, scenarios...)
+	if r.Undecided > 0 {
+		t.Logf("too slow here: %s", said(t, r))
+		r = playAt(t, 8, cfg, scenarios...)
+	}
+	return r
+}
+
+func playAt(t *testing.T, speed float64, cfg *config.Config, scenarios ...drill.Scenario) *drill.Report {
+	t.Helper()
 	dir := t.TempDir()
-	r, err := drill.Run(t.Context(), drill.Options{Config: cfg, Registry: registry(), Version: "test", Scenarios: scenarios, Dir: dir})
+	r, err := drill.Run(t.Context(), drill.Options{Config: cfg, Registry: registry(), Version: "test", Scenarios: scenarios, Dir: dir, Speed: speed})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,6 +125,7 @@ exporters:
   - {name: pretty, kind: stdout, with: {format: pretty}}
   - {name: hook, kind: webhook, with: {url: {env: HOOK}, signing_secret: {env: S}}}
   - {name: template, kind: webhook, with: {url: {env: HOOK}, template: '{"what": {{json (index .Alerts 0).Rule}}, "is": {{json .Status}}}'}}
+  - {name: own, kind: webhook, with: {url: {env: HOOK}, template: '{"alerte": {{json (index .Alerts 0).Summary}}, "resolved": {{if eq .Status "firing"}}false{{else}}true{{end}}}'}}
   - {name: am, kind: alertmanager, with: {urls: ["http://127.0.0.1:9093", "https://alertmanager.example"]}}
   - {name: team, kind: slack, with: {webhook_url: {env: SLACK}}}
   - {name: bot, kind: slack, with: {token: {env: TOKEN}, channel: incidents}}
@@ -121,12 +133,11 @@ exporters:
 `)
 	r := play(t, cfg, builtin(t, "key-revoked")...)
 	out := r.Scenarios[0]
-	if out.Verdict != drill.Passed || len(out.Alerts) != 1 || len(out.Alerts[0].Routes) != 13 {
+	if out.Verdict != drill.Passed || len(out.Alerts) != 1 || len(out.Alerts[0].Routes) != 14 {
 		t.Fatalf("got %s", said(t, r))
 	}
 	for _, route := range out.Alerts[0].Routes {
-		unmarked := route.People && !route.Marked && route.Exporter != "template" // which is the team's own
-		if !route.Told || !route.Resolved || unmarked {
+		if !route.Told || !route.Resolved || route.People && !route.Marked {
 			t.Errorf("%s (%s): got %+v", route.Exporter, route.Kind, route)
 		}
 	}
@@ -189,7 +200,15 @@ resolve_within: 1m
 `, builtin(t, "key-revoked")[0],
 			"nobody was told of auth-failure, P1: team (slack): its match does not select auth-failure of severity P1; oncall (pagerduty): its match does not select auth-failure of severity P1",
 		},
-		"the notifier refuses for ever":           {team, *mine, "auth-failure was not told by team (slack): posting to the Slack webhook: status 401"},
+		"the notifier refuses for ever": {team, *mine, "auth-failure was not told by team (slack): posting to the Slack webhook: status 401"},
+		"a template says nothing of the alert": {
+			`exporters: [{name: hook, kind: webhook, with: {url: {env: HOOK}, template: '{"text": "go and look, {{.Status}}"}'}}]`, builtin(t, "key-revoked")[0],
+			"auth-failure was not told by hook (webhook): it gave up what it was to tell: --verbose shows why",
+		},
+		"another rule's name is not the rule's": {
+			`exporters: [{name: hook, kind: webhook, with: {url: {env: HOOK}, template: '{"text": "DRILL my-{{(index .Alerts 0).Rule}}"}'}}]`, builtin(t, "key-revoked")[0],
+			"auth-failure was not told by hook (webhook): what came says neither the rule nor the summary of the alert",
+		},
 		"a route that is named is not there":      {team, *named, "auth-failure must be told by oncall, and the configuration has no such exporter"},
 		"it is as severe as nobody expects it to": {team, *wrong, "auth-failure fired as P1, blame account, want P3, blame provider, within 30s"},
 	}
@@ -270,7 +289,7 @@ alerts: {rules: [{name: always, severity: P3, when: {metric: probe.duration, abo
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := play(t, cfg, *sc); r.Undecided != 1 || !strings.Contains(r.Scenarios[0].Missing[0], "always was firing before the fault began") {
+	if r := playAt(t, 0, cfg, *sc); r.Undecided != 1 || !strings.Contains(r.Scenarios[0].Missing[0], "always was firing before the fault began") {
 		t.Errorf("got %s", said(t, r))
 	}
 }
