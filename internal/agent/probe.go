@@ -270,15 +270,24 @@ func (p *prober) exporter(ctx context.Context, e *config.Exporter) Finding {
 			closeExporter(built)
 			return refused
 		}
-		_, err = built.Export(ctx, []checks.Record{probeRecord(p.o.Version, ulid.Make().String())})
+		finding.Detail, err = p.knock(ctx, built)
 		closeExporter(built)
 	}
 	if err != nil {
 		finding.Detail, finding.Hint = err.Error(), hint(err)
 		return finding
 	}
-	finding.OK, finding.Detail = true, "took one record"
+	finding.OK = true
 	return finding
+}
+
+// knock has an exporter take one record. One that tells people takes none but alerts: its way is tried without a word to them.
+func (p *prober) knock(ctx context.Context, e exporters.Exporter) (found string, err error) {
+	if notifier, ok := e.(exporters.Routing); ok {
+		return "answers; nobody was told anything, so whether it takes its key or URL is not known: windsock drill --in-place", notifier.Reach(ctx)
+	}
+	_, err = e.Export(ctx, []checks.Record{probeRecord(p.o.Version, ulid.Make().String())})
+	return "took one record", err //nolint:wrapcheck // its errors are a language of their own
 }
 
 // refused judges whether the service's user may use the sockets of an exporter, which who asks may.
