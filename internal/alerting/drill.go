@@ -65,7 +65,10 @@ func (k *Keeper) BeginDrill(ctx context.Context, setup DrillSetup, text string) 
 	k.drill = d
 	wait := d.keep(time.Now(), nil, incident.Outcome{Events: []incident.Event{k.o.Book.Event(time.Now(), incident.EventMark, "", text)}})
 	k.mu.Unlock()
-	return d, wait(ctx)
+	if err := wait(ctx); err != nil { // or no other drill could begin
+		return nil, errors.Join(err, d.End(ctx, "drill "+setup.Scenario+" ended: it could not be stored"))
+	}
+	return d, nil
 }
 
 // See judges a report of the drill, which is not stored.

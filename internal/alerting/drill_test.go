@@ -179,3 +179,21 @@ func TestASilenceMutesADrill(t *testing.T) {
 		}
 	})
 }
+
+// A drill whose beginning cannot be stored is none, and stands in no other's way.
+func TestADrillThatCannotBeStoredIsNone(t *testing.T) {
+	t.Parallel()
+	atDesk(t, func(d *desk) {
+		d.begin()
+		d.end()
+		for range 2 {
+			setup := d.setup()
+			_, err := d.keeper.BeginDrill(t.Context(), alerting.DrillSetup{
+				Scenario: "5xx", Engine: setup.Engine, Targets: setup.Targets, Told: func(checks.Alert) {},
+			}, "drill 5xx began")
+			if err == nil || errors.Is(err, alerting.ErrDrill) {
+				t.Errorf("got %v, want the store's error", err)
+			}
+		}
+	})
+}
