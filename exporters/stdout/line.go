@@ -60,6 +60,9 @@ func reportLine(r *checks.Report) string {
 
 func alertLine(a *checks.Alert) string {
 	text := fmt.Sprintf("%s alert, value %g, threshold %g", exporters.Clean(string(a.Severity), maxName), a.Value, a.Threshold)
+	if a.Drill() != "" {
+		text = "DRILL " + text
+	}
 	if !a.Since.IsZero() {
 		text += ", since " + a.Since.UTC().Format("15:04:05Z")
 	}

@@ -204,6 +204,19 @@ func TestALineThatWasCutIsEndedBeforeTheBatchComesAgain(t *testing.T) {
 	}
 }
 
+func TestAPrettyLineSaysThatItIsADrill(t *testing.T) {
+	t.Parallel()
+	records := exportertest.Alerts(time.Now(), 1, false)
+	records[0].Alert.Labels[checks.LabelDrill] = "dns"
+	var out bytes.Buffer
+	if _, err := open(t, stdout.Pretty, &out).Export(t.Context(), records); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "  DRILL P1 alert, ") {
+		t.Errorf("got %q, want DRILL before what it is", out.String())
+	}
+}
+
 func TestAReaderThatIsGoneHoldsTheBatch(t *testing.T) {
 	t.Parallel()
 	r, w := io.Pipe()

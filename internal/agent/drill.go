@@ -366,7 +366,7 @@ func (d *drill) took(exporter string, a *checks.Alert, o outcome) {
 func (r *DrillRoute) note(now time.Time, a *checks.Alert, o outcome) {
 	switch {
 	case !o.ok:
-		r.Why = "the message was refused"
+		r.Why = "the message was refused: the agent's log says why"
 	case a.State.Open() && o.told && r.ToldAt.IsZero():
 		r.ToldAt, r.Why = now, ""
 	case a.State == checks.AlertResolved && (!o.people || !o.told) && !r.ToldAt.IsZero() && r.TellsEnds:

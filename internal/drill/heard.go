@@ -246,7 +246,7 @@ func (e *ear) lines(body []byte, now time.Time) {
 			continue
 		}
 		if m := regexp.MustCompile(`^\S+  (firing|no_data|resolved) +(\S+) .*\b(P[1-4]) alert`).FindStringSubmatch(line); m != nil {
-			e.heard = append(e.heard, heard{m[2], checks.Severity(m[3]), m[1] != "resolved", false, now})
+			e.heard = append(e.heard, heard{m[2], checks.Severity(m[3]), m[1] != "resolved", marked(m[0]), now})
 		}
 	}
 }
