@@ -21,6 +21,8 @@ import (
 
 // newIncident is the root of what concerns incidents.
 func newIncident(p process) *cobra.Command {
+	said := &noting{to: p.stdout}
+	p.stdout = said
 	cmd := &cobra.Command{
 		Use:   "incident",
 		Short: "List incidents, show what happened in one, tell of it, keep its evidence, close it",
@@ -33,6 +35,7 @@ func newIncident(p process) *cobra.Command {
 		newIncidentList(p), newIncidentShow(p), newIncidentTimeline(p), newIncidentMark(p), newIncidentEvidence(p), newIncidentComms(p),
 		newIncidentPostmortem(p), newIncidentClose(p),
 	)
+	said.watch(cmd.Commands()...)
 	return cmd
 }
 

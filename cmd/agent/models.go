@@ -22,6 +22,8 @@ const movedLately = 24 * time.Hour
 type modelsFlags struct{ config, output string }
 
 func newModels(p process) *cobra.Command {
+	said := &noting{to: p.stdout}
+	p.stdout = said
 	var f modelsFlags
 	cmd := &cobra.Command{
 		Use:   "models",
@@ -38,6 +40,7 @@ Exit code 0: well; 3: a model is not listed, refuses to answer, has retired, or 
 	cmd.Flags().StringVarP(&f.config, "config", "c", "", "the configuration (default ./schedules.yaml, then /etc/windsock/schedules.yaml)")
 	cmd.Flags().StringVarP(&f.output, "output", "o", "text", "text, json or markdown")
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json", "markdown"}, cobra.ShellCompDirectiveNoFileComp))
+	said.watch(cmd)
 	return cmd
 }
 
