@@ -25,8 +25,9 @@ func Judge(w *Walk) Conclusion {
 	case w.Interrupted:
 		c.Class = CannotTell
 		c.cannotTell("stopped before the end: what was not looked at is unknown", checks.CauseNone)
-	case c.Class == Nobody && alert != nil, c.Class == CannotTell && alert != nil && signals.App != Bad:
+	case c.Class == Nobody && alert != nil, c.Class == CannotTell && alert != nil && (signals.App != Bad || outside(ClassOf(alert.Blame))):
 		c.ofAlert(alert)
+		c.atLeast(w, signals)
 	case c.Class == Nobody:
 		c.Branch, c.Why = runbook.Nobody, w.wellWords()
 	case c.Class == CannotTell:
@@ -166,17 +167,20 @@ func (w *Walk) blame(s *Step) checks.Blame {
 	return s.Cause.Blame()
 }
 
+// outside reports whether a fault is none of the application's.
+func outside(class Class) bool { return class == Provider || class == Network || class == Account }
+
 // byAlert is the alert that decides where nothing else does. What our probes saw a while ago does not count against what
-// they see now.
+// a conversation says now; where none was had, it is all that is known.
 func (w *Walk) byAlert(class Class) *Alert {
+	ping := w.Step(Ping)
 	for i := range w.Alerts {
 		a := &w.Alerts[i]
 		of := ClassOf(a.Blame)
-		probed := !a.Traffic && (of == Provider || of == Network || of == Account)
-		if class == Nobody && probed {
+		if class == Nobody && ping.Verdict != Skipped && !a.Traffic && outside(of) {
 			continue
 		}
-		if class == CannotTell && (of == CannotTell || w.Step(Ping).Cause != checks.CauseBreakerOpen) {
+		if class == CannotTell && (of == CannotTell || ping.Verdict != Skipped) {
 			continue
 		}
 		return a

@@ -217,13 +217,15 @@ func TestAlertsOfTheAgent(t *testing.T) {
 		alert triage.Alert
 		want  triage.Class
 	}{
-		"of the past, while the probe is well":    {with(triage.Ping, triage.OK), triage.Alert{Rule: "api-down", Severity: checks.P1, Blame: checks.BlameProvider}, triage.Nobody},
-		"of the application's traffic":            {with(triage.Ping, triage.OK), triage.Alert{Rule: "traffic-api-down", Severity: checks.P1, Blame: checks.BlameProvider, Traffic: true}, triage.Provider},
-		"of what is spent":                        {with(triage.Ping, triage.OK), triage.Alert{Rule: "cost-spike", Severity: checks.P3, Blame: checks.BlameApplication}, triage.Ours},
-		"behind an open breaker":                  {open, triage.Alert{Rule: "api-down", Severity: checks.P1, Blame: checks.BlameProvider}, triage.Provider},
-		"the open breaker itself says too little": {open, triage.Alert{Rule: "circuit-open", Severity: checks.P2}, triage.CannotTell},
+		"of the past, while the probe is well":     {with(triage.Ping, triage.OK), triage.Alert{Rule: "api-down", Severity: checks.P1, Blame: checks.BlameProvider}, triage.Nobody},
+		"of the application's traffic":             {with(triage.Ping, triage.OK), triage.Alert{Rule: "traffic-api-down", Severity: checks.P1, Blame: checks.BlameProvider, Traffic: true}, triage.Provider},
+		"of the past, and no conversation was had": {with(triage.Ping, triage.Skipped), triage.Alert{Rule: "api-down", Severity: checks.P1, Blame: checks.BlameProvider}, triage.Provider},
+		"of what is spent":                         {with(triage.Ping, triage.OK), triage.Alert{Rule: "cost-spike", Severity: checks.P3, Blame: checks.BlameApplication}, triage.Ours},
+		"behind an open breaker":                   {open, triage.Alert{Rule: "api-down", Severity: checks.P1, Blame: checks.BlameProvider}, triage.Provider},
+		"the open breaker itself says too little":  {open, triage.Alert{Rule: "circuit-open", Severity: checks.P2}, triage.CannotTell},
 	} {
 		w := well(tc.ping)
+		w.Free = tc.ping.Cause == checks.CauseNone
 		w.Alerts = []triage.Alert{tc.alert}
 		c := triage.Judge(&w)
 		if c.Class != tc.want {
@@ -231,6 +233,22 @@ func TestAlertsOfTheAgent(t *testing.T) {
 		}
 		if !strings.Contains(c.Why+strings.Join(c.Also, " "), tc.alert.Rule) {
 			t.Errorf("%s: the alert is not told: %s %v", name, c.Why, c.Also)
+		}
+	}
+}
+
+// An application that is down as well does not hide what the agent knows of the provider; what it knows of the application
+// does not answer for the provider.
+func TestAlertsWhileTheApplicationIsDown(t *testing.T) {
+	t.Parallel()
+	open := triage.Step{Name: triage.Ping, Verdict: triage.Skipped, Cause: checks.CauseBreakerOpen, Missed: true, Detail: "breaker open"}
+	for blame, want := range map[checks.Blame]triage.Class{
+		checks.BlameProvider: triage.Provider, checks.BlameAccount: triage.Account, checks.BlameLocal: triage.Network, checks.BlameApplication: triage.CannotTell,
+	} {
+		w := well(open, wrong(triage.AppHealth, checks.CauseAssertion))
+		w.Alerts = []triage.Alert{{Rule: "api-slow", Severity: checks.P3, Blame: blame}}
+		if c := triage.Judge(&w); c.Class != want || c.Severity != checks.P1 {
+			t.Errorf("%s: %s, %s, want %s, P1", blame, c.Class, c.Severity, want)
 		}
 	}
 }

@@ -52,6 +52,13 @@ func (l *looker) keyElsewhere(ctx context.Context, steps []triage.Step) {
 		key.Verdict, key.Missed = triage.Unknown, true
 		key.Detail = "not in this shell, and the agent that runs, which may have it, cannot be asked: " + key.Detail
 	}
+	none := slices.ContainsFunc(steps, func(s triage.Step) bool {
+		return s.Name == triage.Ping && s.Cause == checks.CauseConfig && strings.HasSuffix(s.LookedAt, ofAgent)
+	})
+	if _, _, err := l.Agent.Client(ctx); err == nil && !none {
+		key.Verdict, key.Missed, key.Cause, key.Blame = triage.Unknown, true, checks.CauseNone, checks.BlameNone
+		key.Detail = "not in this shell; the agent that runs may have its own, which was not tried: " + key.Detail
+	}
 	had := slices.ContainsFunc(steps, func(s triage.Step) bool {
 		asked := s.Name == triage.Ping || s.Name == triage.ModelsList
 		judged := s.Verdict == triage.OK || s.Verdict == triage.Degraded || s.Verdict == triage.Wrong
