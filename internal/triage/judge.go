@@ -131,7 +131,8 @@ func (w *Walk) decisive() *Step {
 		order = append(order, list)
 	}
 	order = append(order, w.Step(Configuration))
-	if ping.Verdict != OK && ping.Verdict != Degraded { // which somebody had the key for
+	had := ping.Verdict == OK || ping.Verdict == Degraded // somebody had the key
+	if !had && w.Step(Configuration).Verdict != Unknown { // where that cannot be read nobody knows where the key is
 		order = append(order, key)
 	}
 	order = append(order, list, ping)

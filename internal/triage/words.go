@@ -52,7 +52,7 @@ func (w *Walk) wellWords() string {
 // blindWords says why nobody can tell.
 func (w *Walk) blindWords() string {
 	var without []string
-	for _, name := range []Name{Key, ModelsList, Ping, AppHealth, AppSmoke, ErrorRate, AppLog, Alerts} {
+	for _, name := range []Name{Configuration, Key, ModelsList, Ping, AppHealth, AppSmoke, ErrorRate, AppLog, Alerts} {
 		s := w.Step(name)
 		unsaid := s.Verdict == Unknown || s.Missed || s.Verdict == Skipped && s.Cause != checks.CauseNone
 		if unsaid {
