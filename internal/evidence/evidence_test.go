@@ -454,7 +454,7 @@ func TestWhatKubectlMayDo(t *testing.T) {
 		"is expired":           {"echo >&2; echo 'error: You must be logged in' >&2; exit 1", "kubectl failed (exit code 1): error: You must be logged in"},
 		"hangs":                {"exec sleep 60", "kubectl did not end within"},
 		"hangs with a child":   {"sleep 60 & wait", "kubectl did not end within"},
-		"prints no JSON":       {"echo hello", "kubectl printed no JSON: hello"},
+		"prints no JSON":       {"echo FLAG_COLOUR=blue", "kubectl printed 17 bytes that are no JSON"},
 		"prints another thing": {`echo '{"items":[{"metadata":3}]}'`, "kubectl printed something else"},
 		"floods":               {"while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done", "kubectl printed more than"},
 		"is killed":            {"kill -9 $$", "kubectl failed (killed)"},

@@ -121,7 +121,7 @@ func itemsOf[T any](text []byte) ([]T, error) {
 		Items []json.RawMessage `json:"items"`
 	}
 	if err := json.Unmarshal(text, &list); err != nil {
-		return nil, fmt.Errorf("kubectl printed no JSON: %s", firstLine(string(text[:min(len(text), 200)])))
+		return nil, fmt.Errorf("kubectl printed %d bytes that are no JSON", len(text)) // what it printed may be anything
 	}
 	if list.Items == nil && !strings.HasSuffix(list.Kind, "List") {
 		list.Items = []json.RawMessage{text}

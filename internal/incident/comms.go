@@ -3,6 +3,7 @@ package incident
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -176,14 +177,15 @@ func (b *Brief) affected(m *Message) string {
 		m.Notes = append(m.Notes, "runbook.affected does not say what users notice, so the message speaks of "+someFeatures)
 		return someFeatures
 	}
-	for _, word := range b.Internals {
-		if holdsWord(words, word) {
-			m.Notes = append(m.Notes, "runbook.affected names something internal, so the message speaks of "+someFeatures)
-			return someFeatures
-		}
+	if innards.MatchString(words) || slices.ContainsFunc(b.Internals, func(word string) bool { return holdsWord(words, word) }) {
+		m.Notes = append(m.Notes, "runbook.affected names something internal, so the message speaks of "+someFeatures)
+		return someFeatures
 	}
 	return words
 }
+
+// innards are what is internal by its form: addresses, hosts of a private network, severities.
+var innards = regexp.MustCompile(`(?i)://|@|\b\d{1,3}(?:\.\d{1,3}){3}\b|\blocalhost\b|[\w-]\.(?:internal|local|svc|corp|lan|intranet)\b|\bP[1-4]\b`)
 
 // holdsWord reports whether a word, of three letters at least, stands in a text by itself.
 func holdsWord(text, word string) bool {

@@ -366,13 +366,13 @@ func TestThePublicMessageNamesNothingInternal(t *testing.T) {
 	t.Parallel()
 	secrets := []string{
 		"mistral", "hello", "emb", "ada", "grace", "par1-vm7", "api.mistral.ai", "checkout", "mistral-small-latest", "api-down", "chat-slow", "sk-canary", "01JTQ",
-		"P1", "P2", "P3", "P4", "shop", "#incident", "grafana",
+		"P1", "P2", "P3", "P4", "shop", "#incident", "grafana", "db7", "10.0.3.7",
 	}
 	for _, cause := range checks.Causes() {
 		for _, blame := range append(checks.Blames(), checks.BlameInfo{}) {
 			b := internalOnly(cause.Cause, blame.Blame)
 			for _, phase := range append(incident.Phases(), "") {
-				for _, affected := range []string{"answers of the assistant", "", "mistral answers at api.mistral.ai for ada"} {
+				for _, affected := range []string{"answers of the assistant", "", "mistral answers at api.mistral.ai for ada", "assistant at db7.internal", "assistant of 10.0.3.7", "assistant behind http://shop", "a P1 of the assistant"} {
 					b.Setting.Affected = affected
 					m := b.Message(incident.External, phase)
 					for _, word := range append(secrets, string(cause.Cause)) {
