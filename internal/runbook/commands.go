@@ -7,6 +7,7 @@ const (
 	newKey   = "mistral-new-key"
 	oldKey   = "mistral-old-key"
 	keyTrial = "key-trial.yaml"
+	keyPatch = "mistral-key-patch.json"
 	// emptyFolder is where they lie: in memory, where the system has such a folder.
 	emptyFolder = `cd "$(mktemp -d -p "${XDG_RUNTIME_DIR:-/tmp}")"`
 	trial       = `{state_dir: ./key-trial, providers: {` +
@@ -40,7 +41,7 @@ func (s Setting) Rotation() []Command {
 		Command{"Revoke the old key in the provider's console, give it a minute, and see that it is refused: exit code 3, cause auth, 401", "windsock check old-key -c " + keyTrial, false},
 	)
 	all = append(all, s.Store.retire()...)
-	return append(all, Command{"Remove the files", "rm -rf " + newKey + " " + oldKey + " " + keyTrial + " key-trial", true})
+	return append(all, Command{"Remove the files", "rm -rf " + newKey + " " + oldKey + " " + keyTrial + " " + keyPatch + " key-trial", true})
 }
 
 // restarts reports whether a new key reaches the application only when that starts anew. Where the team said nothing it may be so.
@@ -85,11 +86,16 @@ func (s SecretStore) put() []Command {
 		}}
 	case s.Kubernetes != nil:
 		k := s.Kubernetes
-		with := kubectl(k.Context, k.Namespace)
-		return []Command{{
-			"Put the new key into the store (a secret with more keys than this one wants a --from-file for each)",
-			with + " create secret generic " + word(k.Secret) + " --from-file=" + word(k.Key+"="+newKey) + " --dry-run=client -o yaml | " + with + " apply -f -", true,
-		}}
+		return []Command{
+			{
+				"Write down for kubectl what is new, in a file that only you can read",
+				`(umask 077; printf '{"data":{"%s":"%s"}}' ` + word(k.Key) + ` "$(base64 <` + newKey + ` | tr -d '\n')" >` + keyPatch + ")", true,
+			},
+			{
+				"Put the new key into the store: its other keys, labels and annotations stay as they are",
+				kubectl(k.Context, k.Namespace) + " patch secret " + word(k.Secret) + " --patch-file=" + keyPatch, true,
+			},
+		}
 	case s.Vault != nil:
 		v := s.Vault
 		return []Command{{

@@ -2,7 +2,10 @@ package runbook_test
 
 import (
 	"context"
+	"encoding/json"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -287,6 +290,42 @@ func TestCommandsAskTheTeamsProvider(t *testing.T) {
 		if tt.not != "" && strings.Contains(text, tt.not) {
 			t.Errorf("%s: %q is still in it", name, tt.not)
 		}
+	}
+}
+
+// TestTheKeyOfAClusterIsChangedAlone: what kubectl is given holds the new key, and nothing that would drop another one.
+func TestTheKeyOfAClusterIsChangedAlone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "mistral-new-key"), []byte(strings.Repeat("canary", 20)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := runbook.Setting{Store: runbook.SecretStore{Kubernetes: &runbook.KubernetesSecret{Secret: "mistral", Key: "api-key.v1", Namespace: "prod"}}}
+	patched := false
+	for _, c := range s.Rotation() {
+		patched = patched || c.Line == "kubectl --namespace=prod patch secret mistral --patch-file=mistral-key-patch.json"
+		if !strings.Contains(c.Line, ">mistral-key-patch.json") {
+			continue
+		}
+		sh := exec.CommandContext(t.Context(), "sh", "-c", c.Line)
+		sh.Dir = dir
+		if said, err := sh.CombinedOutput(); err != nil || len(said) > 0 {
+			t.Fatalf("%v: it prints %q", err, said)
+		}
+	}
+	info, err := os.Stat(filepath.Join(dir, "mistral-key-patch.json"))
+	if err != nil || info.Mode().Perm() != 0o600 || !patched {
+		t.Fatalf("the patch: %v, %v, it is used: %v", info, err, patched)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "mistral-key-patch.json"))
+	var patch struct {
+		Data map[string][]byte `json:"data"`
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &patch)
+	}
+	if err != nil || len(patch.Data) != 1 || string(patch.Data["api-key.v1"]) != strings.Repeat("canary", 20) {
+		t.Errorf("%v: the patch is %s", err, text)
 	}
 }
 
