@@ -47,15 +47,16 @@ func closeIncident(ctx context.Context, p process, f closeFlags, id string) erro
 	if err != nil {
 		return err
 	}
-	var closed struct {
-		Closed string `json:"closed"`
-	}
+	var closed agent.ClosedAnswer
 	request := agent.CloseRequest{Reason: f.reason, By: f.by, Force: f.force}
 	if err := client.Ask(ctx, http.MethodPost, "/v1/incidents/"+url.PathEscape(id)+"/close", request, &closed); err != nil {
 		if _, refused := errors.AsType[*agent.RefusedError](err); !refused {
 			err = fmt.Errorf("closing an incident needs the running agent: %w", err)
 		}
 		return asked(err)
+	}
+	if closed.Unkept != "" {
+		fmt.Fprintf(p.stderr, "warning: %s: it is closed in memory only, and open again if the agent ends before that is mended\n", closed.Unkept)
 	}
 	fmt.Fprintf(p.stdout, "closed %s\nhint: windsock incident postmortem %s --out postmortem.md\n", closed.Closed, closed.Closed)
 	return nil

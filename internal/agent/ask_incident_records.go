@@ -82,6 +82,12 @@ func (a *Agent) incidentOf(w http.ResponseWriter, r *http.Request) (one incident
 	return one, h, err == nil
 }
 
+// ClosedAnswer is what POST /v1/incidents/{id}/close answers.
+type ClosedAnswer struct {
+	Closed string `json:"closed"`           // its id
+	Unkept string `json:"unkept,omitempty"` // why a restart would find it open
+}
+
 // closeIncident ends an incident by hand.
 func (a *Agent) closeIncident(w http.ResponseWriter, r *http.Request) {
 	var asked CloseRequest
@@ -116,7 +122,11 @@ func (a *Agent) closeIncident(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, refused.Error(), http.StatusBadRequest)
 	default:
 		a.o.Log.Info("incident closed by hand", "incident", one.ID, "by", closing.By, "reason", closing.Reason)
-		answer(w, http.StatusOK, map[string]string{"closed": one.ID})
+		told := ClosedAnswer{Closed: one.ID}
+		if store := a.store.Health(); !store.OK {
+			told.Unkept = "the store cannot be written (" + store.Problem + ")"
+		}
+		answer(w, http.StatusOK, told)
 	}
 }
 
