@@ -163,7 +163,9 @@ func (g *gatePlan) findBeginning(ctx context.Context, f *gateFlags) error {
 		return err
 	}
 	if at.IsZero() && g.socket != "" {
-		answer, err := agent.NewClient(g.socket).Before(ctx, agent.RolloutQuestion{Window: time.Second, But: markPrefix})
+		bounded, cancel := context.WithTimeout(ctx, agentAnswers)
+		defer cancel()
+		answer, err := agent.NewClient(g.socket).Before(bounded, agent.RolloutQuestion{Window: time.Second, But: markPrefix})
 		if err == nil && answer.Mark != nil {
 			at, g.mark = answer.Mark.At, answer.Mark.Text
 		}

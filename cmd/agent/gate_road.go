@@ -25,6 +25,7 @@ const (
 	gateAsksAgain = 50 * time.Millisecond // after which a check that is running is asked for again
 	gateAsksFor   = 30 * time.Second      // for how long
 	longMark      = 280                   // bytes of a mark
+	agentAnswers  = 5 * time.Second       // of what makes no run
 )
 
 // gateRoad makes the runs: those of the configuration's checks in the running agent, or where none runs in one of its own.
@@ -38,8 +39,11 @@ type gateRoad struct {
 	by      string
 }
 
-// socketOf is the control socket of the agent that runs with this configuration, "" where none does.
+// socketOf is the control socket of the agent that runs with this configuration, "" where none does, or one that does not
+// answer.
 func socketOf(ctx context.Context, p process, cfg *config.Config) string {
+	ctx, cancel := context.WithTimeout(ctx, agentAnswers)
+	defer cancel()
 	if socket := controlOfRunning(ctx, cfg); socket != "" {
 		return socket
 	}
@@ -49,6 +53,9 @@ func socketOf(ctx context.Context, p process, cfg *config.Config) string {
 	}
 	body, err := agent.NewClient(socket).Health(ctx)
 	var health status.Health
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		fmt.Fprintf(p.stderr, "windsock: going on without the agent that listens on %s: it did not answer within %s\n", socket, agentAnswers)
+	}
 	mine, unknown := filepath.Abs(cfg.Path)
 	if err != nil || unknown != nil || json.Unmarshal(body, &health) != nil || health.Config.Path != mine {
 		return ""
@@ -190,7 +197,9 @@ func (r *gateRoad) before(ctx context.Context) []gate.Sample {
 	switch {
 	case len(question.Checks) == 0:
 	case r.client != nil:
-		answer, _ = r.client.Before(ctx, question)
+		bounded, cancel := context.WithTimeout(ctx, agentAnswers)
+		defer cancel()
+		answer, _ = r.client.Before(bounded, question)
 	default:
 		answer, _ = r.makes[question.Checks[0]].Before(ctx, question)
 	}
@@ -220,7 +229,7 @@ func (r *gateRoad) mark(ctx context.Context, text string) error {
 	if r.client == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, agentAnswers)
 	defer cancel()
 	request := agent.MarkRequest{Text: oneLine(text, longMark), By: r.by}
 	if err := r.client.Call(ctx, http.MethodPost, "/v1/marks", request, nil); err != nil {
@@ -231,7 +240,7 @@ func (r *gateRoad) mark(ctx context.Context, text string) error {
 
 // alerts are those that are open in the running agent.
 func (r *gateRoad) alerts(ctx context.Context) ([]checks.Alert, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, agentAnswers)
 	defer cancel()
 	var answer agent.AlertsAnswer
 	err := r.client.Call(ctx, http.MethodGet, "/v1/alerts", nil, &answer)

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -22,6 +24,7 @@ import (
 func TestGateScripts(t *testing.T) {
 	cmds := maps.Clone(commands())
 	cmds["rollout"], cmds["metrics"], cmds["masked"], cmds["pipeline"] = deployment, metricsOf, masked, pastedScript
+	cmds["mute"] = muteSocket
 	page, err := filepath.Abs("../../docs/gate.md")
 	if err != nil {
 		t.Fatal(err)
@@ -74,6 +77,14 @@ func deployment(ts *testscript.TestScript, _ bool, args []string) {
 			_, _ = fmt.Fprint(w, body)
 		}
 	}))
+}
+
+// muteSocket is mute SOCKET: an agent that hangs. It takes connections and never answers.
+func muteSocket(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(os.MkdirAll(filepath.Dir(ts.MkAbs(args[0])), 0o700))
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "unix", ts.MkAbs(args[0]))
+	ts.Check(err)
+	ts.Defer(func() { _ = listener.Close() })
 }
 
 // await waits for d, or until the script is over.
