@@ -232,6 +232,9 @@ func (a *gateApp) checks() ([]map[string]any, error) {
 		return nil, err
 	}
 	list := []map[string]any{candidate}
+	if a.baseline == a.url {
+		return nil, errors.New("--baseline is the same as --app: the rollout would be compared with itself")
+	}
 	if a.baseline != "" {
 		stable, err := a.check(checkBaseline, a.baseline)
 		if err != nil {

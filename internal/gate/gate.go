@@ -82,6 +82,8 @@ func (s Sample) Counted() checks.Status {
 		return checks.Unknown
 	case s.Kind == "app" && s.Blame == checks.BlameConfig && slices.Contains(refused, s.Cause):
 		return checks.Unknown
+	case s.Kind == "app" && s.Cause == checks.CauseUnexpectedRedirect: // to a login, to https: it was asked in the wrong way
+		return checks.Unknown
 	case s.Kind == "prometheus" && s.Cause != checks.CauseAssertion:
 		return checks.Unknown
 	}

@@ -112,6 +112,7 @@ func TestTheJudge(t *testing.T) {
 		"its name is not known":             {runs(10, blamed(failed, checks.CauseDNS, checks.BlameNetwork)), nil, gate.Undecided, "10 unknown (dns"},
 		"there is no way to it":             {runs(10, blamed(failed, checks.CauseConnect, checks.BlameNetwork)), nil, gate.Undecided, "10 unknown (connect"},
 		"the proxy does not let us through": {runs(10, blamed(failed, checks.CauseProxy, checks.BlameNetwork)), nil, gate.Undecided, "10 unknown (proxy"},
+		"it sends us to a login":            {runs(10, blamed(failed, checks.CauseUnexpectedRedirect, checks.BlameApplication)), nil, gate.Undecided, "10 unknown (unexpected_redirect"},
 		"its host refuses":                  {runs(10, blamed(failed, checks.CauseConnect, checks.BlameApplication)), nil, gate.RollBack, "10 of 10 judged runs failed"},
 		"its host does not answer in time":  {runs(10, blamed(failed, checks.CauseTimeoutConnect, checks.BlameNetwork)), nil, gate.RollBack, "10 of 10 judged runs failed"},
 		"its certificate is no good":        {runs(10, blamed(failed, checks.CauseTLS, checks.BlameNetwork)), nil, gate.RollBack, "10 of 10 judged runs failed"},
