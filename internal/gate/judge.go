@@ -25,6 +25,8 @@ func Judge(e Evidence, l Limits) Verdict {
 	for _, w := range e.Watched {
 		j.watched(w)
 	}
+	j.asked(CriterionSpend, j.l.SpendMost, "no run says what it cost, and there is a limit of it")
+	j.asked(CriterionTTFT, j.l.TTFTMost, "no run says when its first token came, and there is a limit of it")
 	j.traffic()
 	j.alerts()
 	return j.verdict()
@@ -243,6 +245,13 @@ type slowEnd struct {
 	without, most float64
 }
 
+// asked is that a limit which somebody gave was judged of one check at least: else nobody knows.
+func (j *judge) asked(name string, limit float64, without string) {
+	if limit > 0 && !slices.ContainsFunc(j.criteria, func(c Criterion) bool { return c.Name == name }) {
+		j.unknown(Criterion{Name: name, Detail: without})
+	}
+}
+
 // p95 compares the slow end of a time with that of the baseline, or with a fixed limit where there is none.
 func (j *judge) p95(w slowEnd, good, base []Sample) {
 	now, then := times(good, w.of), times(base, w.of)
@@ -308,6 +317,10 @@ func (j *judge) spend(check string, good, base []Sample) {
 		return
 	case len(now) == 0:
 		c.Detail = "no run says what it cost, and those before did"
+		j.unknown(c)
+		return
+	case len(now) < max(j.l.MinSamples, 1):
+		c.Detail = fmt.Sprintf("%d runs say what they cost, want at least %d", len(now), max(j.l.MinSamples, 1))
 		j.unknown(c)
 		return
 	}
