@@ -310,12 +310,16 @@ func (g *gating) watch(ctx context.Context) (watch.Result, error) {
 // conclude runs what was asked for, writes the report, tells the verdict, and makes the exit code of it.
 func (g *gating) conclude(ctx context.Context, result watch.Result) error {
 	doc := g.document(result)
+	full := *doc
+	full.Samples, full.Alerts = result.Evidence.Samples, result.Evidence.Alerts
 	if g.f.after.exec != "" && result.Decision == gate.RollBack {
+		if regular(g.f.report) { // a command may take long, and a pipeline may lose its patience
+			_ = g.writeReport(&full)
+		}
 		doc.Executed = g.execute(ctx)
+		full.Executed = doc.Executed
 	}
 	if g.f.report != "" {
-		full := *doc
-		full.Samples, full.Alerts = result.Evidence.Samples, result.Evidence.Alerts
 		if err := g.writeReport(&full); err != nil {
 			g.note(fmt.Sprintf("the report was not written: %v", err))
 		}

@@ -219,6 +219,12 @@ func (g *gating) writeReport(doc *gateDocument) error {
 	return nil
 }
 
+// regular reports whether a file is there, or can be, that can be written anew.
+func regular(path string) bool {
+	info, err := os.Stat(path)
+	return path != "" && (err != nil || info.Mode().IsRegular())
+}
+
 // makePart makes a file beside the one that is to be made.
 func makePart(path string) (*os.File, error) {
 	return os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.part")
