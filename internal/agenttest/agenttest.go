@@ -75,8 +75,11 @@ func NewHost(t *testing.T, binary string) *Host {
 
 // FreePort is a port of 127.0.0.1 that nobody has, and that no other test process of this host is given as long as this one
 // lives: a socket of the port's name, which has no file, is the sign. It lies below those that the system hands out by
-// itself, so that nobody gets it between now and its use.
+// itself, so that nobody gets it between now and its use. No process is started meanwhile: until it executes its program it
+// would have the port too.
 func FreePort(ctx context.Context) (string, error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	for range 200 {
 		port := strconv.Itoa(20000 + rand.IntN(12000)) //nolint:gosec // any port will do
 		sign, err := hang(port)

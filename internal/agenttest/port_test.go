@@ -1,7 +1,10 @@
 package agenttest_test
 
 import (
+	"net"
+	"os/exec"
 	"runtime"
+	"sync"
 	"testing"
 
 	"github.com/windsock-monitor/windsock/internal/agenttest"
@@ -20,5 +23,37 @@ func TestNoPortIsGivenTwice(t *testing.T) {
 		}
 		seen[port] = true
 		runtime.GC()
+	}
+}
+
+// A process that is being started has every descriptor of ours until it executes its program: a port among them would stay
+// taken.
+func TestAPortIsFreeWhileProgramsStart(t *testing.T) {
+	over := make(chan struct{})
+	var starting sync.WaitGroup
+	for range 4 {
+		starting.Go(func() {
+			for {
+				select {
+				case <-over:
+					return
+				default:
+					_ = exec.CommandContext(t.Context(), "true").Run()
+				}
+			}
+		})
+	}
+	defer starting.Wait()
+	defer close(over)
+	for range 400 {
+		port, err := agenttest.FreePort(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:"+port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = listener.Close()
 	}
 }
