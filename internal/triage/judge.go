@@ -33,11 +33,10 @@ func Judge(w *Walk) Conclusion {
 	case c.Class == CannotTell:
 		c.cannotTell(w.blindWords(), w.Step(Ping).Cause)
 		c.atLeast(w, signals)
+	case probe != nil && probe.Cause == checks.CauseConfig && signals.App == Bad: // which is no reason for an application to be down
+		c.ofBoth(w, probe, blame)
 	case probe != nil && (signals.Probe == Bad || signals.App != Bad):
 		c.ofProbe(probe, blame)
-		if probe.Cause == checks.CauseConfig { // which is no reason for an application to be down
-			c.atLeast(w, signals)
-		}
 	default:
 		c.ofApp(w.appStep())
 	}
@@ -83,6 +82,24 @@ func (c *Conclusion) ofApp(step Step) {
 	}
 }
 
+// ofBoth is an application that is down where our own file or key is wrong, too: that can wait.
+func (c *Conclusion) ofBoth(w *Walk, probe *Step, blame checks.Blame) {
+	c.ofProbe(probe, blame)
+	step := w.appStep()
+	if w.answered() {
+		c.ofApp(step)
+		return
+	}
+	c.Branch, c.Severity = runbook.Application, severityOfApp(&step)
+	c.Why = fmt.Sprintf("%s: %s; whether the provider answers us is not known", words(step.Name), step.Detail)
+}
+
+// answered reports whether a conversation was had.
+func (w *Walk) answered() bool {
+	ping := w.Step(Ping).Verdict
+	return ping == OK || ping == Degraded
+}
+
 // severityOfApp is how urgent it is that the application does not do, whoever is at fault.
 func severityOfApp(step *Step) checks.Severity {
 	switch {
@@ -119,9 +136,8 @@ func (c *Conclusion) ofAlert(a *Alert) {
 // decisive is the step that decides for the probe; nil where nothing is wrong with it. What keeps everybody from the
 // provider comes before what is wrong with the file or the key: those may be wrong in this shell only.
 func (w *Walk) decisive() *Step {
-	reached := w.Step(ModelsList).Verdict == OK || w.Step(Ping).Verdict == OK || w.Step(Ping).Verdict == Degraded
 	var order []Step
-	if !reached {
+	if w.Step(ModelsList).Verdict != OK && !w.answered() {
 		for _, name := range []Name{DNS, Connect, Proxy, TLS} {
 			order = append(order, w.Step(name))
 		}
@@ -131,8 +147,7 @@ func (w *Walk) decisive() *Step {
 		order = append(order, list)
 	}
 	order = append(order, w.Step(Configuration))
-	had := ping.Verdict == OK || ping.Verdict == Degraded // somebody had the key
-	if !had && w.Step(Configuration).Verdict != Unknown { // where that cannot be read nobody knows where the key is
+	if !w.answered() && w.Step(Configuration).Verdict != Unknown { // somebody had the key; nobody knows where it is
 		order = append(order, key)
 	}
 	order = append(order, list, ping)

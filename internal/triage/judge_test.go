@@ -151,7 +151,7 @@ func TestWhatFollows(t *testing.T) {
 		},
 		"no key in this shell, and the application is down": {
 			[]triage.Step{wrong(triage.Key, checks.CauseConfig), with(triage.Ping, triage.Skipped), wrong(triage.AppHealth, checks.CauseTimeout)},
-			judged{triage.Ours, checks.CauseConfig, checks.BlameOurs, runbook.Configuration, checks.P1},
+			judged{triage.Ours, checks.CauseConfig, checks.BlameOurs, runbook.Application, checks.P1},
 		},
 		"a file that this user may not read": {
 			[]triage.Step{
@@ -161,7 +161,7 @@ func TestWhatFollows(t *testing.T) {
 		},
 		"a file that is wrong, and many calls of the application fail": {
 			[]triage.Step{wrong(triage.Configuration, checks.CauseConfig), wrong(triage.ErrorRate, checks.CauseServer)},
-			judged{triage.Ours, checks.CauseConfig, checks.BlameOurs, runbook.Configuration, checks.P2},
+			judged{triage.Ours, checks.CauseServer, checks.BlameApplication, runbook.Application, checks.P2},
 		},
 		"an agent that cannot be asked": {
 			[]triage.Step{with(triage.Alerts, triage.Unknown)}, judged{class: triage.CannotTell, branch: runbook.CannotTell, severity: checks.P3},

@@ -77,8 +77,7 @@ func (w *Walk) probe(decisive *Step) Signal {
 
 // serves reports whether the provider answers conversations although step is wrong: then less than everything is down.
 func (w *Walk) serves(step *Step) bool {
-	ping := w.Step(Ping).Verdict
-	return step.Name == ModelsList && (ping == OK || ping == Degraded)
+	return step.Name == ModelsList && w.answered()
 }
 
 // app is how the application is: by its own routes first, and by what is measured of it.
