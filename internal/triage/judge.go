@@ -34,7 +34,7 @@ func Judge(w *Walk) Conclusion {
 		c.cannotTell(w.blindWords(), w.Step(Ping).Cause)
 		c.atLeast(w, signals)
 	case probe != nil && probe.Cause == checks.CauseConfig && signals.App == Bad: // which is no reason for an application to be down
-		c.ofBoth(w, probe, blame)
+		c.ofBoth(w, probe)
 	case probe != nil && (signals.Probe == Bad || signals.App != Bad):
 		c.ofProbe(probe, blame)
 	default:
@@ -83,15 +83,15 @@ func (c *Conclusion) ofApp(step Step) {
 }
 
 // ofBoth is an application that is down where our own file or key is wrong, too: that can wait.
-func (c *Conclusion) ofBoth(w *Walk, probe *Step, blame checks.Blame) {
-	c.ofProbe(probe, blame)
+func (c *Conclusion) ofBoth(w *Walk, probe *Step) {
 	step := w.appStep()
 	if w.answered() {
 		c.ofApp(step)
 		return
 	}
-	c.Branch, c.Severity = runbook.Application, severityOfApp(&step)
-	c.Why = fmt.Sprintf("%s: %s; whether the provider answers us is not known", words(step.Name), step.Detail)
+	c.Class = CannotTell
+	c.cannotTell(fmt.Sprintf("%s: %s; whether the provider answers us is not known: %s: %s", words(step.Name), step.Detail, words(probe.Name), probe.Detail), checks.CauseNone)
+	c.Severity = severityOfApp(&step)
 }
 
 // answered reports whether a conversation was had.

@@ -151,13 +151,7 @@ func TestWhatFollows(t *testing.T) {
 		},
 		"no key in this shell, and the application is down": {
 			[]triage.Step{wrong(triage.Key, checks.CauseConfig), with(triage.Ping, triage.Skipped), wrong(triage.AppHealth, checks.CauseTimeout)},
-			judged{triage.Ours, checks.CauseConfig, checks.BlameOurs, runbook.Application, checks.P1},
-		},
-		"a file that this user may not read": {
-			[]triage.Step{
-				with(triage.Configuration, triage.Unknown), wrong(triage.Key, checks.CauseConfig), with(triage.ModelsList, triage.Skipped), with(triage.Ping, triage.Skipped),
-			},
-			judged{class: triage.CannotTell, branch: runbook.CannotTell, severity: checks.P3},
+			judged{class: triage.CannotTell, branch: runbook.CannotTell, severity: checks.P1},
 		},
 		"a file that is wrong, and many calls of the application fail": {
 			[]triage.Step{wrong(triage.Configuration, checks.CauseConfig), wrong(triage.ErrorRate, checks.CauseServer)},
