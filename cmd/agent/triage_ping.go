@@ -141,7 +141,7 @@ func (r *paidRoad) ask(ctx context.Context, client *agent.Client, health *status
 			step.Verdict, step.Missed, step.Cause, step.Blame = triage.Wrong, false, checks.CauseTimeout, checks.BlameProvider
 			step.Detail = fmt.Sprintf("no answer within %s; the agent's run goes on", time.Since(began).Round(100*time.Millisecond))
 			return nil, step
-		case !refused || busy.Status != http.StatusNotFound || !strings.Contains(busy.Text, "running at this moment"):
+		case !refused || busy.Status != http.StatusConflict: // but for a run that goes on
 			step.Detail = err.Error()
 			return nil, step
 		}

@@ -125,11 +125,11 @@ func (l *looker) agentSteps(ctx context.Context) []triage.Step {
 		}
 		return steps
 	}
-	return []triage.Step{l.Agent.alerts(ctx, client), breakerOf(health, l.Provider.Name), spendOf(health)}
+	return []triage.Step{l.Agent.alerts(ctx, client, l.Provider.Name), breakerOf(health, l.Provider.Name), spendOf(health)}
 }
 
-// alerts are those that fire and are not muted.
-func (r *Running) alerts(ctx context.Context, client *agent.Client) triage.Step {
+// alerts are those that fire and are not muted: of this provider, and no drill's.
+func (r *Running) alerts(ctx context.Context, client *agent.Client, provider string) triage.Step {
 	step := triage.Step{Name: triage.Alerts, LookedAt: "the running agent", Verdict: triage.OK, Detail: "none fires"}
 	var got agent.AlertsAnswer
 	start := time.Now()
@@ -147,7 +147,14 @@ func (r *Running) alerts(ctx context.Context, client *agent.Client) triage.Step 
 	var named []string
 	for i := range got.Alerts {
 		a := &got.Alerts[i]
-		if !a.State.Open() || a.Muted != "" {
+		switch of := a.Labels["provider"]; {
+		case !a.State.Open() || a.Muted != "":
+			continue
+		case a.Drill() != "":
+			step.Notes = append(step.Notes, fmt.Sprintf("%s: of the drill %s, and not real", a.Rule, a.Drill()))
+			continue
+		case of != "" && of != provider:
+			step.Notes = append(step.Notes, fmt.Sprintf("%s: of the provider %s, which was not looked at (--provider): %s", a.Rule, of, a.Summary))
 			continue
 		}
 		firing = append(firing, triage.Alert{Rule: a.Rule, Severity: a.Severity, Blame: a.Blame, Traffic: traffic[a.Rule], Summary: a.Summary})
@@ -174,6 +181,9 @@ func recent(ctx context.Context, client *agent.Client, now time.Time) []string {
 	for i := range got.Incidents {
 		in := &got.Incidents[i]
 		state := fmt.Sprintf("open for %s", now.Sub(in.OpenedAt).Round(time.Second))
+		if in.Drill() != "" {
+			continue
+		}
 		if !in.Open() {
 			state = fmt.Sprintf("closed %s ago", now.Sub(in.ClosedAt).Round(time.Second))
 		}
