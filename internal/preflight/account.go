@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -229,6 +230,25 @@ func (r *run) once(ctx context.Context, cfg *config.Config, names []string, each
 	return r.o.Once(ctx, cfg, names, each)
 }
 
+// forTheAgent is how long is waited for a check of the running agent that runs at this moment.
+const forTheAgent = 15 * time.Second
+
+// byAgent has the running agent make a run of its own.
+func (r *run) byAgent(ctx context.Context, name string) (*checks.Report, error) {
+	for by := time.Now().Add(forTheAgent); ; {
+		report, err := r.o.Running(ctx, name)
+		refused, is := errors.AsType[*agent.RefusedError](err)
+		if !is || refused.Status != http.StatusConflict || time.Now().After(by) {
+			return report, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(again):
+		}
+	}
+}
+
 // scopeByAgent has the running agent ask: it holds the budget.
 func (r *run) scopeByAgent(ctx context.Context, models map[string][]string) finding {
 	var reports []*checks.Report
@@ -238,7 +258,7 @@ func (r *run) scopeByAgent(ctx context.Context, models map[string][]string) find
 			continue
 		}
 		for range models[c.Provider] {
-			report, err := r.o.Running(ctx, c.Name)
+			report, err := r.byAgent(ctx, c.Name)
 			if err != nil {
 				return judgeScope(models, reports, err)
 			}

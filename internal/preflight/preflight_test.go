@@ -2,6 +2,7 @@ package preflight_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,8 +17,10 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/windsock-monitor/windsock/checks"
 	checkkinds "github.com/windsock-monitor/windsock/checks/all"
 	exporterkinds "github.com/windsock-monitor/windsock/exporters/all"
+	"github.com/windsock-monitor/windsock/internal/agent"
 	"github.com/windsock-monitor/windsock/internal/config"
 	"github.com/windsock-monitor/windsock/internal/preflight"
 	"github.com/windsock-monitor/windsock/internal/secret"
@@ -359,6 +362,25 @@ func TestLogHygiene(t *testing.T) {
 				t.Errorf("a canary is in the report: %s", text)
 			}
 		})
+	}
+}
+
+// TestACheckOfTheAgentThatRunsIsWaitedFor: that it runs at this moment says nothing of the models.
+func TestACheckOfTheAgentThatRunsIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	text := "checks: [{name: models-usable, kind: usable, schedule: \"@every 1h\", with: {models: [mistral-small-2603]}}]\nproviders: {mistral: {}}\n"
+	asked := 0
+	got := run(t, text, func(o *preflight.Options) {
+		o.Free = false
+		o.Running = func(context.Context, string) (*checks.Report, error) {
+			if asked++; asked == 1 {
+				return nil, &agent.RefusedError{Status: http.StatusConflict, Text: "it runs at this moment"}
+			}
+			return nil, errors.New("the second answer")
+		}
+	})["keys.scope"]
+	if said := got.Detail + strings.Join(got.Evidence, " "); asked != 2 || got.Verdict != preflight.Blocked || !strings.Contains(said, "the second answer") {
+		t.Errorf("asked %d times: %+v", asked, got)
 	}
 }
 

@@ -181,9 +181,6 @@ func recent(ctx context.Context, client *agent.Client, now time.Time) []string {
 	for i := range got.Incidents {
 		in := &got.Incidents[i]
 		state := fmt.Sprintf("open for %s", now.Sub(in.OpenedAt).Round(time.Second))
-		if in.Drill() != "" {
-			continue
-		}
 		if !in.Open() {
 			state = fmt.Sprintf("closed %s ago", now.Sub(in.ClosedAt).Round(time.Second))
 		}
