@@ -30,7 +30,7 @@ type RolloutQuestion struct {
 	Checks []string
 	Window time.Duration // how long before the mark
 	Ends   time.Time     // where it ends; zero: at the newest mark, else now
-	But    string        // marks that begin with this are none
+	But    string        // marks that begin with this are none, as those are none that tell a milestone of an incident
 }
 
 // Before looks at the runs before a rollout. It is for an agent that is not run.
@@ -44,7 +44,7 @@ func (a *Agent) Before(ctx context.Context, q RolloutQuestion) (RolloutAnswer, e
 			return out, fmt.Errorf("looking for the mark of the rollout: %w", err)
 		}
 		for _, e := range slices.Backward(events) {
-			if e.Kind == incident.EventMark && (q.But == "" || !strings.HasPrefix(e.Text, q.But)) {
+			if e.Kind == incident.EventMark && !incident.TellsMilestone(e.Text) && (q.But == "" || !strings.HasPrefix(e.Text, q.But)) {
 				out.Mark, ends = &e, e.At
 				break
 			}

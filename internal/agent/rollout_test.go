@@ -52,6 +52,8 @@ func TestTheRunningAgentServesAGate(t *testing.T) {
 	}
 	mark("v2 canary")
 	mark("gate started")
+	mark("Cause: the key was rotated too early")
+	mark("mitigated: the old key is back")
 	last := run(checks.TriggerGate)
 	got, err := client.Before(t.Context(), agent.RolloutQuestion{Checks: []string{name}, Window: time.Hour, But: "gate"})
 	if err != nil {

@@ -53,6 +53,18 @@ func marks(s Step) []string {
 	return nil
 }
 
+// TellsMilestone reports whether a mark is one that tells a milestone of an incident, and so no deploy.
+func TellsMilestone(text string) bool {
+	for _, s := range []Step{StepIdentified, StepMitigated} {
+		for _, word := range marks(s) {
+			if len(text) >= len(word) && strings.EqualFold(text[:len(word)], word) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // CourseOf says how an incident went, by its timeline and by what the records tell; nil where they could not be read.
 func CourseOf(now time.Time, in *Incident, timeline []Event, seen *Seen) Course {
 	c := Course{Milestones: []Milestone{
