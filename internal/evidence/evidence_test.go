@@ -450,15 +450,16 @@ func TestWhatKubectlMayDo(t *testing.T) {
 		script string
 		want   string // of the error; "" is none
 	}{
-		"tells":                {`echo '{"kind":"List","items":[]}'`, ""},
-		"is expired":           {"echo >&2; echo 'error: You must be logged in' >&2; exit 1", "kubectl failed (exit code 1): error: You must be logged in"},
-		"hangs":                {"exec sleep 60", "kubectl did not end within"},
-		"hangs with a child":   {"sleep 60 & wait", "kubectl did not end within"},
-		"prints no JSON":       {"echo FLAG_COLOUR=blue", "kubectl printed 17 bytes that are no JSON"},
-		"prints another thing": {`echo '{"items":[{"metadata":3}]}'`, "kubectl printed something else"},
-		"floods":               {"while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done", "kubectl printed more than"},
-		"is killed":            {"kill -9 $$", "kubectl failed (killed)"},
-		"sees no key of ours":  {`[ -z "$MISTRAL_API_KEY" ] && [ "$HOME" = /nonexistent ] || exit 9; echo '{"kind":"List","items":[]}'`, ""},
+		"tells":                 {`echo '{"kind":"List","items":[]}'`, ""},
+		"is expired":            {"echo >&2; echo 'error: You must be logged in' >&2; exit 1", "kubectl failed (exit code 1): error: You must be logged in"},
+		"hangs":                 {"exec sleep 60", "kubectl did not end within"},
+		"hangs with a child":    {"sleep 60 & wait", "kubectl did not end within"},
+		"prints no JSON":        {"echo FLAG_COLOUR=blue", "kubectl printed 17 bytes that are no JSON"},
+		"prints another thing":  {`echo '{"items":[{"metadata":3}]}'`, "kubectl printed something else"},
+		"floods":                {"while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done", "kubectl printed more than"},
+		"is killed":             {"kill -9 $$", "kubectl failed (killed)"},
+		"sees no key of ours":   {`[ -z "$MISTRAL_API_KEY" ] && [ "$HOME" = /nonexistent ] || exit 9; echo '{"kind":"List","items":[]}'`, ""},
+		"logs before it speaks": {`echo 'E1128 13:11:09.549889   23075 memcache.go:265] "Unhandled Error"' >&2; echo 'The connection was refused' >&2; exit 1`, "kubectl failed (exit code 1): The connection was refused"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

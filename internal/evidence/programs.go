@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -72,8 +73,12 @@ func ending(end process.End) string {
 	return fmt.Sprintf("exit code %d", end.Code)
 }
 
-// firstLine is the first line of a text that says something, fit for a sentence.
+// logged is how a line of kubectl's own log begins. The sentence for people comes after such lines.
+var logged = regexp.MustCompile(`^[IWEF]\d{4} \d\d:`)
+
+// firstLine is the first line of a text that says something, fit for a sentence; one of a log only where there is no other.
 func firstLine(text string) string {
+	first := "it said nothing"
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(strings.Map(func(r rune) rune {
 			if unicode.IsControl(r) {
@@ -81,11 +86,16 @@ func firstLine(text string) string {
 			}
 			return r
 		}, strings.ToValidUTF8(line, "")))
-		if line != "" {
-			return line[:min(len(line), 300)]
+		line = line[:min(len(line), 300)]
+		switch {
+		case line == "":
+		case !logged.MatchString(line):
+			return line
+		case first == "it said nothing":
+			first = line
 		}
 	}
-	return "it said nothing"
+	return first
 }
 
 // find looks in PATH, as far as that has absolute places.
