@@ -295,13 +295,21 @@ func judgeScope(models map[string][]string, reports []*checks.Report, err error)
 	}
 	switch {
 	case len(refused) > 0:
-		return fail("have the models added to the plan, or take others", "refuse to answer: %s", strings.Join(refused, ", ")).with(open...)
+		return fail(grant(refused), "refuse to answer: %s", strings.Join(refused, ", ")).with(open...)
 	case err != nil && !errors.Is(err, context.Canceled):
 		return blocked("run windsock check with a check of the kind usable", "the models could not be asked: %v", err).with(open...)
 	case len(open) > 0:
 		return blocked("look at the evidence, and run it again", "%d of %d models gave no answer that says something", len(open), len(open)+len(good)).with(open...)
 	}
 	return pass("%s asked, and all answer: %s", many(len(good), "model"), strings.Join(good, ", "))
+}
+
+// grant is what to do about models that refuse: nothing of theirs where it is the key that is refused.
+func grant(refused []string) string {
+	if slices.ContainsFunc(refused, func(text string) bool { return strings.HasSuffix(text, "("+string(checks.CauseAuth)+")") }) {
+		return "look at keys.primary first: where the key is refused, every model is"
+	}
+	return "have the models added to the plan, or take others"
 }
 
 // usableNow reports whether the model that was asked answered, whatever others did.
