@@ -47,6 +47,7 @@ Exit code 0: nothing is wrong; 3: something is, class in --output json; 4: nobod
 
 // check refuses what cannot be meant.
 func (f *triageFlags) check() error {
+	example := map[string]string{"app": "http://127.0.0.1:3000/health", "prometheus": "http://127.0.0.1:9090"}
 	for name, text := range map[string]string{"app": f.app, "prometheus": f.prometheus} {
 		if text == "" {
 			continue
@@ -54,7 +55,7 @@ func (f *triageFlags) check() error {
 		u, err := url.Parse(text)
 		switch {
 		case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
-			return fmt.Errorf("--%s is not an http or https URL, want for example http://127.0.0.1:3000/health", name)
+			return fmt.Errorf("--%s is not an http or https URL, want for example %s", name, example[name])
 		case u.User != nil:
 			return fmt.Errorf("--%s holds a user or password: give the configuration a check whose auth names it by reference", name)
 		case u.Fragment != "":

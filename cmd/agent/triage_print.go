@@ -80,12 +80,10 @@ func tellTriage(s *triageSetting, walk *triage.Walk, c *triage.Conclusion, began
 	if c.Severity != "" {
 		told.RespondIn = runbook.ResponseTime(c.Severity)
 		if within := s.cfg.Incidents.RespondIn[c.Severity]; within > 0 && within != spare(c.Severity) {
-			told.RespondIn = within.String()
+			told.RespondIn = runbook.Lasting(within)
 		}
 	}
-	if s.cfg.Runbook.URL != "" {
-		told.Runbook.Page = s.cfg.Runbook.URL + string(c.Branch)
-	}
+	told.Runbook.Page = s.cfg.Runbook.Link(c.Branch)
 	for _, name := range triage.Names() {
 		step := walk.Step(name)
 		if step.Detail == "" && step.Verdict == triage.Skipped {
@@ -225,7 +223,7 @@ func printMitigations(w io.Writer, all []triageMitigation) {
 		if m.Command != "" {
 			fmt.Fprintf(w, "     %s\n", m.Command)
 		}
-		fmt.Fprintf(w, "     back: %s; look again after %s\n", m.Revert, time.Duration(m.Expires*float64(time.Second)))
+		fmt.Fprintf(w, "     back: %s; look again after %s\n", m.Revert, runbook.Lasting(time.Duration(m.Expires*float64(time.Second))))
 	}
 }
 
@@ -262,7 +260,7 @@ func printTriagePage(w io.Writer, page *triagePage) {
 		fmt.Fprintf(w, "\nescalate    %s\n", page.Escalate)
 	}
 	for _, c := range page.Contacts {
-		fmt.Fprintf(w, "            after %s: %s\n", time.Duration(c.After*float64(time.Second)), c.Contact)
+		fmt.Fprintf(w, "            after %s: %s\n", runbook.Lasting(time.Duration(c.After*float64(time.Second))), c.Contact)
 	}
 	if page.Over != "" {
 		fmt.Fprintf(w, "over        %s\n", page.Over)

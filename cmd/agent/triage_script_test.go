@@ -175,7 +175,7 @@ func constant(ts *testscript.TestScript, said string) string {
 		{`tokens \d+ in, \d+ out; \$[0-9.]+`, "tokens N in, N out; COST"},
 		{`127\.0\.0\.1:\d{5}(->|-\\u003e)`, "127.0.0.1:PORT->"},
 		{`(the name does not exist, or has no A+ record|no DNS answer in TIME|the system's resolver failed)`, "DNS FAILURE"},
-		{`\d+ of \d+ (requests|tokens) left`, "N of N $1 left"},
+		{`\d+ of \d+ (requests|tokens)(?: a [a-z]+)? left`, "N of N $1 left"},
 		{`\d+ models listed`, "N models listed"},
 		{`uid \d+|root( or uid \d+)?`, "USER"},
 	} {

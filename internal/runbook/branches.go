@@ -1,6 +1,7 @@
 package runbook
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -26,6 +27,26 @@ func ResponseTime(s checks.Severity) string {
 		return "the next business day"
 	}
 	return "the next business day"
+}
+
+// Lasting is a time in words: "1 hour", "15 minutes", "2 days"; as Go writes it where it is none of these in full.
+func Lasting(d time.Duration) string {
+	var n time.Duration
+	var unit string
+	switch {
+	case d < time.Minute || d%time.Minute != 0:
+		return d.String()
+	case d%hour != 0:
+		n, unit = d/time.Minute, "minute"
+	case d%day != 0:
+		n, unit = d/hour, "hour"
+	default:
+		n, unit = d/day, "day"
+	}
+	if n != 1 {
+		unit += "s"
+	}
+	return fmt.Sprintf("%d %s", n, unit)
 }
 
 // Of is the branch of a cause, as a check of a kind found it and blamed somebody. A failure of our own network is that, whatever

@@ -397,3 +397,15 @@ func TestResponseTimes(t *testing.T) {
 		}
 	}
 }
+
+func TestATimeInWords(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[time.Duration]string{
+		time.Minute: "1 minute", 15 * time.Minute: "15 minutes", time.Hour: "1 hour", 90 * time.Minute: "90 minutes", 4 * time.Hour: "4 hours",
+		24 * time.Hour: "1 day", 48 * time.Hour: "2 days", 0: "0s", 30 * time.Second: "30s", 61 * time.Second: "1m1s",
+	} {
+		if got := runbook.Lasting(in); got != want {
+			t.Errorf("%d: got %q, want %q", in, got, want)
+		}
+	}
+}

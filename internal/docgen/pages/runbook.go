@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/windsock-monitor/windsock/checks"
 	"github.com/windsock-monitor/windsock/internal/alerts"
@@ -42,7 +41,7 @@ func runbookPage(p *runbook.Page, rules []alerts.Rule) []byte {
 	b.WriteString(strings.TrimRight(first.String(), "\n"))
 	b.WriteString("\n\n## To gain time\n\nEach of these is temporary, the least invasive first. Note it (`windsock incident mark`), and take it back.\n\n")
 	for _, m := range p.Mitigations {
-		fmt.Fprintf(&b, "* %s\n%s  Back: %s. Look again after %s.\n", linked(sentence(m.What)), shell("  ", m.Command), wayBack(m.Revert), lasting(m.Expires))
+		fmt.Fprintf(&b, "* %s\n%s  Back: %s. Look again after %s.\n", linked(sentence(m.What)), shell("  ", m.Command), wayBack(m.Revert), runbook.Lasting(m.Expires))
 	}
 	if len(p.Commands) > 0 {
 		b.WriteString("\n## Commands\n\n" + commandList(p.Commands))
@@ -168,18 +167,6 @@ func sentence(text string) string {
 		return text
 	}
 	return text + "."
-}
-
-// lasting is a time in words.
-func lasting(d time.Duration) string {
-	n, unit := int(d.Hours()), "hour"
-	if n%24 == 0 {
-		n, unit = n/24, "day"
-	}
-	if n != 1 {
-		unit += "s"
-	}
-	return fmt.Sprintf("%d %s", n, unit)
 }
 
 // linked makes links of the names of pages.

@@ -261,7 +261,11 @@ func headroomOf(step *triage.Step, view *agent.ModelsView, provider string) {
 		if len(texts) == 0 {
 			step.Verdict = triage.OK
 		}
-		texts = append(texts, fmt.Sprintf("%d of %d %s left for %s", limit.Remaining, limit.Limit, limit.Resource, limit.Model))
+		every := ""
+		if limit.Window.Window != "" {
+			every = " a " + limit.Window.Window
+		}
+		texts = append(texts, fmt.Sprintf("%d of %d %s%s left for %s", limit.Remaining, limit.Limit, limit.Resource, every, limit.Model))
 		if float64(limit.Remaining) < littleLeft*float64(limit.Limit) {
 			step.Verdict, step.Cause, step.Blame = triage.Degraded, checks.CauseHeadroom, checks.BlameAccount
 		}
