@@ -265,7 +265,7 @@ func (b *Brief) internal(m *Message) {
 	line("Commander", "%s", b.commander())
 	if m.State != Resolved {
 		for i, action := range page.Actions {
-			line(fmt.Sprintf("Next %d", i+1), "%s%s", slack(action.Text), slackCommand(action.Command))
+			line(fmt.Sprintf("Next %d", i+1), "%s%s", slack(action.Text), slackCommand(action))
 		}
 		if page.Escalate != "" {
 			line("Escalate", "%s%s", slack(page.Escalate), b.contacts())
@@ -341,7 +341,7 @@ func (b *Brief) commander() string {
 	case !in.Open():
 		return "nobody acknowledged it"
 	case in.Missed:
-		return "nobody yet, and the time to respond is over since " + clock(in.RespondBy, b.Zone) + ": " + slackCode("windsock alerts ack "+in.ID)
+		return "nobody yet, and the time to respond ended at " + clock(in.RespondBy, b.Zone) + ": " + slackCode("windsock alerts ack "+in.ID)
 	}
 	return "nobody yet, respond by " + clock(in.RespondBy, b.Zone) + ": " + slackCode("windsock alerts ack "+in.ID)
 }
@@ -379,11 +379,15 @@ func slackCode(text string) string {
 	return "`" + cmp.Or(slack(strings.ReplaceAll(text, "`", "'")), "-") + "`"
 }
 
-func slackCommand(command string) string {
-	if command == "" {
+// slackCommand is an action's command, set off from its text.
+func slackCommand(a runbook.Action) string {
+	switch {
+	case a.Command == "":
 		return ""
+	case strings.HasSuffix(a.Text, "?"):
+		return " " + slackCode(a.Command)
 	}
-	return " " + slackCode(command)
+	return ": " + slackCode(a.Command)
 }
 
 // Words are those that the outside must not read, each once, sorted.

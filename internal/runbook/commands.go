@@ -180,7 +180,7 @@ func (s Setting) Resume() []Command {
 	}
 	with, name := s.deployment()
 	return []Command{
-		{"Let the rollout go on", with + " rollout resume " + name, true},
+		{"Let a rollout that was held go on, where all is well", with + " rollout resume " + name, true},
 		{"Wait until it is through", with + " rollout status " + name + " --timeout=5m", false},
 	}
 }

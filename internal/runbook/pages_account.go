@@ -11,7 +11,7 @@ func keyPage(s Setting) Page {
 		Actions: []Action{
 			{"Which key is refused, and where does it come from? No key is shown; a fallback key that is accepted means that the other is at fault, one that is refused too that the account is", online},
 			{"Is it revoked, expired or of another workspace? Compare name and date with the provider's console; the store says when it was last changed", s.Store.changed()},
-			{"Make a new key and try it before you switch: the commands are below, in their order, to be typed in an empty folder (key-rotation.md has them for each store)", emptyFolder},
+			{"Make a new key and try it before you switch, in the order of key-rotation.md, which has the commands for each store; type them in an empty folder", emptyFolder},
 		},
 		Mitigations: []Mitigation{
 			{What: "Stop the retries of refused calls in the application", Revert: "let it retry again", Expires: hour},

@@ -219,7 +219,7 @@ func modelRetiringPage(Setting) Page {
 func aliasMovedPage(s Setting) Page {
 	return Page{
 		Title:    "An alias stands for another model",
-		Means:    "An alias that is used stands for another model since a while. Answers, latency and cost may differ, without a deploy.",
+		Means:    "An alias that is used has come to stand for another model. Answers, latency and cost may differ, without a deploy.",
 		Blame:    checks.BlameConfig,
 		Severity: checks.P4,
 		Actions: []Action{
