@@ -110,7 +110,7 @@ func (f *gateFlags) register(cmd *cobra.Command) {
 	flags.BoolVar(&f.once, "once", false, "one round: is it well after a deployment, or after a rollback")
 	flags.BoolVar(&f.paid, "paid", false, "without names: also the checks that call models, which cost money")
 	flags.BoolVar(&f.appOnly, "app-only", false, "run no check of the configuration, and ask no Prometheus of it")
-	flags.StringVar(&f.app.url, "app", "", "the health route of what is rolled out")
+	flags.StringVar(&f.app.url, "app", "", "the health route of what is rolled out; /health where it has no path")
 	flags.StringVar(&f.app.baseline, "baseline", "", "the health route of the stable deployment, to be sampled side by side")
 	flags.StringVar(&f.app.service, "service", "mistral", "the entry of services in the health answer")
 	flags.StringVar(&f.app.bearer, "bearer", "", "a token for the application, by reference: env:NAME or file:PATH")

@@ -182,6 +182,7 @@ func (g *gatePlan) findBeginning(ctx context.Context, f *gateFlags) error {
 
 // ownChecks makes the gate's own checks, by way of the configuration's language: they are what users could have written.
 func (g *gatePlan) ownChecks(f *gateFlags, load loader) error {
+	f.app.complete()
 	list, err := f.app.checks()
 	if err != nil {
 		return err
@@ -215,6 +216,16 @@ func (g *gatePlan) ownChecks(f *gateFlags, load loader) error {
 // ownCheck is a check as the file writes it. Its schedule is never used.
 func ownCheck(name, kind string, timeout time.Duration, with map[string]any) map[string]any {
 	return map[string]any{"name": name, "kind": kind, "schedule": "@every 24h", "timeout": timeout.String(), "with": with}
+}
+
+// complete gives addresses of an application without a path the usual health route, as triage does.
+func (a *gateApp) complete() {
+	for _, address := range []*string{&a.url, &a.baseline} {
+		if u, err := url.Parse(*address); err == nil && u.Host != "" && u.Path == "" {
+			u.Path = "/health"
+			*address = u.String()
+		}
+	}
 }
 
 // checks are those of the application.
