@@ -81,7 +81,7 @@ func windsock(p process) int {
 func say(p process, err error) {
 	text := fmt.Sprintf("windsock: %v", err)
 	if _, locked := errors.AsType[*store.LockedError](err); locked {
-		text += "\nhint: one agent per state directory; stop the other one, or give this one another state_dir"
+		text += "\nhint: where an agent holds it, give the configuration that the agent runs with (--config), and it is asked; a second agent wants another state_dir"
 	}
 	text = p.scrubber.String(text)
 	if journaled(p) != nil {
