@@ -75,7 +75,6 @@ func newIncidentShow(p process) *cobra.Command {
 		Use:   "show ID",
 		Short: "Show an incident with its timeline",
 		Long:  "Show one incident, by its id, the beginning of it, or latest: its alerts, who commands it or by when somebody should, the page\nof the runbook, and what happened from half an hour before it to its end. Where no agent answers, it is\nread from the store.\nExit code 2: there is no such incident; 1: neither the agent nor the store could be read.",
-		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			asJSON, err := wantOutput(f.output)
 			if err != nil {
@@ -93,6 +92,7 @@ func newIncidentShow(p process) *cobra.Command {
 			return nil
 		},
 	}
+	idArgument(cmd)
 	configFlag(cmd, &f.config)
 	outputFlag(cmd, &f.output)
 	return cmd

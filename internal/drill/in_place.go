@@ -190,9 +190,9 @@ func (t *Told) nobody(a *agent.DrillAlert) []string {
 	case reached:
 		return nil
 	case a.Muted != "":
-		return []string{t.Rule + " was told nobody: " + a.Muted}
+		return []string{"nobody was told of " + t.Rule + ": " + a.Muted}
 	case people && !slices.ContainsFunc(t.Routes, func(r Route) bool { return r.People }):
-		return []string{t.Rule + " was told nobody: no route to people takes it"}
+		return []string{"nobody was told of " + t.Rule + ": no route to people takes it"}
 	}
 	return nil
 }

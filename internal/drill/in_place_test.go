@@ -47,10 +47,10 @@ func TestWhatIsSaidOfADrillInPlace(t *testing.T) {
 		}, drill.Failed, "oncall did not tell api-down: held: 401"},
 		"no route takes it": {func(_ *agent.DrillState, a *agent.DrillAlert) {
 			a.Routes = a.Routes[1:]
-		}, drill.Failed, "api-down was told nobody: no route to people takes it"},
+		}, drill.Failed, "nobody was told of api-down: no route to people takes it"},
 		"nobody may be told": {func(_ *agent.DrillState, a *agent.DrillAlert) {
 			a.Muted, a.Routes[0].Wants, a.Routes[0].ToldAt, a.Routes[0].ResolvedAt = "silence/1: deploy", false, time.Time{}, time.Time{}
-		}, drill.Failed, "api-down was told nobody: silence/1: deploy"},
+		}, drill.Failed, "nobody was told of api-down: silence/1: deploy"},
 		"the end was not told": {func(_ *agent.DrillState, a *agent.DrillAlert) {
 			a.Routes[0].ResolvedAt = time.Time{}
 		}, drill.Failed, "team did not tell that api-down is over"},
