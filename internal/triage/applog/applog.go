@@ -190,8 +190,22 @@ var (
 	request = regexp.MustCompile(`\b(?:GET|POST|PUT|PATCH|DELETE|HEAD) \S+ (?:\x1b\[[0-9;]*m)?([1-5]\d\d)\b`)
 )
 
+// perhaps reports whether a line holds a number of three digits that may be a status.
+func perhaps(line string) bool {
+	digit := func(i int) bool { return i >= 0 && i < len(line) && line[i] >= '0' && line[i] <= '9' }
+	for i := range len(line) {
+		if line[i] >= '1' && line[i] <= '5' && digit(i+1) && digit(i+2) && !digit(i-1) && !digit(i+3) {
+			return true
+		}
+	}
+	return false
+}
+
 // statusOf is the HTTP status that a line tells of; 0 where it tells none.
 func statusOf(line string) int {
+	if !perhaps(line) { // most lines: the forms take their time
+		return 0
+	}
 	for _, form := range []*regexp.Regexp{statuses, phrases, replied, request} {
 		if found := form.FindStringSubmatch(line); found != nil {
 			n, _ := strconv.Atoi(found[1])

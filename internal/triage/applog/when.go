@@ -23,6 +23,9 @@ var (
 // when is the time of a line. certain says that it has a zone; where it has none it is told as if it were UTC.
 func when(line string) (at time.Time, certain, is bool) {
 	head := line[:min(len(line), stampIn)]
+	if !strings.Contains(head, "20") && !strings.Contains(head, `"t`) { // most lines that have none
+		return time.Time{}, false, false
+	}
 	if text := access.FindString(head); text != "" {
 		at, err := time.Parse("02/Jan/2006:15:04:05 -0700", text)
 		return at, true, err == nil
