@@ -120,11 +120,15 @@ func (f inPlace) one(ctx context.Context, client *agent.Client, sc *drill.Scenar
 		return drill.Outcome{}, state, exit(exitUsage, err)
 	}
 	ask.Provider, ask.For, ask.Every, ask.Lease, ask.Force = f.provider, f.length, f.every, inPlaceLease, f.force
+	began := time.Now()
 	err = client.Call(ctx, http.MethodPost, "/v1/drills", ask, &state)
 	if refused, ok := errors.AsType[*agent.RefusedError](err); ok && refused.Status == http.StatusUnprocessableEntity {
 		return sc.NotSeen(), state, nil
 	}
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return drill.Outcome{}, state, unheard(ctx, client, sc.Name, began)
+	case err != nil:
 		return drill.Outcome{}, state, asked(err)
 	}
 	look := time.NewTicker(inPlaceLook)
@@ -145,6 +149,21 @@ func (f inPlace) one(ctx context.Context, client *agent.Client, sc *drill.Scenar
 		}
 	}
 	return sc.JudgeInPlace(&state), state, nil
+}
+
+// unheard stops the drill that may have begun though nobody waited for the answer, and nobody else's.
+func unheard(ctx context.Context, client *agent.Client, name string, since time.Time) error {
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), inPlaceStop)
+	defer cancel()
+	for range 3 { // the agent may still be at it
+		var state agent.DrillState
+		err := client.Call(bounded, http.MethodGet, "/v1/drills", nil, &state)
+		if err == nil && state.EndedAt.IsZero() && state.Scenario == name && !state.BeganAt.Before(since.Round(0)) {
+			return interrupted(ctx, client, name)
+		}
+		time.Sleep(inPlaceLook / 2)
+	}
+	return exit(exitCannot, errors.New("interrupted before the drill "+name+" began"))
 }
 
 // interrupted stops the drill.
