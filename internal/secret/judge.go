@@ -95,7 +95,10 @@ func (r *Resolver) unreadable(path string, err error) error {
 	case !errors.Is(err, fs.ErrPermission):
 		return plain
 	}
-	if run := openFolder(path); run != "" {
+	switch dir, run := openFolder(path); {
+	case dir != "" && !forKeys(dir):
+		return fmt.Errorf("%w: %s is not for the agent to enter; put the key into a file below /etc/windsock/secrets, and name that", plain, quoted(dir))
+	case run != "":
 		return fmt.Errorf("%w; run: %s", plain, run)
 	}
 	if info, err := os.Stat(path); err == nil && ownerOf(info).allows(info.Mode()) {
@@ -104,21 +107,26 @@ func (r *Resolver) unreadable(path string, err error) error {
 	return fmt.Errorf("%w; run: %s", plain, mend(path))
 }
 
-// openFolder is the command that opens the folder on the way to the file that the agent may not enter; "" where there is none.
-func openFolder(path string) string {
+// openFolder is the folder on the way to the file that the agent may not enter, and the command that opens it; "" where there is none.
+func openFolder(path string) (closed, run string) {
 	for dir := filepath.Dir(path); dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
 		info, err := os.Stat(dir)
 		switch {
 		case err != nil: // the closed one is above it
 		case searchable(dir):
-			return ""
+			return "", ""
 		case ownerOf(info).uid == os.Geteuid():
-			return "chmod u+x " + quoted(dir)
+			return dir, "chmod u+x " + quoted(dir)
 		default:
-			return fmt.Sprintf("chown root:%s %s && chmod 0750 %s", quoted(groupName(os.Getegid())), quoted(dir), quoted(dir))
+			return dir, fmt.Sprintf("chown root:%s %s && chmod 0750 %s", quoted(groupName(os.Getegid())), quoted(dir), quoted(dir))
 		}
 	}
-	return ""
+	return "", ""
+}
+
+// forKeys reports whether a folder may be opened for the agent without opening more than keys: no home, and none of the system's own.
+func forKeys(dir string) bool {
+	return filepath.Dir(dir) != "/" && filepath.Dir(dir) != "/home" && !below(dir, "/root")
 }
 
 func below(path, dir string) bool { return strings.HasPrefix(path, dir+"/") }

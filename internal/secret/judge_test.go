@@ -211,6 +211,22 @@ func TestAFolderInWhichTheFileCouldBeExchanged(t *testing.T) {
 	}
 }
 
+// What stands in a home or a folder of the system's is closed for a reason: nobody is told to open it.
+func TestNobodyIsToldToOpenAHome(t *testing.T) {
+	if os.Geteuid() != 0 {
+		return
+	}
+	info, err := os.Stat("/root")
+	if err != nil || info.Mode().Perm()&0o001 != 0 {
+		t.Skip("the home of root is open here")
+	}
+	_, reader := open(t)
+	got := readAs(t, reader, "/root/a-key-of-nobody")
+	if strings.Contains(got, "chown") || strings.Contains(got, "chmod") || !strings.Contains(got, "/root is not for the agent to enter") {
+		t.Errorf("got %q", got)
+	}
+}
+
 // The folder is looked at again when it was refused, though the file has not changed.
 func TestAFolderThatIsMendedIsSeen(t *testing.T) {
 	dir := t.TempDir()
