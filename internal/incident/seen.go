@@ -137,7 +137,7 @@ func (v *Viewer) Seen() *Seen {
 	s.SpendUSD = s.Spend.USD()
 	s.Traffic = v.traffic(from, to)
 	s.blame(slices.DeleteFunc(slices.Clone(v.reports), func(r *checks.Report) bool {
-		return r.Status != checks.Failed || r.Cause == checks.CauseNone || r.At().Before(from) || r.At().After(to) || v.beside[r.Check]
+		return r.Status != checks.Failed || r.Cause == checks.CauseNone || !v.explains(r) || r.At().Before(from) || r.At().After(to) || v.beside[r.Check]
 	}))
 	return s
 }
@@ -149,6 +149,13 @@ func (v *Viewer) end() time.Time {
 	return v.in.ClosedAt
 }
 
+// explains reports whether a failed run may be what the incident is: one that is blamed on another side is another trouble of
+// the same time. Where one of the two is blamed on nobody it may be.
+func (v *Viewer) explains(r *checks.Report) bool {
+	of, to := side(v.in.Blame), side(cmp.Or(r.Blame, r.Cause.Blame()))
+	return of == "" || to == "" || of == to
+}
+
 // began is when the first of the checks that were not well when the incident was opened began to be that.
 func (v *Viewer) began() (first time.Time) {
 	streaks := map[string]time.Time{}
@@ -157,7 +164,7 @@ func (v *Viewer) began() (first time.Time) {
 		case r.At().After(v.in.OpenedAt), v.beside[r.Check]:
 		case well(r.Status):
 			delete(streaks, r.Check)
-		case r.Status == checks.Failed && streaks[r.Check].IsZero():
+		case r.Status == checks.Failed && v.explains(r) && streaks[r.Check].IsZero():
 			streaks[r.Check] = r.At().UTC()
 		}
 	}

@@ -497,3 +497,22 @@ func TestThePostmortemTakesItsItemsFromThePageAndFromTheCourse(t *testing.T) {
 		}
 	}
 }
+
+// A check that fails for another's fault at the same time is another trouble: it neither began this one nor is its cause.
+func TestAnotherTroubleOfTheSameTimeIsNotTheCause(t *testing.T) {
+	t.Parallel()
+	in, _ := outage()
+	for blame, want := range map[checks.Blame]checks.Cause{
+		checks.BlameOurs: checks.CauseNone, checks.BlameAccount: checks.CauseNone,
+		checks.BlameNetwork: checks.CauseServer, checks.BlameProvider: checks.CauseServer, checks.BlameNone: checks.CauseServer,
+	} {
+		in.Blame = blame
+		s := seenOf(in, runs())
+		if s.Cause != want || s.Began.IsZero() != (want == checks.CauseNone) || (s.Named == nil) != (want == checks.CauseNone) {
+			t.Errorf("blamed on %q: got the cause %q, named by %v, begun at %s, want the cause %q", blame, s.Cause, s.Named, s.Began, want)
+		}
+		if s.Failed == 0 {
+			t.Errorf("blamed on %q: no failed run is told", blame)
+		}
+	}
+}

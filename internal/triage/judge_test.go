@@ -153,6 +153,12 @@ func TestWhatFollows(t *testing.T) {
 			[]triage.Step{wrong(triage.Key, checks.CauseConfig), with(triage.Ping, triage.Skipped), wrong(triage.AppHealth, checks.CauseTimeout)},
 			judged{class: triage.CannotTell, branch: runbook.CannotTell, severity: checks.P1},
 		},
+		"a file that this user may not read": {
+			[]triage.Step{
+				with(triage.Configuration, triage.Unknown), wrong(triage.Key, checks.CauseConfig), with(triage.ModelsList, triage.Skipped), with(triage.Ping, triage.Skipped),
+			},
+			judged{class: triage.CannotTell, branch: runbook.CannotTell, severity: checks.P3},
+		},
 		"a file that is wrong, and many calls of the application fail": {
 			[]triage.Step{wrong(triage.Configuration, checks.CauseConfig), wrong(triage.ErrorRate, checks.CauseServer)},
 			judged{triage.Ours, checks.CauseServer, checks.BlameApplication, runbook.Application, checks.P2},
