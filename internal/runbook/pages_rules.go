@@ -220,7 +220,7 @@ func aliasMovedPage(s Setting) Page {
 	return Page{
 		Title:    "An alias stands for another model",
 		Means:    "An alias that is used has come to stand for another model. Answers, latency and cost may differ, without a deploy.",
-		Blame:    checks.BlameConfig,
+		Blame:    checks.BlameProvider,
 		Severity: checks.P4,
 		Actions: []Action{
 			{"From what to what, and when?", "windsock models"},
