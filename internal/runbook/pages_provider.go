@@ -51,7 +51,7 @@ func timeoutPage(Setting) Page {
 		Blame:    checks.BlameProvider,
 		Severity: checks.P2,
 		Actions: []Action{
-			{"Which phase is slow? Slow dns, connect and tls are the network; a slow first byte is the provider or the length of the prompt", phases},
+			{"Which phase is slow? Slow dns, connect and tls are the network; a slow first byte, even of a refusal like this one, is the provider. Where all are quick, only answers are slow: the model, or the length of the prompt", phases},
 			{"Which models and checks are slow, and since when?", status},
 			{"Are the application's requests slow and the probes quick? Then look at its prompts, queues and pools, not at the provider", triage},
 		},
