@@ -118,6 +118,9 @@ func (v drillView) summary(r *drill.Report) {
 	if !r.InPlace {
 		fmt.Fprintln(v.out, "Times to find and to end are as on a real clock: the agents ran faster, and their times were multiplied back. The time to tell is as measured.")
 	}
+	if r.Nobody != "" {
+		fmt.Fprintf(v.out, "nobody is paged: %s\n", r.Nobody)
+	}
 	for _, text := range r.LeftOut {
 		fmt.Fprintf(v.out, "left out: %s\n", text)
 	}

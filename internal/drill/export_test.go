@@ -36,3 +36,8 @@ func (w World) Break(host, dns, connect, tls string) {
 
 // Close ends it.
 func (w World) Close() { w.w.close() }
+
+// Says reports whether a text of the team's own tells of an alert.
+func Says(body, rule, summary string) bool {
+	return (&said{rule, []string{summary}}).in(body)
+}

@@ -28,6 +28,7 @@ type Report struct {
 	NotCovered int       `json:"not_covered"`
 	Undecided  int       `json:"undecided"`
 	Scenarios  []Outcome `json:"scenarios"`
+	Nobody     string    `json:"nobody,omitempty"`   // why no person hears of any alert
 	LeftOut    []string  `json:"left_out,omitempty"` // of the configuration: checks and exporters that cannot be drilled, and why
 	Changed    []string  `json:"changed,omitempty"`  // what is not as in the configuration, beside the destinations
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -57,6 +58,10 @@ func Run(ctx context.Context, o Options) (_ *Report, err error) {
 	}
 	r := &Report{
 		At: began.UTC(), Config: o.Config.Path, Took: time.Since(began).Seconds(), Scenarios: outcomes, LeftOut: s.leftOut, Changed: s.changed,
+	}
+	foreign := slices.ContainsFunc(o.Config.Exporters, func(e config.Exporter) bool { return e.Foreign.Plugin != "" }) // which may tell people
+	if s.exporterOf(ExporterNotifier) == "" && !foreign {
+		r.Nobody = "the configuration has no exporter of the kinds " + strings.Join(notifiers(), ", ") + "; what passed is in metrics and records alone"
 	}
 	for i := range outcomes {
 		for j := range outcomes[i].Alerts {

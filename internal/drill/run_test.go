@@ -205,10 +205,6 @@ resolve_within: 1m
 			`exporters: [{name: hook, kind: webhook, with: {url: {env: HOOK}, template: '{"text": "go and look, {{.Status}}"}'}}]`, builtin(t, "key-revoked")[0],
 			"auth-failure was not told by hook (webhook): it gave up what it was to tell: --verbose shows why",
 		},
-		"another rule's name is not the rule's": {
-			`exporters: [{name: hook, kind: webhook, with: {url: {env: HOOK}, template: '{"text": "DRILL my-{{(index .Alerts 0).Rule}}"}'}}]`, builtin(t, "key-revoked")[0],
-			"auth-failure was not told by hook (webhook): what came says neither the rule nor the summary of the alert",
-		},
 		"a route that is named is not there":      {team, *named, "auth-failure must be told by oncall, and the configuration has no such exporter"},
 		"it is as severe as nobody expects it to": {team, *wrong, "auth-failure fired as P1, blame account, want P3, blame provider, within 30s"},
 	}

@@ -226,6 +226,8 @@ func (s *sink) takes(a *checks.Alert) bool {
 	return s.routing == nil || s.routing.Takes(*a)
 }
 
+const longestSocket = 103 // of a path: what every system takes
+
 // statsdSocket is a Datadog agent's socket.
 type statsdSocket struct {
 	path string
@@ -244,6 +246,9 @@ func (s *statsdSocket) open() error {
 	}
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: s.path, Net: "unixgram"})
 	if err != nil {
+		if len(s.path) > longestSocket {
+			err = fmt.Errorf("%w: its path is longer than %d characters; name a shorter folder in TMPDIR", err, longestSocket)
+		}
 		return fmt.Errorf("opening the drill's DogStatsD socket: %w", err)
 	}
 	_ = conn.SetReadBuffer(4 << 20)

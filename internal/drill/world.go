@@ -210,10 +210,11 @@ func (w *world) address(host string, six bool) netip.Addr {
 	if given, ok := w.addrs[key]; ok {
 		return given
 	}
-	n := byte(len(w.addrs) + 1)
-	addr := netip.AddrFrom4([4]byte{198, 18, 0, n})
+	n := len(w.addrs) + 1
+	high, low := byte(2+n>>8), byte(n) // below are the resolver and the reference host
+	addr := netip.AddrFrom4([4]byte{198, 18, high, low})
 	if six {
-		addr = netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 15: n})
+		addr = netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 14: high, 15: low})
 	}
 	w.addrs[key], w.names[addr] = addr, host
 	return addr
