@@ -61,7 +61,7 @@ func (v drillView) outcome(o drill.Outcome) {
 
 func (v drillView) told(a *drill.Told) {
 	if !a.Fired {
-		fmt.Fprintf(v.out, "%s%s did not fire; want %s\n", underVerdict, a.Rule, a.Wanted)
+		fmt.Fprintf(v.out, "%s%s\n", underVerdict, strings.TrimSuffix(a.Rule+" did not fire; want "+a.Wanted, "; want "))
 		return
 	}
 	parts := []string{fmt.Sprintf("%s %s", a.Rule, a.Severity)}
