@@ -9,6 +9,7 @@ import (
 	promcheck "github.com/windsock-monitor/windsock/checks/prometheus"
 	"github.com/windsock-monitor/windsock/checks/spend"
 	"github.com/windsock-monitor/windsock/internal/alerts"
+	"github.com/windsock-monitor/windsock/internal/nearest"
 )
 
 // wanted is one expectation that the configuration can meet: it has who sees the fault, and the rule.
@@ -41,6 +42,10 @@ func (s *setting) plan(sc *Scenario) *plan {
 	p := &plan{sc: sc}
 	there := s.seers(sc)
 	for _, e := range sc.Expect {
+		if problem := s.misspelt(e.Rule); problem != "" {
+			p.missing = append(p.missing, problem)
+			continue
+		}
 		if len(e.Seen) > 0 && !slices.ContainsFunc(e.Seen, func(who string) bool { return there[who] }) {
 			p.add = append(p.add, strings.TrimSpace(e.Rule+" needs "+s.needs(sc, e)))
 			continue
@@ -90,6 +95,24 @@ func (s *setting) noSuch(e Expectation) string {
 		}
 	}
 	return ""
+}
+
+// misspelt says that neither the configuration nor anybody else has a rule of this name.
+func (s *setting) misspelt(name string) string {
+	var known []string
+	for _, list := range [][]alerts.Rule{s.cfg.Alerts.Rules, s.cfg.Alerts.Disabled, alerts.Builtin()} {
+		for i := range list {
+			known = append(known, list[i].Name)
+		}
+	}
+	if slices.Contains(known, name) {
+		return ""
+	}
+	problem := "there is no rule " + name
+	if word := nearest.Word(name, known); word != "" {
+		problem += "; did you mean " + word + "?"
+	}
+	return problem
 }
 
 // rule is the rule of a name as the configuration has it, or why there is none.
