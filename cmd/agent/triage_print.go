@@ -72,10 +72,12 @@ type triageContact struct {
 const mostActions = 3
 
 func tellTriage(s *triageSetting, walk *triage.Walk, c *triage.Conclusion, began time.Time) *triageTold {
+	setting := settingFor(s.cfg, s.provider.Name)
+	setting.Application = s.app.Params.URL
 	told := &triageTold{
 		Class: c.Class, Cause: c.Cause, Blame: c.Blame, Branch: c.Branch, Severity: c.Severity, Why: c.Why, Also: c.Also, Signals: c.Signals,
 		Provider: s.provider.Name, Address: s.address(), StartedAt: began.UTC(), Took: time.Since(began).Seconds(), Stopped: walk.Interrupted,
-		Runbook: pageOf(c, settingFor(s.cfg, s.provider.Name)),
+		Runbook: pageOf(c, setting),
 	}
 	if c.Severity != "" {
 		told.RespondIn = runbook.ResponseTime(c.Severity)

@@ -26,6 +26,19 @@ func (s Setting) addressed(p Page) Page {
 		port = map[string]string{"http": ":80", "https": ":443"}[scheme]
 	}
 	put := strings.NewReplacer(globalAPI, api, globalHost+":443", host+port, globalHost, host).Replace
+	return p.rewritten(put)
+}
+
+// asked is the page with the address at which the application is asked, where that is known.
+func (s Setting) asked(p Page) Page {
+	if s.Application == "" {
+		return p
+	}
+	return p.rewritten(strings.NewReplacer("APPLICATION_URL", word(s.Application)).Replace)
+}
+
+// rewritten is the page with what put makes of each command.
+func (p Page) rewritten(put func(string) string) Page {
 	for i := range p.Actions {
 		p.Actions[i].Command = put(p.Actions[i].Command)
 	}

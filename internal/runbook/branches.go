@@ -173,7 +173,7 @@ type entry struct {
 func (e entry) filled(s Setting) Page {
 	p := e.page(s)
 	p.Branch, p.Related = e.branch, slices.Clone(e.rules)
-	return s.addressed(p)
+	return s.asked(s.addressed(p))
 }
 
 func filled(entries []entry) []Page {

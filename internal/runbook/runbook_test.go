@@ -258,6 +258,19 @@ func TestNoCommandShowsAKey(t *testing.T) {
 	}
 }
 
+func TestCommandsAskTheApplicationThatIsKnown(t *testing.T) {
+	t.Parallel()
+	p := runbook.Key.Page(runbook.Setting{Application: "http://shop.example/it's?deep=1"})
+	var all []string
+	for _, c := range p.Commands {
+		all = append(all, c.Line)
+	}
+	text := strings.Join(all, "\n")
+	if want := `windsock gate --once --app 'http://shop.example/it'\''s?deep=1'`; !strings.Contains(text, want) || strings.Contains(text, "APPLICATION_URL") {
+		t.Errorf("got %q, want %q in it", text, want)
+	}
+}
+
 // TestCommandsAskTheTeamsProvider: what another address answers tells nothing of the one that is used.
 func TestCommandsAskTheTeamsProvider(t *testing.T) {
 	t.Parallel()

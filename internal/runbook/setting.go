@@ -6,16 +6,17 @@ import "time"
 
 // Setting is what a team says of itself in the file's `runbook`. Its zero value has commands with placeholders in them.
 type Setting struct {
-	API        string // where the provider is asked; "" is its global address
-	URL        string // of the team's own pages, "" for those that ship; ends in / or #
-	Service    string // what people call it: "checkout"
-	Affected   string // what its users notice, for the public message: "answers of the assistant"
-	Channel    string // where the team meets: "#incident-mistral"
-	StatusPage string // where the public message goes
-	Deployment Deployment
-	Store      SecretStore
-	KeyInEnv   bool // the application gets the key as an environment variable: a new key needs a restart
-	Escalation []Escalation
+	API         string // where the provider is asked; "" is its global address
+	Application string // where the application says how it is; "" is not known
+	URL         string // of the team's own pages, "" for those that ship; ends in / or #
+	Service     string // what people call it: "checkout"
+	Affected    string // what its users notice, for the public message: "answers of the assistant"
+	Channel     string // where the team meets: "#incident-mistral"
+	StatusPage  string // where the public message goes
+	Deployment  Deployment
+	Store       SecretStore
+	KeyInEnv    bool // the application gets the key as an environment variable: a new key needs a restart
+	Escalation  []Escalation
 }
 
 // Deployment is how the application is run: one of the fields is given, or none.
