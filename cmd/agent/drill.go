@@ -167,14 +167,15 @@ func runDrill(ctx context.Context, p process, f drillFlags, names []string) erro
 			show.outcome(o)
 		}
 	})
+	if asJSON && report != nil { // also of what was shown before it was interrupted
+		if failed := json.NewEncoder(show.out).Encode(report); failed != nil && err == nil {
+			err = exit(exitCannot, fmt.Errorf("writing the report: %w", failed))
+		}
+	}
 	switch {
 	case err != nil:
 		return err
-	case asJSON:
-		if err := json.NewEncoder(show.out).Encode(report); err != nil {
-			return exit(exitCannot, fmt.Errorf("writing the report: %w", err))
-		}
-	default:
+	case !asJSON:
 		show.summary(report)
 	}
 	return verdictOfDrill(report, f.strict || !f.all)

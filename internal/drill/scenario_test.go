@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/windsock-monitor/windsock/internal/alerts"
@@ -160,5 +161,17 @@ func TestThePageHasEveryScenarioAndAnExampleThatWorks(t *testing.T) {
 		if !strings.Contains(string(page), sc.Name) {
 			t.Errorf("the page has no %s", sc.Name)
 		}
+	}
+}
+
+// A pipe that nobody writes to would be waited for without end.
+func TestAPipeWithoutAWriterIsAnEmptyScenario(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "pipe.yaml")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := drill.Load(path); err == nil || !strings.Contains(err.Error(), "want one document") {
+		t.Errorf("got %v", err)
 	}
 }
