@@ -76,8 +76,12 @@ func NewHost(t *testing.T, binary string) *Host {
 // FreePort is a port of 127.0.0.1 that nobody has, and that no other test process of this host is given as long as this one
 // lives: a socket of the port's name, which has no file, is the sign. It lies below those that the system hands out by
 // itself, so that nobody gets it between now and its use. No process is started meanwhile: until it executes its program it
-// would have the port too.
+// would have the port too. Go itself starts one, the first time that it wants to know whether it may hold processes by a
+// descriptor: it is asked before.
 func FreePort(ctx context.Context) (string, error) {
+	if own, err := os.FindProcess(os.Getpid()); err == nil {
+		_ = own.Release()
+	}
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	for range 200 {
