@@ -175,7 +175,7 @@ resolve_within: 1m
 	if err != nil {
 		t.Fatal(err)
 	}
-	misspelt := drill.Scenario{Name: "misspelt", What: "a rule that nobody has", Expect: []drill.Expectation{{Rule: "trafic-api-down", Seen: []string{"prometheus"}}}}
+	misspelt := drill.Scenario{Name: "misspelt", What: "a rule that nobody has", Expect: []drill.Expectation{{Rule: "traffic-api-dwon", Seen: []string{"prometheus"}}}}
 	const team = "exporters: [{name: team, kind: slack, with: {webhook_url: {env: SLACK}}}]\n"
 	tests := map[string]struct {
 		config   string
@@ -183,7 +183,7 @@ resolve_within: 1m
 		want     string
 	}{
 		"a rule is misspelt, and nothing sees the fault": {
-			team, misspelt, "there is no rule trafic-api-down; did you mean traffic-api-down?",
+			team, misspelt, "there is no rule traffic-api-dwon; did you mean traffic-api-down?",
 		},
 		"a rule is disabled": {
 			team + "alerts: {rules: [{name: auth-failure, disable: true}]}\n", builtin(t, "key-revoked")[0], "the rule auth-failure is disabled",
