@@ -136,7 +136,7 @@ func TestStatusSaysWhoMayAsk(t *testing.T) {
 		out, _ := cmd.CombinedOutput()
 		return string(out)
 	}
-	if got := status(); !strings.Contains(got, "asked     "+w.Listen+", because the agent's socket") || !strings.Contains(got, "ask as root (sudo), or as one of the group root (") {
+	if got := status(); !strings.Contains(got, "asked     "+w.Listen+", because the agent's socket") || !strings.Contains(got, "ask as root (sudo)\n") || strings.Contains(got, "usermod") {
 		t.Errorf("by the port: %s", got)
 	}
 	p.Stop()
